@@ -1,0 +1,3 @@
+//! The `qemuctl` program.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Tests that drive a real QEMU. They fail, saying what is missing, where it is not there.
+
+mod support;

@@ -1,0 +1,65 @@
+//! The envelope around commands, replies and events.
+
+use serde::{Deserialize, Serialize};
+
+/// QEMU's class of an error. New classes are kept as they came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// Nearly every error.
+    GenericError,
+    /// The command does not exist, is disabled, or is not permitted now.
+    CommandNotFound,
+    /// The device is not active.
+    DeviceNotActive,
+    /// The device does not exist.
+    DeviceNotFound,
+    /// KVM lacks a needed capability.
+    KVMMissingCap,
+    /// A class that this crate does not know.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// When an event happened, by the host's clock. QEMU sends -1 in both members if it could not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Timestamp {
+    /// Whole seconds since 1970-01-01 UTC.
+    pub seconds: i64,
+    /// Microseconds within the second.
+    pub microseconds: i64,
+}
+
+/// QEMU's version as the greeting and `query-version` tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct VersionInfo {
+    /// The release.
+    pub qemu: VersionTriple,
+    /// The vendor's package version; empty for a plain build.
+    pub package: String,
+}
+
+/// A release number such as 10.0.13.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct VersionTriple {
+    /// The major release.
+    pub major: i64,
+    /// The minor release.
+    pub minor: i64,
+    /// The bug-fix release.
+    pub micro: i64,
+}
+
+/// Any QMP event, decoded; what is not known by name arrives whole.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum AnyEvent {
+    /// An event without a type here, or whose data has an unexpected shape.
+    Unknown {
+        /// The name on the wire.
+        name: String,
+        /// The data as it came.
+        data: serde_json::Value,
+    },
+}
