@@ -1,3 +1,35 @@
 //! The workshop: `cargo xtask demo`, `cargo xtask test` and the smaller jobs they are made of.
+//!
+//! Uses none of the project's own crates, so that it builds while they do not. One module a
+//! subcommand: an `Args` that clap fills and a `run` that does the job.
 
-fn main() {}
+mod bench;
+mod check;
+mod run;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The workshop of qemuctl.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Subcommand)]
+enum Job {
+    Bench(bench::Args),
+    Check(check::Args),
+    Tidy(tidy::Args),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().job {
+        Job::Bench(args) => bench::run(&args),
+        Job::Check(args) => check::run(&args),
+        Job::Tidy(args) => tidy::run(&args),
+    }
+}

@@ -1,0 +1,20 @@
+//! `cargo xtask bench NAME`: measures one part in a release build.
+//!
+//! One module a benchmark. The programs that measure live with the crate they measure (as an
+//! example or a bench target); here they are set up, run, and their limits checked.
+
+use anyhow::Result;
+
+/// Measure one part in a release build
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(clap::Subcommand)]
+enum Bench {}
+
+pub fn run(args: &Args) -> Result<()> {
+    match args.bench {}
+}
