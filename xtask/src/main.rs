@@ -3,8 +3,11 @@
 //! Uses none of the project's own crates, so that it builds while they do not. One module a
 //! subcommand: an `Args` that clap fills and a `run` that does the job.
 
+mod apt;
 mod bench;
 mod check;
+mod guest;
+mod places;
 mod run;
 mod tidy;
 
@@ -23,6 +26,7 @@ struct Cli {
 enum Job {
     Bench(bench::Args),
     Check(check::Args),
+    Guest(guest::Args),
     Tidy(tidy::Args),
 }
 
@@ -30,6 +34,7 @@ fn main() -> Result<()> {
     match Cli::parse().job {
         Job::Bench(args) => bench::run(&args),
         Job::Check(args) => check::run(&args),
+        Job::Guest(args) => guest::run(&args),
         Job::Tidy(args) => tidy::run(&args),
     }
 }

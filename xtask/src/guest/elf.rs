@@ -1,0 +1,58 @@
+//! What an ELF file needs: the libraries of a program, the other modules of a kernel module.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader};
+use object::{Endianness, Object, ObjectSection, elf};
+
+/// The program interpreter (`/lib64/ld-linux-x86-64.so.2`) and the libraries by name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub interpreter: Option<String>,
+    pub libraries: Vec<String>,
+}
+
+/// Reads what the program or library at `path` asks the dynamic linker for.
+pub fn needs(path: &Path) -> Result<Needs> {
+    let data = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse_needs(&data).with_context(|| format!("{} is no 64-bit ELF file that can be read", path.display()))
+}
+
+fn parse_needs(data: &[u8]) -> Result<Needs> {
+    let header = elf::FileHeader64::<Endianness>::parse(data)?;
+    let endian = header.endian()?;
+    let mut needs = Needs::default();
+    for segment in header.program_headers(endian, data)? {
+        if let Some(interpreter) = segment.interpreter(endian, data)? {
+            needs.interpreter = Some(text(interpreter)?);
+        }
+    }
+    let sections = header.sections(endian, data)?;
+    if let Some((entries, strings)) = sections.dynamic(endian, data)? {
+        let strings = sections.strings(endian, data, strings)?;
+        for entry in entries.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED) {
+            needs.libraries.push(text(entry.string(endian, strings)?)?);
+        }
+    }
+    Ok(needs)
+}
+
+/// The modules that must be loaded before the kernel module in `data`, as its build noted them.
+///
+/// Names are in the kernel's spelling, with `_` where a file name may have `-`.
+pub fn module_depends(data: &[u8]) -> Result<Vec<String>> {
+    let file = ElfFile64::<Endianness>::parse(data).context("no 64-bit ELF file")?;
+    let info = file.section_by_name(".modinfo").context("no kernel module: it has no .modinfo")?.data()?;
+    let mut found = Vec::new();
+    for entry in info.split(|byte| *byte == 0) {
+        if let Some(names) = entry.strip_prefix(b"depends=") {
+            found.extend(text(names)?.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+        }
+    }
+    Ok(found)
+}
+
+fn text(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec()).context("a name in an ELF file is not UTF-8")
+}

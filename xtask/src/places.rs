@@ -1,0 +1,82 @@
+//! Where the workshop keeps what it builds, and how it puts a finished directory there.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
+
+/// The project's cache directory: `$XDG_CACHE_HOME/qemuctl`, else `~/.cache/qemuctl`.
+pub fn cache() -> Result<PathBuf> {
+    let base = match std::env::var_os("XDG_CACHE_HOME").filter(|value| Path::new(value).is_absolute()) {
+        Some(dir) => PathBuf::from(dir),
+        None => {
+            std::env::home_dir().context("neither XDG_CACHE_HOME nor a home directory is set")?.join(".cache")
+        }
+    };
+    Ok(base.join("qemuctl"))
+}
+
+/// Where the test guests lie: `$QEMUCTL_GUEST_DIR`, else `guest` in the cache.
+pub fn guests() -> Result<PathBuf> {
+    from_env("QEMUCTL_GUEST_DIR", "guest")
+}
+
+fn from_env(variable: &str, name: &str) -> Result<PathBuf> {
+    match std::env::var_os(variable) {
+        Some(dir) => std::path::absolute(&dir).with_context(|| format!("{variable}={}", dir.display())),
+        None => Ok(cache()?.join(name)),
+    }
+}
+
+/// Waits for the lock of `dir` (a file beside it), which is given back when the value is dropped.
+///
+/// Two workshops that run at once build a thing once: the second waits, then finds it there.
+pub fn lock(dir: &Path) -> Result<Flock<File>> {
+    let parent = dir.parent().context("a directory to lock has a parent")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let path = beside(dir, "lock")?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, error)| error)
+        .with_context(|| format!("cannot lock {}", path.display()))
+}
+
+/// An empty directory beside `dir`, to build in before [`publish`].
+pub fn staging(dir: &Path) -> Result<PathBuf> {
+    let path = beside(dir, "new")?;
+    remove(&path)?;
+    fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(path)
+}
+
+/// Puts the directory `staged` in the place of `dir`: a reader sees the old one or the new one.
+pub fn publish(staged: &Path, dir: &Path) -> Result<()> {
+    let old = beside(dir, "old")?;
+    remove(&old)?;
+    if dir.exists() {
+        fs::rename(dir, &old).with_context(|| format!("cannot move {} aside", dir.display()))?;
+    }
+    fs::rename(staged, dir).with_context(|| format!("cannot put {} in place", dir.display()))?;
+    remove(&old)
+}
+
+/// Removes a directory with all that is in it; one that is not there is no error.
+pub fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `/a/.NAME.SUFFIX` for `/a/NAME`.
+fn beside(dir: &Path, suffix: &str) -> Result<PathBuf> {
+    let name = dir.file_name().context("the directory has a name")?.to_string_lossy();
+    Ok(dir.with_file_name(format!(".{name}.{suffix}")))
+}
