@@ -12,11 +12,13 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+pub mod event;
 mod slice;
 mod wire;
 
+pub use event::{AnyEvent, TimedEvent};
 pub use slice::*;
-pub use wire::{AnyEvent, ErrorClass, Timestamp, VersionInfo, VersionTriple};
+pub use wire::{ErrorClass, Timestamp, VersionInfo, VersionTriple};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

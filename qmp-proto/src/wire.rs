@@ -50,16 +50,3 @@ pub struct VersionTriple {
     /// The bug-fix release.
     pub micro: i64,
 }
-
-/// Any QMP event, decoded; what is not known by name arrives whole.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum AnyEvent {
-    /// An event without a type here, or whose data has an unexpected shape.
-    Unknown {
-        /// The name on the wire.
-        name: String,
-        /// The data as it came.
-        data: serde_json::Value,
-    },
-}

@@ -1,0 +1,101 @@
+//! One command with wishes of its own.
+
+use std::marker::PhantomData;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::command;
+use crate::error::ClientError;
+use crate::exchange::Lane;
+use crate::session::{Request, Session};
+
+/// A command about to be sent, made by [`Session::call`].
+///
+/// ```no_run
+/// # async fn example(session: qmp_client::Session) -> Result<(), qmp_client::ClientError> {
+/// use std::time::Duration;
+///
+/// let status = session.call(qmp_proto::QueryStatus {}).within(Duration::from_secs(1)).send().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is sent before `send`"]
+pub struct Call<'a, R> {
+    session: &'a Session,
+    request: Result<Request, ClientError>,
+    oob_allowed: bool,
+    deadline: Option<Duration>,
+    reply: PhantomData<fn() -> R>,
+}
+
+impl<'a, R: DeserializeOwned> Call<'a, R> {
+    pub(crate) fn new(
+        session: &'a Session,
+        request: Result<Request, ClientError>,
+        oob_allowed: bool,
+    ) -> Self {
+        Self { session, request, oob_allowed, deadline: None, reply: PhantomData }
+    }
+
+    /// Gives up after `deadline`, counted from `send`, whatever the session's own deadline is. Unlike that one it
+    /// is not extended while QEMU is still taking a large command.
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sends the command out of band.
+    pub fn out_of_band(mut self) -> Self {
+        let (allowed, negotiated) = (self.oob_allowed, self.session.has_oob());
+        self.request = self.request.and_then(|mut request| {
+            if !allowed {
+                return Err(ClientError::NotOutOfBand { command: request.name });
+            }
+            if !negotiated {
+                return Err(ClientError::NoOutOfBand);
+            }
+            request.command.bytes = command::out_of_band(&request.command.bytes);
+            request.command.lane = Lane::OutOfBand;
+            Ok(request)
+        });
+        self
+    }
+
+    /// Sends a duplicate of `fd` along with the command. No other command is in flight meanwhile: with
+    /// out-of-band commands negotiated, QEMU would hand the descriptor to the wrong one.
+    pub fn with_fd(mut self, fd: impl AsFd) -> Self {
+        let passes = self.session.passes_descriptors();
+        self.request = self.request.and_then(|mut request| {
+            if !passes {
+                return Err(ClientError::NoDescriptors { command: request.name });
+            }
+            match fd.as_fd().try_clone_to_owned() {
+                Ok(fd) => request.command.fd = Some(fd),
+                Err(source) => return Err(ClientError::Descriptor { command: request.name, source }),
+            }
+            request.command.lane = Lane::Exclusive;
+            Ok(request)
+        });
+        self
+    }
+
+    /// Sends the command and waits for its reply.
+    ///
+    /// # Errors
+    ///
+    /// - [`ClientError::NotOutOfBand`] and [`ClientError::NoOutOfBand`] if it cannot go out of band.
+    /// - [`ClientError::NoDescriptors`] and [`ClientError::Descriptor`] if its descriptor cannot be sent.
+    /// - Those of [`Session::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Session::execute`].
+    pub async fn send(self) -> Result<R, ClientError> {
+        let request = self.request?;
+        let name = request.name.clone();
+        let reply = self.session.round_trip(request, self.deadline).await?;
+        command::decode(name, &reply)
+    }
+}

@@ -1,0 +1,106 @@
+//! What can go wrong on the line, and why a line ended.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qmp_proto::ErrorClass;
+
+/// A command without a decoded reply, or a session that could not start.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what its variant is")]
+#[non_exhaustive]
+pub enum ClientError {
+    #[error("cannot connect to {}", path.display())]
+    Connect { path: PathBuf, source: io::Error },
+    #[error("cannot connect to {}: its queue is full; another client holds it and others wait", path.display())]
+    Busy { path: PathBuf },
+    #[error("cannot use the stream")]
+    Stream { source: io::Error },
+    #[error("no greeting from QEMU within {after:?}: another client holds the monitor, or QEMU is stopped")]
+    NoGreeting { after: Duration },
+    #[error("the peer does not speak QMP: it began with {began:?}")]
+    NotQmp { began: String },
+    #[error(
+        "QEMU greeted but did not answer `qmp_capabilities` within {after:?}: it is still starting, or stuck"
+    )]
+    NotReady { after: Duration },
+    #[error("QEMU does not offer out-of-band commands on this monitor")]
+    NoOutOfBand,
+    #[error("{command} cannot be executed out of band")]
+    NotOutOfBand { command: Cow<'static, str> },
+    #[error("{command}: {desc} ({class:?})")]
+    Refused { command: Cow<'static, str>, class: ErrorClass, desc: String },
+    #[error("{command}: QEMU could not parse it: {desc}")]
+    NotUnderstood { command: Cow<'static, str>, desc: String },
+    #[error("{command}: no reply within {after:?}{}", if *sent { "" } else { "; it was not sent, because earlier commands are unanswered" })]
+    Timeout { command: Cow<'static, str>, after: Duration, sent: bool },
+    #[error("{command}: the arguments cannot be written as JSON")]
+    Encode { command: Cow<'static, str>, source: serde_json::Error },
+    #[error("{command}: the command is refused unsent: {why}")]
+    Unsendable { command: Cow<'static, str>, why: &'static str },
+    #[error("{command}: cannot decode the reply")]
+    Decode { command: Cow<'static, str>, source: serde_json::Error },
+    #[error("{command}: descriptors can only be passed over a Unix socket")]
+    NoDescriptors { command: Cow<'static, str> },
+    #[error("{command}: the descriptor cannot be duplicated")]
+    Descriptor { command: Cow<'static, str>, source: io::Error },
+    #[error("{doing}: the connection has ended")]
+    Closed { doing: Cow<'static, str>, source: CloseReason },
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// QEMU was told to quit, through this session or another one, and did.
+    #[error("QEMU quit as told")]
+    Quit,
+    /// The peer closed the connection or died; an ECONNRESET means the same.
+    #[error("the peer closed the connection")]
+    Eof,
+    /// The peer closed the connection in the middle of a message.
+    #[error("the peer closed the connection in the middle of a message, after {received} bytes of it")]
+    Truncated {
+        /// How much of the message had come, in bytes.
+        received: usize,
+    },
+    /// The peer sent something that is not a message.
+    #[error("the peer sent something that is not a message ({error}): {began:?}")]
+    Garbage {
+        /// What it began with.
+        began: String,
+        /// What was wrong with it.
+        error: String,
+    },
+    /// The peer sent a message longer than [`Options::max_message`](crate::Options::max_message).
+    #[error("the peer sent a message of more than {limit} bytes")]
+    TooLong {
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// Reading or writing failed.
+    #[error("reading or writing failed: {message}")]
+    Io {
+        /// What kind of failure it was.
+        kind: io::ErrorKind,
+        /// The system's message.
+        message: String,
+    },
+    /// This side closed it: by `close`, by dropping the last handle, or by ending the runtime.
+    #[error("it was closed on this side")]
+    Local,
+}
+
+impl CloseReason {
+    /// What an I/O error means: a peer that is gone, or trouble of its own.
+    pub(crate) fn from_io(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                Self::Eof
+            }
+            kind => Self::Io { kind, message: error.to_string() },
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Cuts the incoming bytes into lines.
+//!
+//! Pure: bytes are put in, lines are taken out. QEMU ends each message with `\r\n` and its guest agent with
+//! `\n`; no message holds a line break inside.
+
+use std::ops::Range;
+
+/// What a buffer holds while nothing is going on, in bytes.
+const IDLE_CAPACITY: usize = 4096;
+
+/// Beyond this capacity, in bytes, the buffer is given back once it is empty.
+const KEEP_CAPACITY: usize = 64 << 10;
+
+/// A line grew beyond the bound, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLong(pub usize);
+
+/// Collects bytes and finds lines in them.
+#[derive(Debug)]
+pub(crate) struct Framer {
+    buffer: Vec<u8>,
+    /// Where the first line that was not taken begins.
+    start: usize,
+    /// Up to where no line end is left to be found.
+    scanned: usize,
+    max: usize,
+}
+
+impl Framer {
+    /// Accepts lines of up to `max` bytes.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { buffer: Vec::with_capacity(IDLE_CAPACITY), start: 0, scanned: 0, max }
+    }
+
+    /// The buffer with room at its end, to be appended to. Ranges given out before are void.
+    pub(crate) fn space(&mut self) -> &mut Vec<u8> {
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+            self.scanned = 0;
+            if self.buffer.capacity() > KEEP_CAPACITY {
+                self.buffer.shrink_to(IDLE_CAPACITY);
+            }
+        } else if self.buffer.len() == self.buffer.capacity() {
+            self.buffer.drain(..self.start);
+            self.scanned -= self.start;
+            self.start = 0;
+            // Twice the room each time, but never much beyond the bound.
+            let len = self.buffer.len();
+            self.buffer.reserve_exact(len.min((self.max + 2).saturating_sub(len)).max(IDLE_CAPACITY));
+        }
+        &mut self.buffer
+    }
+
+    /// Takes the next whole line that is not blank, without its line end.
+    pub(crate) fn next_line(&mut self) -> Result<Option<Range<usize>>, TooLong> {
+        loop {
+            let Some(found) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {
+                self.scanned = self.buffer.len();
+                // One more byte may be the `\r` of the line end.
+                return if self.pending() > self.max + 1 { Err(TooLong(self.max)) } else { Ok(None) };
+            };
+            let end = self.scanned + found;
+            let line = self.start..end;
+            self.start = end + 1;
+            self.scanned = self.start;
+            let line = line.start..line.start + self.buffer[line].trim_ascii_end().len();
+            if line.len() > self.max {
+                return Err(TooLong(self.max));
+            }
+            if !line.is_empty() {
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    /// The bytes of a line just taken.
+    pub(crate) fn bytes(&self, line: Range<usize>) -> &[u8] {
+        &self.buffer[line]
+    }
+
+    /// How many bytes of an unfinished line have come.
+    pub(crate) fn pending(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+}
+
+/// The beginning of a line, fit for an error message.
+pub(crate) fn preview(line: &[u8]) -> String {
+    const LONGEST: usize = 80;
+    let text = String::from_utf8_lossy(&line[..line.len().min(LONGEST)]).into_owned();
+    if line.len() > LONGEST { text + "…" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(framer: &mut Framer) -> Vec<String> {
+        let mut found = Vec::new();
+        while let Some(line) = framer.next_line().unwrap() {
+            found.push(String::from_utf8(framer.bytes(line).to_vec()).unwrap());
+        }
+        found
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_lines() {
+        let input = b"{\"a\":1}\r\n\r\n{\"b\":2}\n  \n{\"c\"";
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                let mut framer = Framer::new(100);
+                let mut found = Vec::new();
+                for part in [&input[..first], &input[first..second], &input[second..]] {
+                    framer.space().extend_from_slice(part);
+                    found.append(&mut lines(&mut framer));
+                }
+                assert_eq!(found, ["{\"a\":1}", "{\"b\":2}"], "cut at {first} and {second}");
+                assert_eq!(framer.pending(), 4);
+            }
+        }
+    }
+
+    #[test]
+    fn the_bound_holds_with_and_without_a_line_end() {
+        for (length, whole) in [(10, true), (11, false)] {
+            for end in ["", "\n", "\r\n"] {
+                let mut framer = Framer::new(10);
+                framer.space().extend_from_slice(&vec![b'x'; length]);
+                framer.space().extend_from_slice(end.as_bytes());
+                let outcome = framer.next_line().map(|line| line.is_some());
+                let expected = match (whole, end) {
+                    // The eleventh byte may still turn out to be a line end.
+                    (_, "") => Ok(false),
+                    (true, _) => Ok(true),
+                    (false, _) => Err(TooLong(10)),
+                };
+                assert_eq!(outcome, expected, "{length} bytes and {end:?}");
+            }
+        }
+        let mut framer = Framer::new(10);
+        framer.space().extend_from_slice(&[b'x'; 12]);
+        assert_eq!(framer.next_line(), Err(TooLong(10)));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_given_back() {
+        let mut framer = Framer::new(1 << 20);
+        let mut sent = 0;
+        while sent < 1 << 20 {
+            let space = framer.space();
+            let room = (space.capacity() - space.len()).min((1 << 20) - sent);
+            assert!(room > 0, "space always has room");
+            space.extend(std::iter::repeat_n(b'x', room));
+            sent += room;
+            assert_eq!(framer.next_line(), Ok(None));
+        }
+        framer.space().push(b'\n');
+        assert!(framer.buffer.capacity() <= (1 << 20) + 2 * IDLE_CAPACITY, "{}", framer.buffer.capacity());
+        assert_eq!(framer.next_line(), Ok(Some(0..1 << 20)));
+        framer.space();
+        assert_eq!(framer.buffer.capacity(), IDLE_CAPACITY);
+    }
+
+    #[test]
+    fn previews_are_short_and_printable() {
+        assert_eq!(preview(b"SSH-2.0\0\xff"), "SSH-2.0\0\u{fffd}");
+        assert_eq!(preview(&[b'x'; 81]), "x".repeat(80) + "…");
+    }
+}

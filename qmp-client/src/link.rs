@@ -1,0 +1,198 @@
+//! What the handles and the task of one session share: the bookkeeping and the writing end.
+//!
+//! A command on an idle Unix socket is written by its caller at once, which saves a switch to the task;
+//! everything else is written by the task. No lock is held across an `await`, and no write blocks.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncWrite, Interest};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::watch;
+
+use crate::error::CloseReason;
+use crate::events::Hub;
+use crate::exchange::{Exchange, Outgoing};
+use crate::fd;
+
+/// The writing end of the connection.
+pub(crate) enum Writer {
+    /// Can be written to from anywhere, and carries descriptors.
+    Unix(OwnedWriteHalf),
+    /// Any other stream; written by the task only.
+    Stream(Pin<Box<dyn AsyncWrite + Send>>),
+    /// The connection has ended.
+    Gone,
+}
+
+/// Whether QEMU answers, for those who watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Liveness {
+    /// QEMU answers, as far as is known.
+    Responsive,
+    /// A command's deadline passed and nothing at all has come from QEMU since the command was made.
+    /// The first sign of life makes it responsive again.
+    Unresponsive,
+    /// The connection has ended.
+    Closed(CloseReason),
+}
+
+/// The state behind the lock.
+pub(crate) struct Core {
+    pub exchange: Exchange,
+    pub writer: Writer,
+    /// The task, to be woken when there is something to write or no handle is left.
+    pub task: Option<Waker>,
+    /// All handles were dropped.
+    pub abandoned: bool,
+    /// How many messages have come.
+    pub heard: u64,
+    pub unresponsive: bool,
+    /// QEMU was told to quit, so the end of the connection is no surprise.
+    pub quitting: bool,
+}
+
+/// One connection.
+pub(crate) struct Link {
+    core: Mutex<Core>,
+    pub hub: Arc<Hub>,
+    pub liveness: watch::Sender<Liveness>,
+}
+
+impl Link {
+    pub(crate) fn new(exchange: Exchange, writer: Writer, hub: Hub) -> Self {
+        let core = Core {
+            exchange,
+            writer,
+            task: None,
+            abandoned: false,
+            heard: 0,
+            unresponsive: false,
+            quitting: false,
+        };
+        Self {
+            core: Mutex::new(core),
+            hub: Arc::new(hub),
+            liveness: watch::Sender::new(Liveness::Responsive),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a command nobody waits for, and sends it at once if possible.
+    pub(crate) fn send_detached(&self, command: Outgoing) {
+        let mut core = self.lock();
+        core.exchange.submit_detached(command);
+        core.kick();
+    }
+
+    /// Ends the connection: every caller and subscriber learns the reason. Only the first reason counts.
+    pub(crate) fn close(&self, reason: &CloseReason) {
+        let mut core = self.lock();
+        let wakers = core.exchange.close(reason);
+        let writer = std::mem::replace(&mut core.writer, Writer::Gone);
+        let task = core.task.take();
+        let reason = core.exchange.closed().unwrap_or(reason).clone();
+        drop(core);
+        drop(writer);
+        self.hub.close(&reason);
+        self.liveness.send_if_modified(|liveness| {
+            let first = !matches!(liveness, Liveness::Closed(_));
+            if first {
+                *liveness = Liveness::Closed(reason);
+            }
+            first
+        });
+        wakers.into_iter().chain(task).for_each(Waker::wake);
+    }
+
+    /// Takes note that QEMU left a command unanswered, if nothing has come since `heard` was read.
+    pub(crate) fn on_silence(&self, heard: u64) {
+        let mut core = self.lock();
+        if core.heard == heard && core.exchange.closed().is_none() {
+            core.unresponsive = true;
+            self.liveness.send_replace(Liveness::Unresponsive);
+        }
+    }
+
+    /// Takes note of a sign of life.
+    pub(crate) fn on_heard(&self, core: &mut Core) {
+        core.heard += 1;
+        if core.unresponsive {
+            core.unresponsive = false;
+            self.liveness.send_replace(Liveness::Responsive);
+        }
+    }
+}
+
+impl Core {
+    /// Sends what may be sent: at once where nothing stands in the way, else by waking the task.
+    pub(crate) fn kick(&mut self) {
+        // With a command in flight the task will run anyway; what has gathered by then goes out in one write.
+        let was_idle = self.exchange.is_quiet();
+        self.exchange.fill();
+        if was_idle && matches!(self.writer, Writer::Unix(_)) {
+            // An error shows again when the task reads or writes.
+            let _ = self.flush(None);
+        }
+        if self.exchange.pending().is_some()
+            && let Some(task) = self.task.take()
+        {
+            task.wake();
+        }
+    }
+
+    /// Writes as much as the connection takes. With a context, the task is woken when it takes more.
+    pub(crate) fn flush(&mut self, mut context: Option<&mut Context<'_>>) -> io::Result<()> {
+        while let Some((bytes, fd)) = self.exchange.pending() {
+            let written = match &mut self.writer {
+                Writer::Unix(half) => {
+                    let stream = half.as_ref();
+                    if let Some(context) = context.as_deref_mut() {
+                        match stream.poll_write_ready(context) {
+                            Poll::Ready(ready) => ready?,
+                            Poll::Pending => return Ok(()),
+                        }
+                    }
+                    let attempt = match fd {
+                        None => stream.try_write(bytes),
+                        Some(fd) => stream.try_io(Interest::WRITABLE, || fd::send(stream, bytes, fd)),
+                    };
+                    match attempt {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            if context.is_none() {
+                                return Ok(());
+                            }
+                            continue;
+                        }
+                        attempt => attempt?,
+                    }
+                }
+                Writer::Stream(stream) => {
+                    let Some(context) = context.as_deref_mut() else { return Ok(()) };
+                    match stream.as_mut().poll_write(context, bytes) {
+                        Poll::Ready(written) => written?,
+                        Poll::Pending => return Ok(()),
+                    }
+                }
+                Writer::Gone => return Ok(()),
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.exchange.wrote(written);
+        }
+        if let (Writer::Stream(stream), Some(context)) = (&mut self.writer, context) {
+            // A stream may buffer; nothing waits for the flush to end.
+            if let Poll::Ready(flushed) = stream.as_mut().poll_flush(context) {
+                flushed?;
+            }
+        }
+        Ok(())
+    }
+}

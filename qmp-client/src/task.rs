@@ -1,0 +1,148 @@
+//! The task that owns the stream: it reads without ever waiting for anybody, and writes what callers left.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::AsyncRead;
+
+use crate::error::CloseReason;
+use crate::framing::{Framer, TooLong, preview};
+use crate::link::Link;
+use crate::message::Message;
+
+/// The reading end of the connection.
+pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send>>;
+
+/// How long what was left to do when the last handle went may still take, such as releasing descriptors.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Tells everybody that the connection is over, also when the runtime ends or the task panics.
+struct CloseOnDrop(Arc<Link>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close(&CloseReason::Local);
+    }
+}
+
+/// Serves one connection until it ends or all handles are gone.
+pub(crate) async fn run(link: Arc<Link>, reader: Reader, framer: Framer) {
+    let guard = CloseOnDrop(Arc::clone(&link));
+    let mut task = Task { link, reader, framer, write_failed: None };
+    // Messages may have come along with the end of the handshake.
+    if let Err(reason) = task.deliver() {
+        guard.0.close(&reason);
+        return;
+    }
+    let reason = match std::future::poll_fn(|context| task.poll(context, false)).await {
+        CloseReason::Local => {
+            let last_words = std::future::poll_fn(|context| task.poll(context, true));
+            tokio::time::timeout(LAST_WORDS, last_words).await.unwrap_or(CloseReason::Local)
+        }
+        reason => reason,
+    };
+    guard.0.close(&reason);
+}
+
+struct Task {
+    link: Arc<Link>,
+    reader: Reader,
+    framer: Framer,
+    /// Writing failed, which ends the connection once all that came before was read.
+    write_failed: Option<CloseReason>,
+}
+
+impl Task {
+    /// Works until nothing can be done; ready when the connection is over. `Local`: no handle is left; then
+    /// `last_words` goes on until nothing is unanswered.
+    fn poll(&mut self, context: &mut Context<'_>, last_words: bool) -> Poll<CloseReason> {
+        loop {
+            {
+                let mut core = self.link.lock();
+                if let Some(reason) = core.exchange.closed() {
+                    return Poll::Ready(reason.clone());
+                }
+                if core.abandoned && (!last_words || core.exchange.is_idle()) {
+                    return Poll::Ready(CloseReason::Local);
+                }
+                match &mut core.task {
+                    Some(known) => known.clone_from(context.waker()),
+                    none => *none = Some(context.waker().clone()),
+                }
+                core.exchange.fill();
+                if self.write_failed.is_none()
+                    && let Err(error) = core.flush(Some(context))
+                {
+                    self.write_failed = Some(CloseReason::from_io(&error));
+                }
+            }
+            match poll_read(&mut self.reader, context, &mut self.framer) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(self.at_end()),
+                Poll::Ready(Ok(_)) => {
+                    if let Err(reason) = self.deliver() {
+                        return Poll::Ready(reason);
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    let reason = CloseReason::from_io(&error);
+                    return Poll::Ready(if reason == CloseReason::Eof { self.at_end() } else { reason });
+                }
+                Poll::Pending => {
+                    return self.write_failed.clone().map_or(Poll::Pending, Poll::Ready);
+                }
+            }
+        }
+    }
+
+    /// What the end of the stream means.
+    fn at_end(&self) -> CloseReason {
+        if self.link.lock().quitting {
+            CloseReason::Quit
+        } else if self.framer.pending() > 0 {
+            CloseReason::Truncated { received: self.framer.pending() }
+        } else {
+            CloseReason::Eof
+        }
+    }
+
+    /// Hands out all whole messages.
+    fn deliver(&mut self) -> Result<(), CloseReason> {
+        loop {
+            let line = match self.framer.next_line() {
+                Ok(Some(line)) => self.framer.bytes(line),
+                Ok(None) => return Ok(()),
+                Err(TooLong(limit)) => return Err(CloseReason::TooLong { limit }),
+            };
+            let message = Message::parse(line)
+                .map_err(|error| CloseReason::Garbage { began: preview(line), error: error.to_string() })?;
+            let mut core = self.link.lock();
+            self.link.on_heard(&mut core);
+            match message {
+                Message::Reply { id, outcome } => {
+                    let waker = core.exchange.on_reply(id, outcome);
+                    drop(core);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                }
+                Message::Event(event) => {
+                    core.quitting |= event.is_quit();
+                    drop(core);
+                    self.link.hub.publish(&event);
+                }
+                Message::Greeting(_) | Message::Other => {}
+            }
+        }
+    }
+}
+
+fn poll_read(
+    reader: &mut Reader,
+    context: &mut Context<'_>,
+    framer: &mut Framer,
+) -> Poll<std::io::Result<usize>> {
+    let read = std::pin::pin!(tokio::io::AsyncReadExt::read_buf(reader, framer.space()));
+    Future::poll(read, context)
+}
