@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::cpio::Archive as Initramfs;
+use super::modules::Tree;
 use super::{Guest, PACKAGES, PROGRAMS, ROOT_FILES, SUITE, elf, modules};
 use crate::apt::{Archive, unpack};
 use crate::places;
@@ -23,10 +24,9 @@ pub fn build(guest: &Guest, into: &Path) -> Result<()> {
     let boot = root.join("boot");
     let kernel = only_entry(&boot, |name| name.starts_with("vmlinuz-"))?;
     fs::rename(&kernel, into.join("vmlinuz")).context("cannot take the kernel from its package")?;
-    let tree = only_entry(&root.join("usr/lib/modules"), |_| true)?;
-    let wanted = guest.modules.concat();
-    let initramfs = initramfs(&root, &modules::collect(&tree, &wanted)?)?;
-    fs::write(into.join("initramfs"), initramfs.finish()).context("cannot write the initramfs")?;
+    let mut out = initramfs(&root)?;
+    add_modules(&mut out, guest, &only_entry(&root.join("usr/lib/modules"), |_| true)?)?;
+    fs::write(into.join("initramfs"), out.finish()).context("cannot write the initramfs")?;
     places::remove(&root)
 }
 
@@ -47,7 +47,8 @@ fn fetch(guest: &Guest, root: &Path) -> Result<()> {
     apt.clean()
 }
 
-fn initramfs(root: &Path, modules: &[modules::Module]) -> Result<Initramfs> {
+/// Everything but the modules.
+fn initramfs(root: &Path) -> Result<Initramfs> {
     let mut out = Initramfs::default();
     for dir in DIRECTORIES {
         out.dir(dir);
@@ -64,14 +65,27 @@ fn initramfs(root: &Path, modules: &[modules::Module]) -> Result<Initramfs> {
     let busybox = root.join("usr/bin/busybox");
     out.file("usr/bin/busybox", 0o755, read(&busybox)?);
     add_programs(&mut out, root)?;
-    let mut order = String::new();
-    for module in modules {
-        out.file(&format!("usr/lib/modules/{}.ko", module.name), 0o644, &*module.data);
-        order.push_str(&module.name);
-        order.push('\n');
-    }
-    out.file("etc/modules", 0o644, order);
+    // The kernel itself runs it, to load what a mount or a socket asks for.
+    out.symlink("usr/sbin/modprobe", "../bin/busybox");
     Ok(out)
+}
+
+/// Adds the modules, the list of those that are loaded at boot, and modprobe's tables for the rest.
+fn add_modules(out: &mut Initramfs, guest: &Guest, tree: &Path) -> Result<()> {
+    let tree = Tree::read(tree)?;
+    let at_boot: String = tree
+        .collect(guest.at_boot.concat())?
+        .iter()
+        .fold(String::new(), |list, module| list + &module.name + "\n");
+    let all = tree.collect(guest.at_boot.iter().chain(guest.on_demand).copied().flatten().copied())?;
+    let dir = format!("usr/lib/modules/{}", tree.release);
+    for module in &all {
+        out.file(&format!("{dir}/{}.ko", module.name), 0o644, &*module.data);
+    }
+    out.file("etc/modules", 0o644, at_boot);
+    out.file(&format!("{dir}/modules.dep"), 0o644, modules::dependency_file(&all));
+    out.file(&format!("{dir}/modules.alias"), 0o644, modules::alias_file(&all));
+    Ok(())
 }
 
 /// Adds the programs and every library they need, found as the dynamic linker would find them.

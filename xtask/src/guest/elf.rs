@@ -38,19 +38,33 @@ fn parse_needs(data: &[u8]) -> Result<Needs> {
     Ok(needs)
 }
 
-/// The modules that must be loaded before the kernel module in `data`, as its build noted them.
-///
-/// Names are in the kernel's spelling, with `_` where a file name may have `-`.
-pub fn module_depends(data: &[u8]) -> Result<Vec<String>> {
+/// What the build of a kernel module noted in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ModuleInfo {
+    /// The modules that must be loaded before, in the kernel's spelling: `_`, where a file has `-`.
+    pub depends: Vec<String>,
+    /// Patterns of the devices it drives, and other names it is asked for by.
+    pub aliases: Vec<String>,
+}
+
+/// Reads the section `.modinfo` of the kernel module in `data`.
+pub fn module_info(data: &[u8]) -> Result<ModuleInfo> {
     let file = ElfFile64::<Endianness>::parse(data).context("no 64-bit ELF file")?;
-    let info = file.section_by_name(".modinfo").context("no kernel module: it has no .modinfo")?.data()?;
-    let mut found = Vec::new();
-    for entry in info.split(|byte| *byte == 0) {
+    let section = file.section_by_name(".modinfo").context("no kernel module: it has no .modinfo")?.data()?;
+    let mut info = ModuleInfo::default();
+    for entry in section.split(|byte| *byte == 0) {
         if let Some(names) = entry.strip_prefix(b"depends=") {
-            found.extend(text(names)?.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+            info.depends = text(names)?.split(',').filter(|name| !name.is_empty()).map(kernel_name).collect();
+        } else if let Some(alias) = entry.strip_prefix(b"alias=") {
+            info.aliases.push(text(alias)?);
         }
     }
-    Ok(found)
+    Ok(info)
+}
+
+/// The kernel's spelling of a module's name.
+pub fn kernel_name(name: &str) -> String {
+    name.replace('-', "_")
 }
 
 fn text(bytes: &[u8]) -> Result<String> {

@@ -32,7 +32,9 @@ pub struct Guest {
     /// Debian's package that names the current kernel.
     kernel: &'static str,
     /// The kernel modules loaded at boot, beside those they depend on.
-    modules: &'static [&'static [&'static str]],
+    at_boot: &'static [&'static [&'static str]],
+    /// The kernel modules loaded when there is a device for them.
+    on_demand: &'static [&'static [&'static str]],
 }
 
 /// Debian's release the guests are made of, whatever the host runs.
@@ -41,16 +43,21 @@ const SUITE: &str = "bookworm";
 /// Counted up when the code that builds a guest changes what comes out.
 const FORMAT: u32 = 1;
 
-/// Every guest: the paravirtual devices, disks that speak SCSI, the power button.
+/// Every guest, at boot: the paravirtual devices a machine commonly has, the power button.
 const VIRTUAL: &[&str] = &[
     "virtio_pci",
-    "virtio_mmio",
     "virtio_blk",
-    "virtio_scsi",
     "virtio_net",
     "virtio_console",
     "virtio_balloon",
     "virtio_rng",
+    "button",
+    "evdev",
+];
+
+/// Every guest, where there is a device for it.
+const OPTIONAL: &[&str] = &[
+    "virtio_scsi",
     "virtio_input",
     "virtio_mem",
     "virtiofs",
@@ -58,8 +65,10 @@ const VIRTUAL: &[&str] = &[
     "sd_mod",
     "sr_mod",
     "isofs",
-    "button",
-    "evdev",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "vmw_vsock_virtio_transport",
 ];
 
 /// What the cloud kernel is built without: disks and cards as in a real computer, shared folders.
@@ -88,19 +97,22 @@ pub const GUESTS: [Guest; 3] = [
         name: "x86_64",
         arch: "amd64",
         kernel: "linux-image-cloud-amd64",
-        modules: &[VIRTUAL, &["pvpanic_pci", "ata_piix"]],
+        at_boot: &[VIRTUAL],
+        on_demand: &[OPTIONAL, &["pvpanic_pci", "ata_piix"]],
     },
     Guest {
         name: "aarch64",
         arch: "arm64",
         kernel: "linux-image-arm64",
-        modules: &[VIRTUAL, COMPUTER, &["gpio_keys"]],
+        at_boot: &[VIRTUAL, &["gpio_keys"]],
+        on_demand: &[OPTIONAL, COMPUTER],
     },
     Guest {
         name: "x86_64-generic",
         arch: "amd64",
         kernel: "linux-image-amd64",
-        modules: &[VIRTUAL, COMPUTER, &["pvpanic_pci", "ata_piix", "uhci_hcd", "psmouse"]],
+        at_boot: &[VIRTUAL],
+        on_demand: &[OPTIONAL, COMPUTER, &["pvpanic_pci", "ata_piix", "uhci_hcd", "psmouse"]],
     },
 ];
 
@@ -175,8 +187,9 @@ fn inputs(guest: &Guest) -> String {
     use std::fmt::Write as _;
     let mut text = format!("format {FORMAT}\nsuite {SUITE}\narch {}\nkernel {}\n", guest.arch, guest.kernel);
     let lines = [("package", &PACKAGES[..]), ("program", &PROGRAMS[..])];
-    let modules = guest.modules.iter().map(|names| ("module", *names));
-    for (what, names) in lines.into_iter().chain(modules) {
+    let at_boot = guest.at_boot.iter().map(|names| ("module", *names));
+    let on_demand = guest.on_demand.iter().map(|names| ("module on demand", *names));
+    for (what, names) in lines.into_iter().chain(at_boot).chain(on_demand) {
         for name in names {
             writeln!(text, "{what} {name}").expect("writing to a string cannot fail");
         }
