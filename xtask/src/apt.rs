@@ -15,6 +15,9 @@ use crate::{places, run};
 /// The keys that sign Debian's releases, where Debian's own package puts them.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// Directories of `/usr/share` that no program of a test reads.
+const UNREAD: [&str; 6] = ["doc", "help", "icons", "lintian", "locale", "man"];
+
 /// One release of Debian for one architecture.
 pub struct Archive {
     suite: &'static str,
@@ -125,7 +128,9 @@ pub fn unpack(deb: &Path, root: &Path) -> Result<()> {
     let tar = unpacker.stdout.take().expect("its output is a pipe");
     let extracted = run::output(
         Command::new("tar")
-            .args(["--extract", "--keep-directory-symlink", "--no-same-owner", "--directory"])
+            .args(["--extract", "--keep-directory-symlink", "--no-same-owner"])
+            .args(UNREAD.map(|dir| format!("--exclude=./usr/share/{dir}")))
+            .arg("--directory")
             .arg(root)
             .stdin(tar),
     );

@@ -6,8 +6,10 @@
 mod apt;
 mod bench;
 mod check;
+mod elf;
 mod guest;
 mod places;
+mod qemus;
 mod run;
 mod tidy;
 
@@ -27,6 +29,7 @@ enum Job {
     Bench(bench::Args),
     Check(check::Args),
     Guest(guest::Args),
+    Qemus(qemus::Args),
     Tidy(tidy::Args),
 }
 
@@ -35,6 +38,7 @@ fn main() -> Result<()> {
         Job::Bench(args) => bench::run(&args),
         Job::Check(args) => check::run(&args),
         Job::Guest(args) => guest::run(&args),
+        Job::Qemus(args) => qemus::run(&args),
         Job::Tidy(args) => tidy::run(&args),
     }
 }

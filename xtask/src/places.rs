@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg};
@@ -22,6 +23,11 @@ pub fn guests() -> Result<PathBuf> {
     from_env("QEMUCTL_GUEST_DIR", "guest")
 }
 
+/// Where the QEMU versions lie: `$QEMUCTL_QEMUS_DIR`, else `qemus` in the cache.
+pub fn qemus() -> Result<PathBuf> {
+    from_env("QEMUCTL_QEMUS_DIR", "qemus")
+}
+
 fn from_env(variable: &str, name: &str) -> Result<PathBuf> {
     match std::env::var_os(variable) {
         Some(dir) => std::path::absolute(&dir).with_context(|| format!("{variable}={}", dir.display())),
@@ -29,9 +35,39 @@ fn from_env(variable: &str, name: &str) -> Result<PathBuf> {
     }
 }
 
-/// Waits for the lock of `dir` (a file beside it), which is given back when the value is dropped.
+/// Makes the directory `dir` by `build`, unless it is there and was made from the same `inputs`.
 ///
-/// Two workshops that run at once build a thing once: the second waits, then finds it there.
+/// `build` gets an empty directory to build in, which takes the place of `dir` when it is done: a
+/// reader sees the old one or the new one, never half of one. Of two workshops that run at once
+/// the second waits, then finds the work done.
+pub fn made(dir: &Path, inputs: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let note = "inputs";
+    let is_current = || fs::read_to_string(dir.join(note)).is_ok_and(|text| text == inputs);
+    if is_current() {
+        return Ok(());
+    }
+    let _lock = lock(dir)?;
+    if is_current() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    let staged = beside(dir, "new")?;
+    remove(&staged)?;
+    fs::create_dir_all(&staged).with_context(|| format!("cannot create {}", staged.display()))?;
+    build(&staged)?;
+    fs::write(staged.join(note), inputs)
+        .with_context(|| format!("cannot note in {} what it was made from", staged.display()))?;
+    let old = beside(dir, "old")?;
+    remove(&old)?;
+    if dir.exists() {
+        fs::rename(dir, &old).with_context(|| format!("cannot move {} aside", dir.display()))?;
+    }
+    fs::rename(&staged, dir).with_context(|| format!("cannot put {} in place", dir.display()))?;
+    eprintln!("made {} in {:.0?}", dir.display(), began.elapsed());
+    remove(&old)
+}
+
+/// Waits for the lock of `dir` (a file beside it), which is given back when the value is dropped.
 pub fn lock(dir: &Path) -> Result<Flock<File>> {
     let parent = dir.parent().context("a directory to lock has a parent")?;
     fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
@@ -44,25 +80,6 @@ pub fn lock(dir: &Path) -> Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusive)
         .map_err(|(_, error)| error)
         .with_context(|| format!("cannot lock {}", path.display()))
-}
-
-/// An empty directory beside `dir`, to build in before [`publish`].
-pub fn staging(dir: &Path) -> Result<PathBuf> {
-    let path = beside(dir, "new")?;
-    remove(&path)?;
-    fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    Ok(path)
-}
-
-/// Puts the directory `staged` in the place of `dir`: a reader sees the old one or the new one.
-pub fn publish(staged: &Path, dir: &Path) -> Result<()> {
-    let old = beside(dir, "old")?;
-    remove(&old)?;
-    if dir.exists() {
-        fs::rename(dir, &old).with_context(|| format!("cannot move {} aside", dir.display()))?;
-    }
-    fs::rename(staged, dir).with_context(|| format!("cannot put {} in place", dir.display()))?;
-    remove(&old)
 }
 
 /// Removes a directory with all that is in it; one that is not there is no error.

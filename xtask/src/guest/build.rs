@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 
 use super::cpio::Archive as Initramfs;
 use super::modules::Tree;
-use super::{Guest, PACKAGES, PROGRAMS, ROOT_FILES, SUITE, elf, modules};
+use super::{Guest, PACKAGES, PROGRAMS, ROOT_FILES, SUITE, modules};
 use crate::apt::{Archive, unpack};
-use crate::places;
+use crate::{elf, places};
 
 /// Directories the initramfs has beside those of its files: mount points and places to write.
 const DIRECTORIES: [&str; 10] =

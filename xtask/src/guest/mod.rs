@@ -7,11 +7,7 @@
 
 mod build;
 mod cpio;
-mod elf;
 mod modules;
-
-use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
@@ -159,27 +155,10 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Makes `guest` if it is not there or was made from something else than today's sources.
 pub fn ensure(guest: &Guest) -> Result<()> {
-    let dir = places::guests()?.join(guest.name);
-    if is_current(guest, &dir) {
-        return Ok(());
-    }
-    let _lock = places::lock(&dir)?;
-    // Another workshop may have made it while this one waited.
-    if is_current(guest, &dir) {
-        return Ok(());
-    }
-    let began = std::time::Instant::now();
-    eprintln!("guest {}: building from {} of Debian {SUITE}", guest.name, guest.kernel);
-    let staged = places::staging(&dir)?;
-    build::build(guest, &staged).with_context(|| format!("cannot build the guest {}", guest.name))?;
-    fs::write(staged.join("inputs"), inputs(guest)).context("cannot note what the guest was made from")?;
-    places::publish(&staged, &dir)?;
-    eprintln!("guest {}: {} in {:.0?}", guest.name, dir.display(), began.elapsed());
-    Ok(())
-}
-
-fn is_current(guest: &Guest, dir: &Path) -> bool {
-    fs::read_to_string(dir.join("inputs")).is_ok_and(|text| text == inputs(guest))
+    places::made(&places::guests()?.join(guest.name), &inputs(guest), |staged| {
+        eprintln!("guest {}: building from {} of Debian {SUITE}", guest.name, guest.kernel);
+        build::build(guest, staged).with_context(|| format!("cannot build the guest {}", guest.name))
+    })
 }
 
 /// Everything that decides what a guest is, as text: kept beside it, and compared as a whole.

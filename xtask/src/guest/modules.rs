@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::elf::{kernel_name, module_info};
+use crate::elf::{kernel_name, module_info};
 
 /// A module as it goes into the initramfs.
 pub struct Module {

@@ -6,11 +6,15 @@ use anyhow::{Context, Result};
 use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, elf};
 
-/// The program interpreter (`/lib64/ld-linux-x86-64.so.2`) and the libraries by name.
+/// What a program or library asks the dynamic linker for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// The linker itself, such as `/lib64/ld-linux-x86-64.so.2`; libraries name none.
     pub interpreter: Option<String>,
+    /// Libraries by name.
     pub libraries: Vec<String>,
+    /// Whether the file says itself where its libraries lie (`DT_RUNPATH`).
+    pub has_search_path: bool,
 }
 
 /// Reads what the program or library at `path` asks the dynamic linker for.
@@ -31,8 +35,12 @@ fn parse_needs(data: &[u8]) -> Result<Needs> {
     let sections = header.sections(endian, data)?;
     if let Some((entries, strings)) = sections.dynamic(endian, data)? {
         let strings = sections.strings(endian, data, strings)?;
-        for entry in entries.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED) {
-            needs.libraries.push(text(entry.string(endian, strings)?)?);
+        for entry in entries {
+            match entry.tag(endian) {
+                elf::DT_NEEDED => needs.libraries.push(text(entry.string(endian, strings)?)?),
+                elf::DT_RUNPATH => needs.has_search_path = true,
+                _ => {}
+            }
         }
     }
     Ok(needs)
