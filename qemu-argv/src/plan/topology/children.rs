@@ -1,0 +1,136 @@
+//! Places the devices that hang off a controller rather than the machine's own buses, and says which controllers that takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Topology;
+use super::error::{TopologyError, report};
+use super::hubs::{Hubs, controller_for};
+use super::machine::Machine;
+use super::pci_state::unused_name;
+use super::placement::{Placement, Role};
+use super::request::{Connector, DeviceRequest, PciRequest};
+
+/// The outcome: places, and the controllers that must be put on the machine's own buses.
+#[derive(Debug, Default)]
+pub(super) struct Children {
+    /// Places by position of the device.
+    pub(super) placements: BTreeMap<usize, Placement>,
+    /// Controllers that devices use: those of the earlier topology first.
+    pub(super) controllers: Vec<NewController>,
+}
+
+/// A controller that devices use.
+#[derive(Clone, Debug)]
+pub(super) struct NewController {
+    pub(super) id: String,
+    pub(super) role: Role,
+    /// The position of the first device that needs it; it is placed just before that.
+    pub(super) before: usize,
+}
+
+/// Places all devices whose connector is behind a controller.
+pub(super) fn place(
+    machine: Machine,
+    devices: &[DeviceRequest],
+    earlier: Option<&Topology>,
+    names: &BTreeSet<String>,
+    problems: &mut Vec<TopologyError>,
+) -> Children {
+    let mut work =
+        Work { machine, hubs: Hubs::of_board(machine), names: names.clone(), children: Children::default() };
+    for device in devices {
+        if let Some(provides) = device.provides {
+            work.hubs.add_provided(&device.id, provides);
+        }
+    }
+    for controller in earlier.into_iter().flat_map(|earlier| &earlier.controllers) {
+        if !controller.is_pci_bus() && work.names.insert(controller.id.clone()) {
+            work.hubs.add_created(&controller.id, controller.role);
+            let (id, role) = (controller.id.clone(), controller.role);
+            work.children.controllers.push(NewController { id, role, before: 0 });
+        }
+    }
+
+    let behind: Vec<(usize, &DeviceRequest)> = devices
+        .iter()
+        .enumerate()
+        .filter(|(_, device)| !matches!(device.connector, Connector::Pci(_) | Connector::Virtio(_)))
+        .collect();
+    let (pinned, rest): (Vec<_>, Vec<_>) =
+        behind.into_iter().partition(|(_, device)| Hubs::is_pinned(&device.connector));
+    for (position, device) in pinned {
+        work.place(position, device, problems);
+    }
+    let mut left = Vec::new();
+    for (position, device) in rest {
+        let Some(placement) = earlier.and_then(|earlier| earlier.placement(&device.id)) else {
+            left.push((position, device));
+            continue;
+        };
+        match work.hubs.keep(&device.id, &device.connector, placement) {
+            Ok(true) => drop(work.children.placements.insert(position, placement.clone())),
+            Ok(false) => left.push((position, device)),
+            Err(problem) => report(problems, problem),
+        }
+    }
+    for (position, device) in left {
+        work.place(position, device, problems);
+    }
+
+    let used: BTreeSet<String> = work.hubs.owners_in_use().into_iter().map(str::to_owned).collect();
+    work.children.controllers.retain(|controller| used.contains(&controller.id));
+    work.children
+}
+
+struct Work {
+    machine: Machine,
+    hubs: Hubs,
+    names: BTreeSet<String>,
+    children: Children,
+}
+
+impl Work {
+    fn place(&mut self, position: usize, device: &DeviceRequest, problems: &mut Vec<TopologyError>) {
+        let mut found = self.hubs.place(&device.id, &device.connector);
+        if matches!(found, Err(None)) {
+            match controller_for(&device.id, &device.connector, self.machine) {
+                Ok(role) => self.create(role, position),
+                Err(problem) => return report(problems, problem),
+            }
+            found = self.hubs.place(&device.id, &device.connector);
+        }
+        match found {
+            Ok(placement) => drop(self.children.placements.insert(position, placement)),
+            Err(Some(problem)) => report(problems, problem),
+            // A new controller has room; were it not so, the device would be named here all the same.
+            Err(None) => report(problems, TopologyError::NoDevice { device: device.id.clone() }),
+        }
+    }
+
+    fn create(&mut self, role: Role, before: usize) {
+        let id = unused_name(&self.names, first_name(role));
+        self.names.insert(id.clone());
+        self.hubs.add_created(&id, role);
+        self.children.controllers.push(NewController { id, role, before });
+    }
+}
+
+pub(super) fn first_name(role: Role) -> &'static str {
+    match role {
+        Role::Sata => "sata0",
+        Role::Usb => "usb0",
+        Role::Scsi => "scsi0",
+        Role::VirtioSerial => "vserial0",
+        Role::RootPort { .. } | Role::Upstream | Role::Downstream { .. } => "port0",
+        Role::PcieBridge | Role::PciBridge { .. } => "bridge0",
+    }
+}
+
+/// What a created controller itself plugs into.
+pub(super) fn connector_of(role: Role) -> Connector {
+    match role {
+        Role::Scsi | Role::VirtioSerial => Connector::Virtio(PciRequest::express()),
+        Role::Usb => Connector::Pci(PciRequest::express()),
+        _ => Connector::Pci(PciRequest::conventional()),
+    }
+}

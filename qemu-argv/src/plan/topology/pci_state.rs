@@ -1,0 +1,337 @@
+//! Every PCI bus of the machine while places are given out: what is where, which ports are free, what can be added.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::TopologyError;
+use super::machine::{Machine, PciRoot};
+use super::placement::{Controller, Placement, Role};
+use super::request::Address;
+use super::slots::{Bus, Kind};
+use crate::plan::pci::{PciAddress, PciBus};
+
+/// A slot for whole devices in which QEMU's own video card lands too; root ports leave it to endpoints.
+const FIRST_ENDPOINT: u8 = 1;
+
+/// The buses, and the controllers that make them.
+#[derive(Debug)]
+pub(super) struct PciState {
+    pub(super) machine: Machine,
+    pub(super) root: PciRoot,
+    pub(super) buses: BTreeMap<String, Bus>,
+    /// Ports and bridges, those of the earlier plan first.
+    pub(super) created: Vec<Controller>,
+    /// Ports with nothing behind them, in the order in which devices get them.
+    pub(super) free_ports: BTreeSet<(u8, String)>,
+    /// Bridges to conventional PCI, in the order they are filled.
+    pub(super) bridges: Vec<String>,
+    /// The last root port, after which the next one comes: firmware numbers buses in this order, and guests name
+    /// network interfaces by bus numbers.
+    last_port: Option<(u8, u8)>,
+    /// The upper side of the switch that can still get ports without renumbering buses behind it.
+    switch: Option<Switch>,
+    bus_numbers: u16,
+    highest_number: u8,
+    /// All ids of the machine.
+    names: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Switch {
+    upstream: String,
+    /// The place of its root port.
+    port: (u8, u8),
+}
+
+impl PciState {
+    pub(super) fn new(machine: Machine, root: PciRoot, names: BTreeSet<String>) -> Self {
+        let mut bus = Bus::new(Kind::Root, root.first, root.last, root.hotplug);
+        for &(slot, function, what) in &root.taken {
+            // The board's own places do not overlap, and a second taker is left out.
+            let _ = bus.take(slot, function, what, true);
+            bus.reserve(slot);
+        }
+        let buses = BTreeMap::from([(root.bus.to_owned(), bus)]);
+        Self {
+            machine,
+            root,
+            buses,
+            created: Vec::new(),
+            free_ports: BTreeSet::new(),
+            bridges: Vec::new(),
+            last_port: None,
+            switch: None,
+            bus_numbers: 1,
+            highest_number: 0,
+            names,
+        }
+    }
+
+    /// Puts a port or bridge of the earlier plan where it was.
+    pub(super) fn restore(&mut self, controller: &Controller) -> Result<(), TopologyError> {
+        let Placement::Pci { bus, slot, function, .. } = &controller.placement else { return Ok(()) };
+        self.take(bus, *slot, *function, &controller.id, true)?;
+        if self.names.insert(controller.id.clone()) {
+            self.register(controller.clone());
+            Ok(())
+        } else {
+            // A device of the configuration now has the id of a port that was created earlier.
+            Err(TopologyError::DuplicateId { device: controller.id.clone() })
+        }
+    }
+
+    /// Makes the bus of a port or bridge known.
+    fn register(&mut self, controller: Controller) {
+        let Placement::Pci { bus: parent, slot, function, .. } = &controller.placement else { return };
+        let (place, id) = ((*slot, *function), controller.id.clone());
+        let bus = match controller.role {
+            Role::RootPort { number } => {
+                self.highest_number = self.highest_number.max(number);
+                if let Some(root) = self.buses.get_mut(self.root.bus) {
+                    root.reserve(place.0);
+                }
+                self.last_port = self.last_port.max(Some(place));
+                self.free_ports.insert((number, id.clone()));
+                Bus::new(Kind::Port, 0, 0, true)
+            }
+            Role::Upstream => {
+                let port = self.created.iter().find(|port| port.id == *parent).map(|port| &port.placement);
+                if let Some(Placement::Pci { slot, function, .. }) = port {
+                    let newest = Switch { upstream: id.clone(), port: (*slot, *function) };
+                    self.switch =
+                        self.switch.take().filter(|switch| switch.port > newest.port).or(Some(newest));
+                }
+                Bus::new(Kind::Switch, 0, 31, false)
+            }
+            Role::Downstream { number } => {
+                self.highest_number = self.highest_number.max(number);
+                Bus::new(Kind::Shared, 0, 0, false)
+            }
+            Role::PcieBridge => {
+                self.bridges.push(id.clone());
+                Bus::new(Kind::Bridge, 1, 31, true)
+            }
+            Role::PciBridge { number } => {
+                self.highest_number = self.highest_number.max(number);
+                Bus::new(Kind::Bridge, 1, 31, false)
+            }
+            Role::Sata | Role::Usb | Role::Scsi | Role::VirtioSerial => return,
+        };
+        self.bus_numbers += 1;
+        self.buses.insert(id, bus);
+        self.created.push(controller);
+    }
+
+    /// Takes one function of a slot.
+    pub(super) fn take(
+        &mut self,
+        bus: &str,
+        slot: u8,
+        function: u8,
+        id: &str,
+        share: bool,
+    ) -> Result<(), TopologyError> {
+        let unknown = |known: String| TopologyError::UnknownBus {
+            device: id.to_owned(),
+            bus: bus.to_owned(),
+            help: known,
+        };
+        let Some(entry) = self.buses.get_mut(bus) else {
+            let known: Vec<_> = self.buses.keys().take(8).map(String::as_str).collect();
+            return Err(unknown(format!("there are {}", known.join(", "))));
+        };
+        let place = || {
+            PciAddress::new(PciBus::Named(bus.to_owned()), slot, function)
+                .map_or_else(|_| format!("slot {slot} of {bus}"), |address| address.to_string())
+        };
+        if !(entry.first..=entry.last).contains(&slot) {
+            return Err(TopologyError::OutOfRange {
+                device: id.to_owned(),
+                place: place(),
+                range: match (entry.first, entry.last) {
+                    (first, last) if first == last => format!("{bus} has slot {first:02x} only"),
+                    (first, last) => format!("{bus} has slots {first:02x} to {last:02x}"),
+                },
+            });
+        }
+        if function > 0 && !self.root.multifunction {
+            return Err(TopologyError::OutOfRange {
+                device: id.to_owned(),
+                place: place(),
+                range: format!("slots of {} have function 0 only", self.machine.name()),
+            });
+        }
+        entry.take(slot, function, id, share).map_err(|holder| TopologyError::Taken {
+            device: id.to_owned(),
+            place: place(),
+            holder,
+            help: "leave the address out, or choose another one",
+        })?;
+        if entry.kind == Kind::Port {
+            self.free_ports.retain(|(_, port)| port != bus);
+        }
+        Ok(())
+    }
+
+    /// Takes the place that a device insists on.
+    pub(super) fn take_pinned(
+        &mut self,
+        id: &str,
+        address: &Address,
+        share: bool,
+    ) -> Result<Placement, TopologyError> {
+        let Address::Pci(address) = address else {
+            return Err(TopologyError::OutOfRange {
+                device: id.to_owned(),
+                place: address.to_string(),
+                range: format!("devices of {} have PCI addresses", self.machine.name()),
+            });
+        };
+        let bus = match address.bus() {
+            PciBus::Numbered { domain: 0, bus: 0 } => self.root.bus.to_owned(),
+            PciBus::Named(name) => name.clone(),
+            numbered @ PciBus::Numbered { .. } => {
+                return Err(TopologyError::UnknownBus {
+                    device: id.to_owned(),
+                    bus: format!("PCI bus {numbered}"),
+                    help: "firmware gives out bus numbers above 0; name the bus instead, such as rp1:00.0"
+                        .into(),
+                });
+            }
+        };
+        if self.buses.get(&bus).is_some_and(|bus| bus.kind == Kind::Switch) {
+            return Err(TopologyError::OutOfRange {
+                device: id.to_owned(),
+                place: address.to_string(),
+                range: format!("{bus} is the inside of a switch, for its ports alone"),
+            });
+        }
+        self.take(&bus, address.slot(), address.function(), id, share)?;
+        Ok(at(&bus, address.slot(), address.function()))
+    }
+
+    /// How many functions are left after the last root port in its slot.
+    pub(super) fn ports_left_in_last_slot(&self) -> usize {
+        self.next_in_last_slot().map_or(0, |(slot, function)| {
+            let used = self.buses.get(self.root.bus).map_or(0xff, |root| root.used(slot));
+            (function..8).filter(|function| used & (1 << function) == 0).count()
+        })
+    }
+
+    fn next_in_last_slot(&self) -> Option<(u8, u8)> {
+        let (slot, function) = self.last_port?;
+        let used = self.buses.get(self.root.bus)?.used(slot);
+        let next = (function + 1..8).find(|next| used & (1 << next) == 0)?;
+        Some((slot, next))
+    }
+
+    /// A new root port after all others.
+    pub(super) fn new_port(&mut self) -> Option<String> {
+        let (slot, function) = match self.next_in_last_slot() {
+            Some(next) => next,
+            None => (self.slot_for_ports()?, 0),
+        };
+        let number = self.next_number()?;
+        let id = self.unused_name(&format!("rp{number}"));
+        let bus = self.root.bus.to_owned();
+        self.add(id, Role::RootPort { number }, &bus, slot, function)
+    }
+
+    fn slot_for_ports(&self) -> Option<u8> {
+        let root = self.buses.get(self.root.bus)?;
+        let after = self.last_port.map_or(FIRST_ENDPOINT + 1, |(slot, _)| slot + 1);
+        let free = |slot: &u8| root.is_free(*slot);
+        (after..=root.last).find(free).or_else(|| (root.first..=root.last).find(free))
+    }
+
+    /// A new bridge to conventional PCI, behind a port of its own.
+    pub(super) fn new_bridge(&mut self) -> Option<String> {
+        // Both or neither: a port alone would be of no use.
+        self.has_bus_numbers(2).then_some(())?;
+        let port = self.new_port()?;
+        let id = self.unused_name("bridge1");
+        self.add(id, Role::PcieBridge, &port, 0, 0)
+    }
+
+    /// A slot behind a switch, for devices that stay; a new switch when there is none that can grow.
+    pub(super) fn new_shared_port(&mut self) -> Option<String> {
+        let room = |state: &Self, upstream: &str| {
+            state.buses.get(upstream).and_then(|bus| {
+                let functions =
+                    (bus.first..=bus.last).flat_map(|slot| (0..8).map(move |function| (slot, function)));
+                functions.into_iter().find(|(slot, function)| bus.used(*slot) & (1 << function) == 0)
+            })
+        };
+        let grows = self.switch.clone().filter(|switch| Some(switch.port) == self.last_port);
+        let existing = grows.and_then(|switch| Some((room(self, &switch.upstream)?, switch.upstream)));
+        let ((slot, function), upstream) = if let Some(found) = existing {
+            found
+        } else {
+            self.has_bus_numbers(3).then_some(())?;
+            let port = self.new_port()?;
+            let id = self.unused_name("switch1");
+            ((0, 0), self.add(id, Role::Upstream, &port, 0, 0)?)
+        };
+        let number = self.next_number()?;
+        let id = self.unused_name(&format!("dp{number}"));
+        self.add(id, Role::Downstream { number }, &upstream, slot, function)
+    }
+
+    /// Fills function 0 of a slot whose other functions guests would not find otherwise. A bridge does it: every
+    /// QEMU has it, and nothing is behind it.
+    pub(super) fn fill_function_zero(&mut self, bus: &str, slot: u8) -> Option<String> {
+        let number = self.next_number()?;
+        let id = self.unused_name(&format!("bridge{number}"));
+        self.add(id, Role::PciBridge { number }, bus, slot, 0)
+    }
+
+    fn add(&mut self, id: String, role: Role, bus: &str, slot: u8, function: u8) -> Option<String> {
+        self.has_bus_numbers(1).then_some(())?;
+        self.take(bus, slot, function, &id, true).ok()?;
+        self.names.insert(id.clone());
+        self.register(Controller { id: id.clone(), role, placement: at(bus, slot, function) });
+        Some(id)
+    }
+
+    /// Whether this many more buses fit.
+    pub(super) fn has_bus_numbers(&self, more: u16) -> bool {
+        self.bus_numbers + more <= self.root.buses
+    }
+
+    pub(super) fn bus_numbers_left(&self) -> usize {
+        usize::from(self.root.buses.saturating_sub(self.bus_numbers))
+    }
+
+    /// Whether the switch can get a port before it needs a root port of its own.
+    pub(super) fn switch_grows(&self) -> bool {
+        self.switch.as_ref().is_some_and(|switch| Some(switch.port) == self.last_port)
+    }
+
+    fn next_number(&mut self) -> Option<u8> {
+        self.highest_number = self.highest_number.checked_add(1)?;
+        Some(self.highest_number)
+    }
+
+    /// `wanted`, or with another number at its end when a device has that id.
+    fn unused_name(&self, wanted: &str) -> String {
+        unused_name(&self.names, wanted)
+    }
+}
+
+/// `wanted`, or the same with the next number that is not in use.
+pub(super) fn unused_name(names: &BTreeSet<String>, wanted: &str) -> String {
+    let base = wanted.trim_end_matches(|last: char| last.is_ascii_digit());
+    let number: u32 = wanted[base.len()..].parse().unwrap_or(0);
+    if !names.contains(wanted) {
+        return wanted.to_owned();
+    }
+    // Above the numbers that ports have, so that names and numbers do not cross.
+    let start = if number <= 1 { number + 1 } else { 1000 };
+    // One name more than there are devices: one of them is unused.
+    let mut candidates = (start..).map(|number| format!("{base}{number}")).take(names.len() + 1);
+    candidates.find(|name| !names.contains(name)).unwrap_or_else(|| wanted.to_owned())
+}
+
+/// A place on a PCI bus; which neighbours it has is filled in at the end.
+pub(super) fn at(bus: &str, slot: u8, function: u8) -> Placement {
+    Placement::Pci { bus: bus.to_owned(), slot, function, multifunction: false, hotplug: false }
+}

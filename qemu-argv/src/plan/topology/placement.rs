@@ -1,0 +1,253 @@
+//! Where things are: one place for each kind of connector, and the controllers that were added to make room.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::pci::addr;
+
+/// Where a device is, in the words of QEMU's properties.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Placement {
+    /// On a PCI bus.
+    Pci {
+        /// The name of the bus.
+        bus: String,
+        /// The slot, 0 to 31.
+        slot: u8,
+        /// The function, 0 to 7.
+        function: u8,
+        /// Whether the slot holds further functions; set on function 0.
+        multifunction: bool,
+        /// Whether the device can be unplugged while the guest runs.
+        hotplug: bool,
+    },
+    /// On the channel subsystem, as `fe.0.NNNN`.
+    Ccw {
+        /// The device number.
+        devno: u16,
+    },
+    /// In a memory-mapped virtio slot.
+    VirtioMmio {
+        /// The name of the bus, which holds one device.
+        bus: String,
+    },
+    /// On a SCSI bus.
+    Scsi {
+        /// The name of the bus.
+        bus: String,
+        /// The target number (`scsi-id`).
+        target: u16,
+        /// The logical unit.
+        lun: u16,
+    },
+    /// On a SATA port.
+    Sata {
+        /// The name of the port's bus, which holds one device.
+        bus: String,
+    },
+    /// On a parallel ATA channel.
+    Ide {
+        /// The name of the channel's bus.
+        bus: String,
+        /// 0 or 1.
+        unit: u8,
+    },
+    /// On a USB port.
+    Usb {
+        /// The name of the bus.
+        bus: String,
+        /// The port, with dots through hubs.
+        port: String,
+    },
+    /// On a virtio-serial port.
+    VirtioSerial {
+        /// The name of the bus.
+        bus: String,
+        /// The port number.
+        nr: u16,
+    },
+    /// Left to QEMU, because the machine type is not known here.
+    Unplaced,
+}
+
+/// The value of a property that says where a device is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Property {
+    /// A flag.
+    Flag(bool),
+    /// A number.
+    Number(u32),
+    /// A text.
+    Text(String),
+}
+
+impl From<&str> for Property {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl Placement {
+    /// The properties that put a device here, in the order to render them.
+    pub fn properties(&self) -> Vec<(&'static str, Property)> {
+        let number = |number: u16| Property::Number(number.into());
+        match self {
+            Self::Pci { bus, slot, function, multifunction, .. } => {
+                let mut properties = vec![
+                    ("bus", Property::from(bus.as_str())),
+                    ("addr", Property::Text(addr(*slot, *function))),
+                ];
+                if *multifunction {
+                    properties.push(("multifunction", Property::Flag(true)));
+                }
+                properties
+            }
+            Self::Ccw { devno } => vec![("devno", Property::Text(format!("fe.0.{devno:04x}")))],
+            Self::VirtioMmio { bus } => vec![("bus", bus.as_str().into())],
+            Self::Scsi { bus, target, lun } => vec![
+                ("bus", bus.as_str().into()),
+                ("channel", Property::Number(0)),
+                ("scsi-id", number(*target)),
+                ("lun", number(*lun)),
+            ],
+            Self::Sata { bus } => vec![("bus", bus.as_str().into()), ("unit", Property::Number(0))],
+            Self::Ide { bus, unit } => vec![("bus", bus.as_str().into()), ("unit", number((*unit).into()))],
+            Self::Usb { bus, port } => vec![("bus", bus.as_str().into()), ("port", port.as_str().into())],
+            Self::VirtioSerial { bus, nr } => vec![("bus", bus.as_str().into()), ("nr", number(*nr))],
+            Self::Unplaced => Vec::new(),
+        }
+    }
+
+    /// The name of the bus, where there is one.
+    pub fn bus(&self) -> Option<&str> {
+        match self {
+            Self::Pci { bus, .. }
+            | Self::VirtioMmio { bus }
+            | Self::Scsi { bus, .. }
+            | Self::Sata { bus }
+            | Self::Ide { bus, .. }
+            | Self::Usb { bus, .. }
+            | Self::VirtioSerial { bus, .. } => Some(bus),
+            Self::Ccw { .. } | Self::Unplaced => None,
+        }
+    }
+}
+
+/// A controller that was added to make room for devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Controller {
+    /// Its id, which names its bus (ports and bridges) or buses (`ID.0` … of the others).
+    pub id: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub role: Role,
+    /// Where it is.
+    pub placement: Placement,
+}
+
+/// The kinds of controllers that are added to make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Role {
+    /// `pcie-root-port`: one slot for one hot-pluggable device.
+    RootPort {
+        /// Its chassis, slot and port number, unique in the machine.
+        number: u8,
+    },
+    /// `x3130-upstream`: the upper side of a PCI Express switch.
+    Upstream,
+    /// `xio3130-downstream`: a port of a switch.
+    Downstream {
+        /// Its chassis, slot and port number, unique in the machine.
+        number: u8,
+    },
+    /// `pcie-pci-bridge`: slots for devices that speak conventional PCI.
+    PcieBridge,
+    /// `pci-bridge`, there only so that the other functions of its slot are found.
+    PciBridge {
+        /// Its chassis number, unique in the machine.
+        number: u8,
+    },
+    /// `ich9-ahci`.
+    Sata,
+    /// `qemu-xhci`.
+    Usb,
+    /// `virtio-scsi`.
+    Scsi,
+    /// `virtio-serial`.
+    VirtioSerial,
+}
+
+/// Ports of a created xHCI controller: the most it has of each speed.
+pub(super) const XHCI_PORTS: u16 = 15;
+
+impl Controller {
+    /// QEMU's name of the device.
+    pub fn driver(&self) -> &'static str {
+        let by_transport = |pci, ccw, device| match self.placement {
+            Placement::Ccw { .. } => ccw,
+            Placement::VirtioMmio { .. } => device,
+            _ => pci,
+        };
+        match self.role {
+            Role::RootPort { .. } => "pcie-root-port",
+            Role::Upstream => "x3130-upstream",
+            Role::Downstream { .. } => "xio3130-downstream",
+            Role::PcieBridge => "pcie-pci-bridge",
+            Role::PciBridge { .. } => "pci-bridge",
+            Role::Sata => "ich9-ahci",
+            Role::Usb => "qemu-xhci",
+            Role::Scsi => by_transport("virtio-scsi-pci", "virtio-scsi-ccw", "virtio-scsi-device"),
+            Role::VirtioSerial => {
+                by_transport("virtio-serial-pci", "virtio-serial-ccw", "virtio-serial-device")
+            }
+        }
+    }
+
+    /// Its properties without driver and id, those of its place included, in the order to render them.
+    pub fn properties(&self) -> Vec<(&'static str, Property)> {
+        let mut properties = self.placement.properties();
+        match self.role {
+            Role::RootPort { number } | Role::Downstream { number } => {
+                // QEMU wants chassis and slot to be unique together; guests name slots by the slot number alone.
+                for name in ["chassis", "slot", "port"] {
+                    properties.push((name, Property::Number(number.into())));
+                }
+            }
+            Role::PciBridge { number } => properties.push(("chassis_nr", Property::Number(number.into()))),
+            Role::Usb => {
+                for name in ["p2", "p3"] {
+                    properties.push((name, Property::Number(XHCI_PORTS.into())));
+                }
+            }
+            Role::Upstream | Role::PcieBridge | Role::Sata | Role::Scsi | Role::VirtioSerial => {}
+        }
+        properties
+    }
+
+    /// Whether other PCI devices or ports go behind it.
+    pub fn is_pci_bus(&self) -> bool {
+        self.order() < Role::Sata.order()
+    }
+
+    pub(super) fn order(&self) -> u8 {
+        self.role.order()
+    }
+}
+
+impl Role {
+    /// A controller comes after all those of a lower number: each bus before what is on it.
+    pub(super) fn order(self) -> u8 {
+        match self {
+            Self::RootPort { .. } => 0,
+            Self::Upstream => 1,
+            Self::Downstream { .. } => 2,
+            Self::PcieBridge | Self::PciBridge { .. } => 3,
+            Self::Sata | Self::Usb | Self::Scsi | Self::VirtioSerial => 4,
+        }
+    }
+}

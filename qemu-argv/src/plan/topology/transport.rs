@@ -1,0 +1,360 @@
+//! Places devices and controllers on the machine's own buses: PCI, channel I/O or memory-mapped virtio.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::children::{Children, NewController, connector_of};
+use super::error::{TopologyError, keeps_its_place, report};
+use super::machine::{Family, Machine, VirtioTransport};
+use super::pci_state::PciState;
+use super::placement::{Controller, Placement};
+use super::request::{Address, Connector, DeviceRequest, Hotplug, PciRequest};
+use super::spread::{Item, spread};
+use super::{DEFAULT_HOTPLUG_PORTS, Device, Topology};
+
+/// A device or controller that goes on one of the machine's own buses.
+struct Entry<'a> {
+    id: &'a str,
+    request: PciRequest,
+    transport: VirtioTransport,
+    placement: Option<Placement>,
+}
+
+/// Puts everything together.
+pub(super) fn place(
+    machine: Machine,
+    devices: &[DeviceRequest],
+    mut children: Children,
+    hotplug_ports: Option<u8>,
+    earlier: Option<&Topology>,
+    mut names: BTreeSet<String>,
+    problems: &mut Vec<TopologyError>,
+) -> Topology {
+    names.extend(children.controllers.iter().map(|controller| controller.id.clone()));
+    let mut entries = entries(machine, devices, &children.controllers);
+    let before = |id: &str| earlier.and_then(|earlier| earlier.place_of(id));
+    let ports = if let Some(root) = machine.pci() {
+        let mut state = PciState::new(machine, root, names);
+        place_pci(&mut state, &mut entries, hotplug_ports, earlier, problems);
+        state.created
+    } else {
+        refuse_pci(machine, &mut entries, problems);
+        Vec::new()
+    };
+    number(machine, &mut entries, VirtioTransport::Ccw, &before, problems);
+    number(machine, &mut entries, VirtioTransport::Mmio, &before, problems);
+
+    let mut placed: BTreeMap<&str, Placement> =
+        entries.into_iter().filter_map(|entry| Some((entry.id, entry.placement?))).collect();
+    let mut controllers = ports;
+    for NewController { id, role, .. } in &children.controllers {
+        let placement = placed.remove(id.as_str()).unwrap_or(Placement::Unplaced);
+        controllers.push(Controller { id: id.clone(), role: *role, placement });
+    }
+    let devices = devices.iter().enumerate().map(|(position, device)| {
+        let placement = children.placements.remove(&position).or_else(|| placed.remove(device.id.as_str()));
+        let placement = placement.unwrap_or(Placement::Unplaced);
+        (device.id.clone(), Device { placement, provides: device.provides })
+    });
+    Topology { machine, controllers, devices: devices.collect() }
+}
+
+impl Topology {
+    /// Where a device or controller is.
+    pub(super) fn place_of(&self, id: &str) -> Option<&Placement> {
+        let controller = || self.controllers.iter().find(|controller| controller.id == id);
+        self.placement(id).or_else(|| controller().map(|controller| &controller.placement))
+    }
+}
+
+/// All that goes on the machine's own buses, controllers just before the first device that needs them.
+fn entries<'a>(
+    machine: Machine,
+    devices: &'a [DeviceRequest],
+    controllers: &'a [NewController],
+) -> Vec<Entry<'a>> {
+    let entry = |id: &'a str, connector: &Connector| match connector {
+        Connector::Pci(request) => {
+            Some(Entry { id, request: request.clone(), transport: VirtioTransport::Pci, placement: None })
+        }
+        Connector::Virtio(request) => {
+            let transport = match request.address {
+                Some(Address::Pci(_)) => VirtioTransport::Pci,
+                Some(Address::Ccw(_)) => VirtioTransport::Ccw,
+                Some(Address::VirtioMmio(_)) => VirtioTransport::Mmio,
+                None => machine.virtio_transport(),
+            };
+            Some(Entry { id, request: request.clone(), transport, placement: None })
+        }
+        _ => None,
+    };
+    let mut sorted: Vec<&NewController> = controllers.iter().collect();
+    sorted.sort_by_key(|controller| controller.before);
+    let mut waiting = sorted.into_iter().peekable();
+    let mut entries = Vec::with_capacity(devices.len() + controllers.len());
+    for (position, device) in devices.iter().enumerate() {
+        while let Some(controller) = waiting.next_if(|controller| controller.before <= position) {
+            entries.extend(entry(&controller.id, &connector_of(controller.role)));
+        }
+        entries.extend(entry(&device.id, &device.connector));
+    }
+    entries.extend(waiting.filter_map(|controller| entry(&controller.id, &connector_of(controller.role))));
+    entries
+}
+
+fn place_pci(
+    state: &mut PciState,
+    entries: &mut [Entry<'_>],
+    hotplug_ports: Option<u8>,
+    earlier: Option<&Topology>,
+    problems: &mut Vec<TopologyError>,
+) {
+    for controller in earlier.into_iter().flat_map(|earlier| &earlier.controllers) {
+        if controller.is_pci_bus()
+            && let Err(problem) = state.restore(controller)
+        {
+            report(problems, problem);
+        }
+    }
+    let earlier_places = earlier.map(places_by_id).unwrap_or_default();
+    let mut failed = BTreeSet::new();
+    let pci = |entry: &&mut Entry<'_>| entry.transport == VirtioTransport::Pci;
+    for entry in entries.iter_mut().filter(pci) {
+        let Some(address) = &entry.request.address else { continue };
+        match state.take_pinned(entry.id, address, entry.request.share) {
+            Ok(placement) => entry.placement = Some(placement),
+            Err(problem) => {
+                failed.insert(entry.id.to_owned());
+                report(problems, problem);
+            }
+        }
+    }
+    for entry in entries.iter_mut().filter(pci).filter(|entry| entry.request.address.is_none()) {
+        let Some(Placement::Pci { bus, slot, function, hotplug, multifunction }) =
+            earlier_places.get(entry.id)
+        else {
+            continue;
+        };
+        // A device that must be hot-pluggable from now on cannot stay where it could not be unplugged.
+        let outgrown = entry.request.hotplug == Hotplug::Required && !hotplug;
+        if outgrown || !state.buses.contains_key(bus) {
+            continue;
+        }
+        let share = entry.request.share && !hotplug;
+        match state.take(bus, *slot, *function, entry.id, share).map_err(keeps_its_place) {
+            Ok(()) => {
+                entry.placement = Some(Placement::Pci {
+                    bus: bus.clone(),
+                    slot: *slot,
+                    function: *function,
+                    multifunction: *multifunction,
+                    hotplug: *hotplug,
+                });
+            }
+            Err(problem) => {
+                failed.insert(entry.id.to_owned());
+                report(problems, problem);
+            }
+        }
+    }
+
+    let left = |entry: &Entry<'_>| {
+        entry.transport == VirtioTransport::Pci && entry.placement.is_none() && !failed.contains(entry.id)
+    };
+    let items: Vec<Item<'_>> = entries
+        .iter()
+        .filter(|entry| left(entry))
+        .map(|entry| Item { id: entry.id, request: &entry.request })
+        .collect();
+    let spare = (usize::from(hotplug_ports.unwrap_or(DEFAULT_HOTPLUG_PORTS)), hotplug_ports.is_some());
+    let mut found = spread(state, &items, spare, problems).into_iter();
+    for entry in entries.iter_mut().filter(|entry| left(entry)) {
+        entry.placement = found.next().flatten();
+    }
+    fill_heads(state, problems);
+    finish(state, entries, problems);
+}
+
+fn places_by_id(earlier: &Topology) -> BTreeMap<&str, &Placement> {
+    let controllers =
+        earlier.controllers.iter().map(|controller| (controller.id.as_str(), &controller.placement));
+    controllers.chain(earlier.placements()).collect()
+}
+
+/// Guests look for further functions of a slot only where function 0 answers.
+fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
+    let headless: Vec<(String, u8)> =
+        state.buses.iter().flat_map(|(name, bus)| bus.headless().map(|slot| (name.clone(), slot))).collect();
+    for (bus, slot) in headless {
+        if state.fill_function_zero(&bus, slot).is_none() {
+            report(
+                problems,
+                TopologyError::Full {
+                    device: format!("function 0 of slot {slot:02x}"),
+                    others: 0,
+                    bus,
+                    limit: format!("{} bus numbers", state.root.buses),
+                    help: "move a device there, so that guests find its neighbours",
+                },
+            );
+        }
+    }
+}
+
+/// Says of each place whether it has neighbours, and so whether it can be left while the guest runs.
+fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
+    let PciState { buses, created, .. } = state;
+    let used = |bus: &str, slot: u8| buses.get(bus).map_or(0, |bus| bus.used(slot));
+    for controller in created.iter_mut() {
+        if let Placement::Pci { bus, slot, function: 0, multifunction, .. } = &mut controller.placement {
+            // A slot of ports may get further ones later, and shall look the same to the guest then.
+            *multifunction |=
+                matches!(controller.role, super::Role::RootPort { .. } | super::Role::Downstream { .. })
+                    || used(bus, *slot) != 1;
+        }
+    }
+    for entry in entries {
+        let Some(Placement::Pci { bus, slot, function, multifunction, hotplug }) = &mut entry.placement
+        else {
+            continue;
+        };
+        let alone = used(bus, *slot) == 1 << *function;
+        *multifunction = *function == 0 && (*multifunction || !alone);
+        *hotplug = alone
+            && entry.request.hotplug != Hotplug::Never
+            && *function == 0
+            && buses.get(bus.as_str()).is_some_and(|bus| bus.hotplug);
+        if entry.request.hotplug == Hotplug::Required && !*hotplug {
+            report(
+                problems,
+                TopologyError::NoHotplug {
+                    device: entry.id.to_owned(),
+                    bus: bus.clone(),
+                    help: "leave its address out, or set hotplug = false on it",
+                },
+            );
+        }
+    }
+}
+
+/// Refuses, or leaves to QEMU, what needs PCI on a machine without.
+fn refuse_pci(machine: Machine, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
+    for entry in entries.iter_mut().filter(|entry| entry.transport == VirtioTransport::Pci) {
+        if machine.family == Family::Unknown {
+            entry.placement = Some(Placement::Unplaced);
+            continue;
+        }
+        let help = match machine.family {
+            Family::Microvm => "set pcie = true for the machine",
+            Family::None => "choose a machine such as q35 or virt",
+            _ => "choose a machine with PCI, such as pc or q35",
+        };
+        let device = entry.id.to_owned();
+        report(problems, TopologyError::NoBus { device, wanted: "a PCI bus", machine: machine.name(), help });
+    }
+}
+
+/// Gives out the places of channel I/O or of memory-mapped virtio: those asked for, those of before, then in order.
+fn number<'t>(
+    machine: Machine,
+    entries: &mut [Entry<'_>],
+    transport: VirtioTransport,
+    before: &dyn Fn(&str) -> Option<&'t Placement>,
+    problems: &mut Vec<TopologyError>,
+) {
+    let places: u32 = match transport {
+        VirtioTransport::Ccw if machine.family == Family::S390Ccw => 0x1_0000,
+        VirtioTransport::Mmio => machine.virtio_mmio_buses().into(),
+        _ => 0,
+    };
+    let mut used: BTreeMap<u32, String> = BTreeMap::new();
+    let mut take = |id: &str, place: u32| match used.get(&place) {
+        _ if place >= places => Err(TopologyError::OutOfRange {
+            device: id.to_owned(),
+            place: shown(transport, place),
+            range: match places {
+                0 => format!("machine {} has no such places", machine.name()),
+                _ => format!("{} has {places} of them", machine.name()),
+            },
+        }),
+        Some(holder) => Err(TopologyError::Taken {
+            device: id.to_owned(),
+            place: shown(transport, place),
+            holder: holder.clone(),
+            help: "leave the address out, or choose another one",
+        }),
+        None => {
+            used.insert(place, id.to_owned());
+            Ok(at(transport, place))
+        }
+    };
+    let mine = |entry: &&mut Entry<'_>| entry.transport == transport;
+    let mut left = Vec::new();
+    for entry in entries.iter_mut().filter(mine) {
+        match entry.request.address {
+            Some(Address::Ccw(place)) => match take(entry.id, place.into()) {
+                Ok(placement) => entry.placement = Some(placement),
+                Err(problem) => report(problems, problem),
+            },
+            Some(Address::VirtioMmio(place)) => match take(entry.id, place.into()) {
+                Ok(placement) => entry.placement = Some(placement),
+                Err(problem) => report(problems, problem),
+            },
+            _ => left.push(entry),
+        }
+    }
+    let mut fresh = Vec::new();
+    for entry in left {
+        match before(entry.id).and_then(|placement| place_in(transport, placement)) {
+            Some(place) => match take(entry.id, place).map_err(keeps_its_place) {
+                Ok(placement) => entry.placement = Some(placement),
+                Err(problem) => report(problems, problem),
+            },
+            None => fresh.push(entry),
+        }
+    }
+    let mut next = 0;
+    for entry in fresh {
+        while used.contains_key(&next) {
+            next += 1;
+        }
+        if next < places {
+            used.insert(next, entry.id.to_owned());
+            entry.placement = Some(at(transport, next));
+            continue;
+        }
+        report(
+            problems,
+            TopologyError::Full {
+                device: entry.id.to_owned(),
+                others: 0,
+                bus: shown(transport, 0),
+                limit: format!("{places} devices"),
+                help: "put disks on virtio-scsi, which takes 256, or set pcie = true for the machine",
+            },
+        );
+    }
+}
+
+fn at(transport: VirtioTransport, place: u32) -> Placement {
+    match transport {
+        VirtioTransport::Ccw => Placement::Ccw { devno: u16::try_from(place).unwrap_or(u16::MAX) },
+        _ => Placement::VirtioMmio { bus: shown(transport, place) },
+    }
+}
+
+fn shown(transport: VirtioTransport, place: u32) -> String {
+    match transport {
+        VirtioTransport::Ccw => format!("fe.0.{place:04x}"),
+        _ => format!("virtio-mmio-bus.{place}"),
+    }
+}
+
+fn place_in(transport: VirtioTransport, placement: &Placement) -> Option<u32> {
+    match placement {
+        Placement::Ccw { devno } if transport == VirtioTransport::Ccw => Some((*devno).into()),
+        Placement::VirtioMmio { bus } if transport == VirtioTransport::Mmio => {
+            bus.strip_prefix("virtio-mmio-bus.")?.parse().ok()
+        }
+        _ => None,
+    }
+}
