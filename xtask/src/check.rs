@@ -1,45 +1,87 @@
 //! `cargo xtask check`: what must hold before a change lands and needs no QEMU.
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
 
 use crate::run::{self, cargo};
 use crate::tidy;
 
-/// Formatting, lints, the libraries without their optional features, and tidy
+/// Formatting, lints, documentation, features one by one, and tidy
 #[derive(clap::Args)]
 pub struct Args {}
 
-/// The library crates that must also build without their default features.
-const LIBRARIES: [&str; 5] = ["qmp-proto", "qmp-client", "qemu-argv", "qemu-discovery", "qemuctl"];
-
-pub fn run(_args: &Args) -> Result<()> {
-    run_all()
+/// A check: a short name and what does it.
+pub struct Step {
+    pub name: &'static str,
+    pub run: fn() -> Result<()>,
 }
 
-/// Everything `check` stands for, in the order in which it fails fastest.
-pub fn run_all() -> Result<()> {
-    run::run(&mut cargo(["fmt", "--all", "--check"]))?;
-    tidy::run(&tidy::Args {})?;
-    run::run(&mut cargo([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    for library in LIBRARIES {
-        run::run(&mut cargo([
-            "clippy",
-            "--package",
-            library,
-            "--lib",
-            "--no-default-features",
-            "--",
-            "-D",
-            "warnings",
-        ]))?;
+/// The checks, in the order in which they fail fastest.
+pub const STEPS: [Step; 5] = [
+    Step { name: "fmt", run: || run::run(&mut cargo(["fmt", "--all", "--check"])) },
+    Step { name: "tidy", run: || tidy::run(&tidy::Args {}) },
+    Step { name: "clippy", run: clippy },
+    Step { name: "features", run: features },
+    Step { name: "doc", run: doc },
+];
+
+pub fn run(_args: &Args) -> Result<()> {
+    for step in STEPS {
+        (step.run)().with_context(|| format!("{} failed", step.name))?;
     }
     Ok(())
+}
+
+fn clippy() -> Result<()> {
+    let mut command = cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"]);
+    run::run(command.args(["--", "--deny", "warnings"]))
+}
+
+/// Every library without its features, and with each of them alone.
+fn features() -> Result<()> {
+    for package in libraries()? {
+        let mut alone: Vec<_> =
+            package.features.keys().filter(|name| *name != "default").map(String::as_str).collect();
+        alone.insert(0, "");
+        for feature in alone {
+            let mut command = cargo(["clippy", "--quiet", "--lib", "--no-default-features"]);
+            command.args(["--package", &package.name, "--features", feature]);
+            run::run(command.args(["--", "--deny", "warnings"]))?;
+        }
+    }
+    Ok(())
+}
+
+fn doc() -> Result<()> {
+    let mut command = cargo(["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
+    run::run(command.env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    features: std::collections::BTreeMap<String, Vec<String>>,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+/// The packages of the workspace that have a library.
+fn libraries() -> Result<Vec<Package>> {
+    let mut command: Command = cargo(["metadata", "--format-version", "1", "--no-deps"]);
+    let metadata: Metadata =
+        serde_json::from_str(&run::output(&mut command)?).context("cannot read cargo's metadata")?;
+    let is_library =
+        |package: &Package| package.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "lib"));
+    Ok(metadata.packages.into_iter().filter(is_library).collect())
 }

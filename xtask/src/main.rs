@@ -11,6 +11,8 @@ mod guest;
 mod places;
 mod qemus;
 mod run;
+mod system;
+mod test;
 mod tidy;
 
 use anyhow::Result;
@@ -30,6 +32,7 @@ enum Job {
     Check(check::Args),
     Guest(guest::Args),
     Qemus(qemus::Args),
+    Test(test::Args),
     Tidy(tidy::Args),
 }
 
@@ -39,6 +42,7 @@ fn main() -> Result<()> {
         Job::Check(args) => check::run(&args),
         Job::Guest(args) => guest::run(&args),
         Job::Qemus(args) => qemus::run(&args),
+        Job::Test(args) => test::run(&args),
         Job::Tidy(args) => tidy::run(&args),
     }
 }

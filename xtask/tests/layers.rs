@@ -1,0 +1,169 @@
+//! Holds the layers: which crate of ours may use which, and what else each may use.
+//!
+//! The tables say exactly what is: an edge without a row fails, a row without an edge fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Who uses whom among our own crates, tests apart. Data moves right, imports point left.
+const LAYERS: [(&str, &str); 8] = [
+    ("qmp-client", "qmp-proto"),
+    ("qemu-discovery", "qemu-argv"),
+    ("qemu-discovery", "qmp-client"),
+    ("qemu-discovery", "qmp-proto"),
+    ("qemuctl", "qemu-argv"),
+    ("qemuctl", "qemu-discovery"),
+    ("qemuctl", "qmp-client"),
+    ("qemuctl", "qmp-proto"),
+];
+
+/// Everything a pure crate is made of, with all its features: itself, its dependencies, theirs.
+///
+/// Nothing here reads a file, a socket or a clock at run time.
+const PURE: [(&str, &[&str]); 2] = [
+    (
+        "qmp-proto",
+        &[
+            "itoa",
+            "memchr",
+            "proc-macro2",
+            "quote",
+            "serde",
+            "serde_core",
+            "serde_derive",
+            "serde_json",
+            "syn",
+            "unicode-ident",
+            "zmij",
+        ],
+    ),
+    (
+        "qemu-argv",
+        &[
+            "itoa",
+            "memchr",
+            "proc-macro2",
+            "quote",
+            "serde",
+            "serde_core",
+            "serde_derive",
+            "serde_json",
+            "syn",
+            "thiserror",
+            "thiserror-impl",
+            "unicode-ident",
+            "zmij",
+        ],
+    ),
+];
+
+/// What the other crates may name in their `[dependencies]` beside our own.
+const OUTSIDE: [(&str, &[&str]); 3] = [
+    ("qmp-client", &["memchr", "nix", "serde", "serde_json", "thiserror", "tokio"]),
+    ("qemu-discovery", &["nix", "serde", "serde_json", "thiserror", "tokio"]),
+    ("qemuctl", &["clap", "nix", "serde", "serde_json", "thiserror", "tokio", "toml"]),
+];
+
+fn metadata() -> Value {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["metadata", "--format-version", "1", "--all-features"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = cargo.output().expect("cargo starts");
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string in cargo's metadata")
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list in cargo's metadata")
+}
+
+/// The packages of the workspace, by name.
+fn members(metadata: &Value) -> BTreeMap<&str, &Value> {
+    let ids: BTreeSet<_> = list(&metadata["workspace_members"]).iter().map(text).collect();
+    let packages = list(&metadata["packages"]).iter();
+    packages
+        .filter(|package| ids.contains(text(&package["id"])))
+        .map(|package| (text(&package["name"]), package))
+        .collect()
+}
+
+/// The direct dependencies of `package`: name, and whether only tests use it.
+fn dependencies(package: &Value) -> BTreeSet<(&str, bool)> {
+    let all = list(&package["dependencies"]).iter();
+    all.map(|dependency| (text(&dependency["name"]), dependency["kind"] == "dev")).collect()
+}
+
+#[test]
+fn our_crates_use_each_other_as_the_layers_say() {
+    let metadata = metadata();
+    let members = members(&metadata);
+    let mut edges = BTreeSet::new();
+    for (name, package) in &members {
+        for (used, in_tests) in dependencies(package) {
+            if members.contains_key(used) {
+                let user = if in_tests { format!("{name} (tests)") } else { (*name).to_owned() };
+                edges.insert((user, used.to_owned()));
+            }
+        }
+    }
+    let allowed = LAYERS.map(|(user, used)| (user.to_owned(), used.to_owned())).into();
+    assert_eq!(edges, allowed, "left: the edges there are, right: the rows of LAYERS");
+}
+
+#[test]
+fn pure_crates_are_made_of_pure_parts() {
+    let metadata = metadata();
+    let nodes: BTreeMap<_, _> =
+        list(&metadata["resolve"]["nodes"]).iter().map(|node| (text(&node["id"]), node)).collect();
+    let names: BTreeMap<_, _> = list(&metadata["packages"])
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
+    let members = members(&metadata);
+    for (name, parts) in PURE {
+        let mut found = BTreeSet::new();
+        let mut todo = vec![text(&members[name]["id"])];
+        while let Some(id) = todo.pop() {
+            for dependency in list(&nodes[id]["deps"]) {
+                let is_used = list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"] != "dev");
+                let id = text(&dependency["pkg"]);
+                if is_used && found.insert(names[id]) {
+                    todo.push(id);
+                }
+            }
+        }
+        assert_eq!(
+            found,
+            parts.iter().copied().collect(),
+            "{name}; left: what it is made of, right: its row in PURE"
+        );
+    }
+}
+
+#[test]
+fn other_crates_use_what_their_row_says() {
+    let metadata = metadata();
+    let members = members(&metadata);
+    let mut found = BTreeMap::new();
+    for (name, package) in &members {
+        let is_pure = PURE.iter().any(|(pure, _)| pure == name);
+        if is_pure || *name == "xtask" {
+            continue;
+        }
+        let outside: BTreeSet<_> = dependencies(package)
+            .into_iter()
+            .filter(|(used, in_tests)| !in_tests && !members.contains_key(used))
+            .map(|(used, _)| used)
+            .collect();
+        found.insert(*name, outside);
+    }
+    let allowed = OUTSIDE.map(|(name, used)| (name, used.iter().copied().collect())).into();
+    assert_eq!(found, allowed, "left: what there is, right: the rows of OUTSIDE");
+}
