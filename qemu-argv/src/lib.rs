@@ -1,3 +1,50 @@
-//! Under construction.
+//! A pure function from a machine's description to QEMU's command line.
+//!
+//! `VmConfig` says what a machine should be, [`plan`](fn@plan) decides every name, address and descriptor and finds every
+//! mistake before QEMU could, and the [`Plan`] says the command line. The same input gives the same bytes.
+//!
+//! This crate never opens a path, reads a variable or a clock, starts a process or panics; what it must know of the
+//! outside comes in through [`Target`] and [`Endpoints`]. Values travel as JSON where QEMU takes JSON, and with commas
+//! doubled elsewhere: no name, path or text can become an option. Secrets are handed over by descriptor, never by argument.
+//!
+//! ```
+//! use qemu_argv::{Arch, Disk, Endpoints, Memory, Network, Size, Target, Version, VmConfig, plan};
+//!
+//! let config = VmConfig {
+//!     name: Some("web".into()),
+//!     memory: Memory::new(Size::gib(2)),
+//!     disks: vec![Disk::file("/vm/web, the first.qcow2")],
+//!     networks: vec![Network::default()],
+//!     ..VmConfig::default()
+//! };
+//! let target = Target::new(Version::new(10, 0), Arch::X86_64);
+//! let plan = plan(&config, &target, &Endpoints::default())?;
+//! let disk = plan.devices().iter().find(|device| device.id == "disk0").expect("has a disk");
+//! assert_eq!(disk.arguments().to_json(), concat!(
+//!     r#"{"driver":"virtio-blk-pci","id":"disk0","bus":"rp1","addr":"0x0","drive":"disk0"}"#,
+//! ));
+//! println!("qemu-system-{} {}", plan.arch(), plan.command_line());
+//! # Ok::<(), qemu_argv::PlanError>(())
+//! ```
 
+mod board;
+mod command_line;
+mod config;
+mod draft;
+mod endpoints;
+mod error;
+mod parts;
 pub mod plan;
+mod render;
+mod target;
+mod value;
+
+pub use command_line::CommandLine;
+pub use config::*;
+pub use endpoints::Endpoints;
+pub use error::{Fault, PlanError, Problem};
+pub use parts::*;
+pub use plan::pci::PciAddress;
+pub use plan::{Plan, plan, replan};
+pub use target::{Accelerator, Arch, ParseArchError, ParseVersionError, Target, Version};
+pub use value::{Props, Value};

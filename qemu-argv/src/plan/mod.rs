@@ -1,4 +1,161 @@
-//! Decides every id, address and descriptor before anything is rendered.
+//! The plan: every part of a machine with its name, its place and its descriptors, decided once and kept.
 
+pub(crate) mod ids;
 pub mod pci;
+mod place;
 pub mod topology;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command_line::CommandLine;
+use crate::config::VmConfig;
+use crate::draft::Draft;
+use crate::endpoints::Endpoints;
+use crate::error::PlanError;
+use crate::parts::{BlockNode, CharNode, CliOption, Device, FdSlot, Netdev, Object, PlannedSocket};
+use crate::render;
+use crate::target::{Accelerator, Arch, Target, Version};
+use topology::Topology;
+
+/// A machine, planned to the last detail. It is data: it can be looked at, saved and read back, and says the same
+/// command line every time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Plan {
+    pub(crate) name: String,
+    pub(crate) arch: Arch,
+    pub(crate) version: Version,
+    pub(crate) accel: Accelerator,
+    pub(crate) machine: String,
+    pub(crate) options: Vec<CliOption>,
+    pub(crate) objects: Vec<Object>,
+    pub(crate) chardevs: Vec<CharNode>,
+    pub(crate) block_nodes: Vec<BlockNode>,
+    pub(crate) netdevs: Vec<Netdev>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) topology: Topology,
+    pub(crate) extra_args: Vec<String>,
+    pub(crate) sockets: Vec<PlannedSocket>,
+    pub(crate) fds: Vec<FdSlot>,
+}
+
+/// Plans a machine for a QEMU.
+///
+/// Pure: the same input gives the same plan, and nothing is opened, read or asked.
+///
+/// # Errors
+///
+/// Everything that is wrong, at once, each with its place in the configuration: bad values, references to what is
+/// not there, conflicts, what this QEMU cannot do, devices without a free place.
+pub fn plan(config: &VmConfig, target: &Target, endpoints: &Endpoints) -> Result<Plan, PlanError> {
+    replan(config, target, endpoints, None)
+}
+
+/// Plans a machine that was planned before: what is still there keeps its place.
+///
+/// # Errors
+///
+/// As for [`plan`].
+pub fn replan(
+    config: &VmConfig,
+    target: &Target,
+    endpoints: &Endpoints,
+    earlier: Option<&Plan>,
+) -> Result<Plan, PlanError> {
+    let mut draft = Draft::new(config, target, endpoints);
+    render::all(&mut draft);
+    let topology = place::place(&mut draft, earlier.map(|earlier| &earlier.topology));
+    let Some(topology) = topology.filter(|_| draft.problems.is_empty()) else {
+        return Err(PlanError { problems: draft.problems });
+    };
+    let accel = draft.accel();
+    Ok(Plan {
+        name: draft.name.into_owned(),
+        arch: target.arch,
+        version: target.version,
+        accel,
+        machine: draft.board.kind,
+        options: draft.options,
+        objects: draft.objects,
+        chardevs: draft.chardevs,
+        block_nodes: draft.nodes,
+        netdevs: draft.netdevs,
+        devices: draft.devices,
+        topology,
+        extra_args: config.extra_args.clone(),
+        sockets: draft.sockets,
+        fds: draft.fds,
+    })
+}
+
+impl Plan {
+    /// The machine's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The guest's architecture.
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// The version of QEMU it was planned for.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// What executes the guest.
+    pub fn accel(&self) -> Accelerator {
+        self.accel
+    }
+
+    /// The machine type, with its version where the target told it.
+    pub fn machine(&self) -> &str {
+        &self.machine
+    }
+
+    /// The sockets that QEMU will listen to.
+    pub fn sockets(&self) -> &[PlannedSocket] {
+        &self.sockets
+    }
+
+    /// The descriptors that QEMU must inherit.
+    pub fn fds(&self) -> &[FdSlot] {
+        &self.fds
+    }
+
+    /// Objects, in the order they are made.
+    pub fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// Character devices.
+    pub fn chardevs(&self) -> &[CharNode] {
+        &self.chardevs
+    }
+
+    /// Nodes of the block graph, lower ones first.
+    pub fn block_nodes(&self) -> &[BlockNode] {
+        &self.block_nodes
+    }
+
+    /// Network backends.
+    pub fn netdevs(&self) -> &[Netdev] {
+        &self.netdevs
+    }
+
+    /// Devices, controllers before what sits on them.
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
+    /// Where every device sits, and which places are free.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The command line that makes this machine.
+    pub fn command_line(&self) -> CommandLine {
+        CommandLine::new(self)
+    }
+}

@@ -1,0 +1,179 @@
+//! QEMU's arguments: as a program needs them, as a script for people, as JSON.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::parts::{FdSlot, OptionValue};
+use crate::plan::Plan;
+use crate::value::{Props, Value};
+
+/// A command line without the program.
+///
+/// `Display` prints it as lines of a shell script, `Serialize` as JSON. Both hide what looks like a password in
+/// the configuration's own `extra_args`; planned arguments never hold one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommandLine {
+    /// The arguments.
+    pub args: Vec<OsString>,
+    /// The descriptors that must be there.
+    pub fds: Vec<FdSlot>,
+}
+
+impl CommandLine {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut args = Vec::with_capacity(
+            2 * (plan.options.len() + plan.objects.len() + plan.devices.len()) + plan.extra_args.len() + 16,
+        );
+        for option in &plan.options {
+            args.push(OsString::from(option.name.as_ref()));
+            match &option.value {
+                OptionValue::Flag => {}
+                OptionValue::Plain(value) => args.push(plain(value)),
+                OptionValue::KeyValue(props) => args.push(key_value(props)),
+                OptionValue::Json(props) => args.push(props.to_json().into()),
+            }
+        }
+        let mut json = |name: &str, props: &Props| {
+            args.push(name.into());
+            args.push(props.to_json().into());
+        };
+        plan.objects.iter().for_each(|object| json("-object", &object.arguments()));
+        for chardev in &plan.chardevs {
+            args.push("-chardev".into());
+            args.push(key_value(&chardev.option()));
+        }
+        let mut json = |name: &str, props: &Props| {
+            args.push(name.into());
+            args.push(props.to_json().into());
+        };
+        plan.netdevs.iter().for_each(|netdev| json("-netdev", &netdev.arguments()));
+        plan.block_nodes.iter().for_each(|node| json("-blockdev", &node.arguments()));
+        plan.devices.iter().for_each(|device| json("-device", &device.arguments()));
+        args.extend(plan.extra_args.iter().map(OsString::from));
+        Self { args, fds: plan.fds.clone() }
+    }
+
+    /// The arguments as text with secrets hidden, option by option: each inner list is an option and its argument.
+    fn shown(&self) -> Vec<Vec<String>> {
+        let mut options: Vec<Vec<String>> = Vec::new();
+        for arg in &self.args {
+            let text = redact(&arg.to_string_lossy());
+            match options.last_mut() {
+                // An argument belongs to the option before it, which has none yet.
+                Some(option) if option.len() == 1 && !text.starts_with('-') => option.push(text),
+                _ => options.push(vec![text]),
+            }
+        }
+        options
+    }
+}
+
+fn plain(value: &Value) -> OsString {
+    match value {
+        Value::Str(text) => OsString::from(text.as_ref()),
+        Value::Bytes(bytes) => os_string(bytes.clone()),
+        other => {
+            let mut text = String::new();
+            other.write_json(&mut text);
+            text.into()
+        }
+    }
+}
+
+fn key_value(props: &Props) -> OsString {
+    let mut bytes = Vec::with_capacity(64);
+    props.write_keyval(&mut bytes);
+    os_string(bytes)
+}
+
+fn os_string(bytes: Vec<u8>) -> OsString {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        OsString::from_vec(bytes)
+    }
+    // Elsewhere paths that are not UTF-8 never get this far.
+    #[cfg(not(unix))]
+    OsString::from(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Hides the values of keys that hold secrets when people write them by hand.
+fn redact(text: &str) -> String {
+    const KEYS: [&str; 3] = ["password=", "data=", "cookie="];
+    let mut shown = text.to_owned();
+    for key in KEYS {
+        let mut from = 0;
+        while let Some(found) = shown[from..].find(key) {
+            let key_start = from + found;
+            let start = key_start + key.len();
+            let whole_key = key_start == 0 || !shown.as_bytes()[key_start - 1].is_ascii_alphanumeric();
+            let end = shown[start..].find(',').map_or(shown.len(), |length| start + length);
+            from = start;
+            if whole_key && !matches!(&shown[start..end], "on" | "off") {
+                shown.replace_range(start..end, "***");
+                from = start + 3;
+            }
+        }
+    }
+    shown
+}
+
+/// `text` as one word of a POSIX shell.
+fn quote(text: &str) -> String {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(harmless) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, option) in self.shown().iter().enumerate() {
+            if position > 0 {
+                formatter.write_str(" \\\n")?;
+            }
+            for (position, word) in option.iter().enumerate() {
+                if position > 0 {
+                    formatter.write_str(" ")?;
+                }
+                formatter.write_str(&quote(word))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for CommandLine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let args: Vec<_> = self.args.iter().map(|arg| redact(&arg.to_string_lossy())).collect();
+        let mut out = serializer.serialize_struct("CommandLine", 2)?;
+        out.serialize_field("args", &args)?;
+        out.serialize_field("fds", &self.fds)?;
+        out.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quote("a=b,c:/d.e"), "a=b,c:/d.e");
+        assert_eq!(quote(""), "''");
+        assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
+    }
+
+    #[test]
+    fn passwords_of_extra_arguments_are_hidden() {
+        assert_eq!(redact("secret,id=s,data=hunter2,format=raw"), "secret,id=s,data=***,format=raw");
+        assert_eq!(redact("port=1,password=x"), "port=1,password=***");
+        assert_eq!(redact("vnc=:1,password=on"), "vnc=:1,password=on");
+        assert_eq!(redact("metadata=1"), "metadata=1");
+    }
+}

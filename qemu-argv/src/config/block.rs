@@ -1,0 +1,322 @@
+//! Block backends and formats, for disks, CD-ROMs and backing images.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::flexible;
+use super::size::Size;
+
+/// Where the bytes of a disk are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum DiskBackend {
+    /// An image file.
+    File {
+        /// The image.
+        path: PathBuf,
+    },
+    /// A block device of the host.
+    HostDevice {
+        /// The device, such as `/dev/vg0/web`.
+        path: PathBuf,
+    },
+    /// A Network Block Device export.
+    Nbd {
+        /// Where the server listens. In files also `HOST:PORT` or an absolute path.
+        #[serde(deserialize_with = "flexible::one")]
+        server: SocketAddress,
+        /// The name of the export. Left out: the default export.
+        #[serde(default)]
+        export: Option<String>,
+        /// The id of TLS credentials. Left out: no TLS.
+        #[serde(default)]
+        tls: Option<String>,
+        /// The name the server's certificate must have. Left out: the host.
+        #[serde(default)]
+        tls_hostname: Option<String>,
+        /// How long requests wait for a lost server to come back, in seconds. Left out: they fail at once.
+        #[serde(default)]
+        reconnect_s: Option<u32>,
+    },
+    /// A Ceph RADOS block device.
+    Rbd {
+        /// The pool.
+        pool: String,
+        /// The image in the pool.
+        image: String,
+        /// The namespace in the pool.
+        #[serde(default)]
+        namespace: Option<String>,
+        /// The snapshot to open.
+        #[serde(default)]
+        snapshot: Option<String>,
+        /// The Ceph user without `client.`.
+        #[serde(default)]
+        user: Option<String>,
+        /// The id of the secret that holds the user's key.
+        #[serde(default)]
+        key_secret: Option<String>,
+        /// Ceph's configuration file.
+        #[serde(default)]
+        conf: Option<PathBuf>,
+        /// Monitors as `HOST:PORT`. Left out: those of `conf`.
+        #[serde(default)]
+        monitors: Vec<SocketAddress>,
+    },
+    /// A LUN of an iSCSI target.
+    Iscsi {
+        /// `HOST` or `HOST:PORT` of the target.
+        portal: String,
+        /// The target's qualified name.
+        target: String,
+        /// The logical unit. Left out: 0.
+        #[serde(default)]
+        lun: u32,
+        /// The CHAP user.
+        #[serde(default)]
+        user: Option<String>,
+        /// The id of the secret that holds the CHAP password.
+        #[serde(default)]
+        password_secret: Option<String>,
+        /// Our own qualified name. Left out: made from the VM's name by QEMU.
+        #[serde(default)]
+        initiator: Option<String>,
+        /// The header digest.
+        #[serde(default)]
+        header_digest: Option<HeaderDigest>,
+        /// How long a request may take, in seconds. Left out: for ever.
+        #[serde(default)]
+        timeout_s: Option<u32>,
+    },
+    /// A file on an SSH server.
+    Ssh {
+        /// The server.
+        host: String,
+        /// The port. Left out: 22.
+        #[serde(default)]
+        port: Option<u16>,
+        /// The file on the server.
+        path: String,
+        /// The user. Left out: the one QEMU runs as.
+        #[serde(default)]
+        user: Option<String>,
+        /// How the server's key is checked.
+        #[serde(default)]
+        host_key: SshHostKey,
+    },
+    /// A file on a web server; it can only be read.
+    Http {
+        /// The address, `http://…` or `https://…`.
+        url: String,
+        /// The user of basic authentication.
+        #[serde(default)]
+        user: Option<String>,
+        /// The id of the secret that holds the user's password.
+        #[serde(default)]
+        password_secret: Option<String>,
+        /// The id of the secret that holds a cookie.
+        #[serde(default)]
+        cookie_secret: Option<String>,
+        /// Whether the server's certificate is checked. Left out: yes.
+        #[serde(default)]
+        verify: Option<bool>,
+        /// How much is read ahead. Left out: 256 KiB.
+        #[serde(default)]
+        readahead: Option<Size>,
+        /// How long a request may take, in seconds. Left out: 5.
+        #[serde(default)]
+        timeout_s: Option<u32>,
+    },
+    /// An `NVMe` device of the host, driven by QEMU itself through VFIO.
+    Nvme {
+        /// The PCI address on the host, such as `0000:01:00.0`.
+        device: String,
+        /// The namespace, from 1.
+        namespace: u32,
+    },
+    /// Nothing: reads give zeroes, writes vanish.
+    Null {
+        /// The size the guest sees.
+        size: Size,
+    },
+}
+
+impl DiskBackend {
+    /// An image file.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File { path: path.into() }
+    }
+}
+
+impl FromStr for DiskBackend {
+    type Err = Infallible;
+
+    fn from_str(path: &str) -> Result<Self, Infallible> {
+        Ok(Self::file(path))
+    }
+}
+
+/// An address of a stream socket. In files also `HOST:PORT`, or an absolute path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum SocketAddress {
+    /// A Unix socket.
+    Unix {
+        /// The socket, at most 107 bytes.
+        path: PathBuf,
+    },
+    /// A TCP port.
+    Inet {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// A text that is no socket address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no socket address; write HOST:PORT, [IPv6]:PORT or an absolute path")]
+#[non_exhaustive]
+pub struct ParseSocketAddressError(String);
+
+impl FromStr for SocketAddress {
+    type Err = ParseSocketAddressError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSocketAddressError> {
+        if text.starts_with('/') {
+            return Ok(Self::Unix { path: text.into() });
+        }
+        let parts = text.rsplit_once(':').and_then(|(host, port)| {
+            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            (!host.is_empty()).then_some((host, port.parse().ok()?))
+        });
+        let (host, port) = parts.ok_or_else(|| ParseSocketAddressError(text.to_owned()))?;
+        Ok(Self::Inet { host: host.to_owned(), port })
+    }
+}
+
+/// What the bytes of an image mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are the formats' own")]
+#[non_exhaustive]
+pub enum BlockFormat {
+    Raw,
+    Qcow2,
+    Vmdk,
+    Vdi,
+    Vhdx,
+    Vpc,
+    Qed,
+    Luks,
+}
+
+impl BlockFormat {
+    /// QEMU's name of the driver.
+    pub const fn qemu_name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+            Self::Vdi => "vdi",
+            Self::Vhdx => "vhdx",
+            Self::Vpc => "vpc",
+            Self::Qed => "qed",
+            Self::Luks => "luks",
+        }
+    }
+}
+
+/// How the host's page cache is used, in the words of QEMU's `cache=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Cache {
+    /// Through the host's cache; the guest's flushes reach the disk.
+    Writeback,
+    /// Around the host's cache (`O_DIRECT`); the guest's flushes reach the disk.
+    None,
+    /// Through the host's cache; every write is flushed.
+    Writethrough,
+    /// Around the host's cache; every write is flushed.
+    Directsync,
+    /// Through the host's cache; flushes are ignored. A host crash loses data.
+    Unsafe,
+}
+
+/// How QEMU reads and writes a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DiskAio {
+    /// A pool of threads.
+    Threads,
+    /// Linux AIO; needs `cache = "none"` or `"directsync"`.
+    Native,
+    /// Linux `io_uring`.
+    IoUring,
+}
+
+/// What writes of zeroes become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum DetectZeroes {
+    /// Plain writes.
+    #[default]
+    Off,
+    /// Efficient writes of zeroes.
+    On,
+    /// Freed space; needs `discard`.
+    Unmap,
+}
+
+/// What happens when a disk fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OnError {
+    /// The guest sees the error.
+    Report,
+    /// The guest sees nothing.
+    Ignore,
+    /// The VM is paused.
+    Stop,
+    /// The VM is paused when space ran out, else the guest sees the error.
+    Enospc,
+}
+
+/// The header digest of iSCSI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the words are iSCSI's own")]
+#[non_exhaustive]
+pub enum HeaderDigest {
+    Crc32c,
+    None,
+    Crc32cNone,
+    NoneCrc32c,
+}
+
+/// How the key of an SSH server is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum SshHostKey {
+    /// Against the user's `known_hosts`.
+    #[default]
+    KnownHosts,
+    /// Against a SHA-256 fingerprint.
+    Sha256 {
+        /// The fingerprint in hexadecimal.
+        hash: String,
+    },
+    /// Not at all: anybody on the way can read and change the disk.
+    None,
+}

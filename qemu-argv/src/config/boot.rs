@@ -1,0 +1,33 @@
+//! What the guest starts from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Boot settings. The order of devices is best given by their `boot_index`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Boot {
+    /// A kernel that QEMU loads by itself.
+    pub kernel: Option<PathBuf>,
+    /// The initial RAM disk of `kernel`.
+    pub initrd: Option<PathBuf>,
+    /// The command line of `kernel`.
+    pub append: Option<String>,
+    /// A device tree that replaces the board's own.
+    pub dtb: Option<PathBuf>,
+    /// Drive letters of the legacy boot order (`a` floppy, `c` disk, `d` CD-ROM, `n` network).
+    pub order: Option<String>,
+    /// Drive letters for the first boot only.
+    pub once: Option<String>,
+    /// Whether the firmware shows its boot menu.
+    pub menu: Option<bool>,
+    /// How long the splash screen or menu waits, in milliseconds.
+    pub splash_time_ms: Option<u16>,
+    /// A picture (JPEG or BMP) for the firmware's splash screen.
+    pub splash: Option<PathBuf>,
+    /// How long the firmware waits before it restarts after a failed boot, in milliseconds.
+    pub reboot_timeout_ms: Option<u16>,
+    /// Whether the firmware tries only devices that have a boot index.
+    pub strict: Option<bool>,
+}

@@ -1,0 +1,59 @@
+//! Virtual processors: model, features and topology.
+
+use std::convert::Infallible;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Props;
+
+/// The processors. In files also just their number (`cpu = 4`) or model (`cpu = "host"`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cpu {
+    /// The model, such as `host`, `max` or `EPYC`. Left out: the best that the target can run.
+    pub model: Option<String>,
+    /// Features of the model by QEMU's names: `{ avx512f = false, "hv-time" = true, phys-bits = 40 }`.
+    pub features: Props,
+    /// How many processors there are at boot.
+    pub count: u32,
+    /// How many there may be after hotplug. Left out: no more than at boot.
+    pub max: Option<u32>,
+    /// Sockets of the topology.
+    pub sockets: Option<u32>,
+    /// Dies in a socket (x86).
+    pub dies: Option<u32>,
+    /// Clusters in a die or socket (Arm `virt`).
+    pub clusters: Option<u32>,
+    /// Cores in a die, cluster or socket.
+    pub cores: Option<u32>,
+    /// Threads in a core.
+    pub threads: Option<u32>,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self {
+            model: None,
+            features: Props::new(),
+            count: 1,
+            max: None,
+            sockets: None,
+            dies: None,
+            clusters: None,
+            cores: None,
+            threads: None,
+        }
+    }
+}
+
+impl FromStr for Cpu {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.parse() {
+            Ok(count) => Self { count, ..Self::default() },
+            Err(_) => Self { model: Some(text.to_owned()), ..Self::default() },
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! Disks: where the bytes are, what they mean, how the guest sees them.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::block::{BlockFormat, Cache, DetectZeroes, DiskAio, DiskBackend, OnError};
+use super::flexible;
+use super::throttle::Throttle;
+use crate::plan::topology::Address;
+use crate::value::Props;
+
+/// A disk. In files also just the path of an image: `disks = ["/vm/web.qcow2"]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// The name of the disk in plans, errors and QMP; its block node is called so too. Left out: `disk0`, `disk1`, ….
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Where the bytes are. In files also just a path.
+    #[serde(deserialize_with = "flexible::one")]
+    pub backend: DiskBackend,
+    /// What the bytes mean. Left out: by the ending of a file's name, `raw` for everything that is no file. QEMU never
+    /// guesses from the content: a guest could write another format's header.
+    #[serde(default)]
+    pub format: Option<BlockFormat>,
+    /// What a qcow2 or VMDK overlay rests on.
+    #[serde(default)]
+    pub backing: Backing,
+    /// The id of the secret that unlocks a `luks` image or an encrypted `qcow2` one.
+    #[serde(default)]
+    pub key_secret: Option<String>,
+    /// The device the guest sees.
+    #[serde(default)]
+    pub interface: DiskInterface,
+    /// Whether the guest may only read. IDE and SATA disks cannot be read-only.
+    #[serde(default)]
+    pub read_only: bool,
+    /// How the host's page cache is used. Left out: `writeback`.
+    #[serde(default)]
+    pub cache: Option<Cache>,
+    /// How QEMU reads and writes a file. Left out: `threads`.
+    #[serde(default)]
+    pub aio: Option<DiskAio>,
+    /// Whether the guest's discards free space in the image. Left out: no.
+    #[serde(default)]
+    pub discard: bool,
+    /// What writes of zeroes become. Left out: plain writes.
+    #[serde(default)]
+    pub detect_zeroes: DetectZeroes,
+    /// Limits of throughput.
+    #[serde(default)]
+    pub throttle: Option<Throttle>,
+    /// The serial number that the guest sees.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// The World Wide Name that the guest sees (SCSI, SATA and IDE).
+    #[serde(default)]
+    pub wwn: Option<u64>,
+    /// The place in the boot order, 0 first.
+    #[serde(default)]
+    pub boot_index: Option<u32>,
+    /// The id of the iothread that serves the disk (virtio-blk). Left out: QEMU's main loop.
+    #[serde(default)]
+    pub iothread: Option<String>,
+    /// The number of request queues (virtio-blk). Left out: one for each processor.
+    #[serde(default)]
+    pub queues: Option<u16>,
+    /// The logical sector size in bytes. Left out: 512.
+    #[serde(default)]
+    pub logical_block_size: Option<u32>,
+    /// The physical sector size in bytes. Left out: 512.
+    #[serde(default)]
+    pub physical_block_size: Option<u32>,
+    /// What happens when a read fails.
+    #[serde(default)]
+    pub read_error: Option<OnError>,
+    /// What happens when a write fails.
+    #[serde(default)]
+    pub write_error: Option<OnError>,
+    /// Whether several VMs may write to it at once, as cluster file systems do.
+    #[serde(default)]
+    pub share_rw: bool,
+    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    #[serde(default)]
+    pub address: Option<Address>,
+    /// Further properties of the device, passed on as they are.
+    #[serde(default)]
+    pub properties: Props,
+}
+
+impl Disk {
+    /// A writable virtio disk on that backend.
+    pub fn new(backend: DiskBackend) -> Self {
+        Self {
+            id: None,
+            backend,
+            format: None,
+            backing: Backing::default(),
+            key_secret: None,
+            interface: DiskInterface::default(),
+            read_only: false,
+            cache: None,
+            aio: None,
+            discard: false,
+            detect_zeroes: DetectZeroes::default(),
+            throttle: None,
+            serial: None,
+            wwn: None,
+            boot_index: None,
+            iothread: None,
+            queues: None,
+            logical_block_size: None,
+            physical_block_size: None,
+            read_error: None,
+            write_error: None,
+            share_rw: false,
+            address: None,
+            properties: Props::new(),
+        }
+    }
+
+    /// A writable virtio disk on an image file; its format is told by the ending of its name.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::new(DiskBackend::file(path))
+    }
+}
+
+impl FromStr for Disk {
+    type Err = std::convert::Infallible;
+
+    fn from_str(path: &str) -> Result<Self, Self::Err> {
+        Ok(Self::file(path))
+    }
+}
+
+/// How the guest sees a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum DiskInterface {
+    /// `virtio-blk`: the fastest.
+    #[default]
+    Virtio,
+    /// A SCSI disk on a `virtio-scsi` controller.
+    VirtioScsi,
+    /// A SATA disk on an AHCI controller.
+    Sata,
+    /// An IDE disk, on machines that have the controller.
+    Ide,
+    /// An `NVMe` controller with one namespace.
+    Nvme,
+    /// USB mass storage.
+    Usb,
+}
+
+/// What an overlay image rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Backing {
+    /// What the image's header says. Use `none` for images of strangers: a header may name any file of the host.
+    #[default]
+    Header,
+    /// Nothing, whatever the header says.
+    None,
+    /// This image, whatever the header says. It is opened read-only.
+    Image(Box<BackingImage>),
+}
+
+/// An image that others rest on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackingImage {
+    /// Where its bytes are. In files also just a path.
+    #[serde(deserialize_with = "flexible::one")]
+    pub backend: DiskBackend,
+    /// What they mean. Left out: as for a disk.
+    #[serde(default)]
+    pub format: Option<BlockFormat>,
+    /// The id of the secret that unlocks it.
+    #[serde(default)]
+    pub key_secret: Option<String>,
+    /// What it rests on in turn.
+    #[serde(default)]
+    pub backing: Backing,
+}

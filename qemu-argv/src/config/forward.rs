@@ -1,0 +1,180 @@
+//! Ports forwarded into and out of a user-mode network.
+//!
+//! QEMU's own grammar for them has no escapes, so they are read into numbers and addresses and written anew.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A port of the host that leads into the guest. In files also QEMU's words: `"tcp:127.0.0.1:2222-:22"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostForward {
+    /// TCP or UDP.
+    #[serde(default)]
+    pub protocol: Transport,
+    /// The host's address. Left out: 127.0.0.1; 0.0.0.0 opens the port to everybody.
+    #[serde(default = "loopback")]
+    pub host_address: Ipv4Addr,
+    /// The host's port; 0 lets the system choose.
+    pub host_port: u16,
+    /// The guest's address. Left out: the first that DHCP gives out.
+    #[serde(default)]
+    pub guest_address: Option<Ipv4Addr>,
+    /// The guest's port.
+    pub guest_port: u16,
+}
+
+const fn loopback() -> Ipv4Addr {
+    Ipv4Addr::LOCALHOST
+}
+
+impl HostForward {
+    /// A TCP port of 127.0.0.1 that leads to `guest_port`.
+    pub const fn tcp(host_port: u16, guest_port: u16) -> Self {
+        Self {
+            protocol: Transport::Tcp,
+            host_address: Ipv4Addr::LOCALHOST,
+            host_port,
+            guest_address: None,
+            guest_port,
+        }
+    }
+}
+
+impl fmt::Display for HostForward {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, host_address, host_port, guest_address, guest_port } = self;
+        write!(formatter, "{}:{host_address}:{host_port}-", protocol.word())?;
+        guest_address.map_or(Ok(()), |address| write!(formatter, "{address}"))?;
+        write!(formatter, ":{guest_port}")
+    }
+}
+
+/// A text that is no port to forward.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no port to forward; write tcp:127.0.0.1:2222-:22, udp::5353-10.0.2.15:53 or the like (IPv4 only)"
+)]
+#[non_exhaustive]
+pub struct ParseForwardError(String);
+
+impl FromStr for HostForward {
+    type Err = ParseForwardError;
+
+    /// Reads QEMU's grammar. A host address that is left out is 127.0.0.1, where QEMU would open the port to everybody.
+    fn from_str(text: &str) -> Result<Self, ParseForwardError> {
+        let read = || {
+            let (host, guest) = text.split_once('-')?;
+            let mut host = host.split(':');
+            let protocol = match host.next()? {
+                "tcp" | "" => Transport::Tcp,
+                "udp" => Transport::Udp,
+                _ => return None,
+            };
+            let host_address = match host.next()? {
+                "" => Ipv4Addr::LOCALHOST,
+                address => address.parse().ok()?,
+            };
+            let host_port = host.next()?.parse().ok()?;
+            let (guest_address, guest_port) = guest.split_once(':')?;
+            let guest_address = match guest_address {
+                "" => None,
+                address => Some(address.parse().ok()?),
+            };
+            let guest_port = guest_port.parse().ok()?;
+            host.next().is_none().then_some(Self {
+                protocol,
+                host_address,
+                host_port,
+                guest_address,
+                guest_port,
+            })
+        };
+        read().ok_or_else(|| ParseForwardError(text.to_owned()))
+    }
+}
+
+/// A transport protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are the protocols' own")]
+#[non_exhaustive]
+pub enum Transport {
+    #[default]
+    Tcp,
+    Udp,
+}
+
+impl Transport {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// An address in the guest's network that leads elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestForward {
+    /// The address in the guest's network.
+    pub address: Ipv4Addr,
+    /// The port at that address.
+    pub port: u16,
+    /// Where it leads.
+    pub to: GuestForwardTarget,
+}
+
+/// Where an address of the guest's network leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum GuestForwardTarget {
+    /// A TCP port, connected at start.
+    Tcp {
+        /// The address.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
+    /// A command of the host's shell for each connection, talking on its standard input and output.
+    Command {
+        /// The command.
+        command: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwards_read_qemus_words() {
+        for (text, printed) in [
+            ("tcp:127.0.0.1:2222-:22", "tcp:127.0.0.1:2222-:22"),
+            ("tcp::0-:22", "tcp:127.0.0.1:0-:22"),
+            ("udp:0.0.0.0:53-10.0.2.15:53", "udp:0.0.0.0:53-10.0.2.15:53"),
+        ] {
+            assert_eq!(
+                text.parse::<HostForward>().map(|forward| forward.to_string()).as_deref(),
+                Ok(printed)
+            );
+        }
+        for bad in [
+            "",
+            "tcp",
+            "tcp:2222-:22",
+            "tcp::1-:2:3",
+            "tcp::1:2-:3",
+            "sctp::1-:2",
+            "tcp:h,x:1-:2",
+            "tcp::99999-:1",
+        ] {
+            assert_eq!(bad.parse::<HostForward>(), Err(ParseForwardError(bad.into())), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Threads of QEMU that serve disks apart from its main loop.
+
+use std::convert::Infallible;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A thread that disks may name. In files also just its id: `iothreads = ["io0"]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Iothread {
+    /// The name that disks refer to.
+    pub id: String,
+    /// The longest time of busy polling, in nanoseconds; 0 switches it off. Left out: 32768.
+    #[serde(default)]
+    pub poll_max_ns: Option<u32>,
+    /// The fewest threads in its pool.
+    #[serde(default)]
+    pub pool_min: Option<u16>,
+    /// The most threads in its pool.
+    #[serde(default)]
+    pub pool_max: Option<u16>,
+}
+
+impl Iothread {
+    /// An iothread with QEMU's defaults.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), poll_max_ns: None, pool_min: None, pool_max: None }
+    }
+}
+
+impl FromStr for Iothread {
+    type Err = Infallible;
+
+    fn from_str(id: &str) -> Result<Self, Infallible> {
+        Ok(Self::new(id))
+    }
+}

@@ -1,0 +1,288 @@
+//! What is behind a network interface.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::block::SocketAddress;
+use super::flexible;
+use super::forward::{GuestForward, HostForward};
+
+/// What is behind a network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NetBackend {
+    /// NAT inside QEMU: needs no set-up and no privilege.
+    User(UserNet),
+    /// A TAP interface of the host.
+    Tap(TapNet),
+    /// A TAP interface that QEMU's setuid helper joins to a bridge.
+    Bridge(BridgeNet),
+    /// Other QEMUs over TCP, multicast or UDP, in the old protocol.
+    Socket(SocketNet),
+    /// Another process over a stream socket.
+    Stream(StreamNet),
+    /// Another process over datagrams.
+    Dgram(DgramNet),
+    /// A virtual distributed Ethernet switch.
+    Vde(VdeNet),
+    /// passt: user-mode networking at speed, started by QEMU (QEMU ≥ 10.1).
+    Passt(PasstNet),
+    /// A switch in user space that shares the guest's memory.
+    VhostUser(VhostUserNet),
+    /// A vDPA device of the host.
+    VhostVdpa(VhostVdpaNet),
+    /// An Ethernet tunnel over `L2TPv3`.
+    L2tpv3(L2tpv3Net),
+    /// A port of a hub inside QEMU.
+    Hubport(HubportNet),
+}
+
+impl FromStr for NetBackend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "user" => Ok(Self::User(UserNet::default())),
+            _ => Err(format!("{text:?} is no short form of a network backend; the only one is \"user\"")),
+        }
+    }
+}
+
+/// NAT inside QEMU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserNet {
+    /// The guest's network, such as `10.0.2.0/24`.
+    pub net: Option<String>,
+    /// The address at which the guest reaches the host.
+    pub host: Option<Ipv4Addr>,
+    /// The address of the name server that the guest is told.
+    pub dns: Option<Ipv4Addr>,
+    /// The first address that DHCP gives out.
+    pub dhcp_start: Option<Ipv4Addr>,
+    /// Whether IPv4 is there. Left out: yes.
+    pub ipv4: Option<bool>,
+    /// Whether IPv6 is there. Left out: yes.
+    pub ipv6: Option<bool>,
+    /// The guest's IPv6 network, such as `fec0::/64`.
+    pub ipv6_net: Option<String>,
+    /// The host name that DHCP gives.
+    pub hostname: Option<String>,
+    /// The domain name that DHCP gives.
+    pub domain: Option<String>,
+    /// Search domains that DHCP gives.
+    pub dns_search: Vec<String>,
+    /// Whether the guest is cut off from host and outside; forwarded ports still work.
+    pub restrict: bool,
+    /// A directory that the guest can read over TFTP.
+    pub tftp: Option<PathBuf>,
+    /// The name of the TFTP server that DHCP gives.
+    pub tftp_server_name: Option<String>,
+    /// The boot file that DHCP gives.
+    pub bootfile: Option<String>,
+    /// A directory to share by Samba, which must be installed.
+    pub smb: Option<PathBuf>,
+    /// Ports of the host that lead into the guest.
+    #[serde(deserialize_with = "flexible::list")]
+    pub forwards: Vec<HostForward>,
+    /// Addresses in the guest's network that lead elsewhere.
+    pub guest_forwards: Vec<GuestForward>,
+}
+
+/// A TAP interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TapNet {
+    /// The interface, at most 15 bytes. Left out with `open_by = "qemu"`: the kernel names it.
+    pub ifname: Option<String>,
+    /// Who opens it.
+    pub open_by: TapOpener,
+    /// A program that QEMU runs when the interface is up. Left out: none.
+    pub script: Option<PathBuf>,
+    /// A program that QEMU runs before the interface goes down. Left out: none.
+    pub down_script: Option<PathBuf>,
+    /// Whether the kernel moves the packets (`/dev/vhost-net`). Left out: no.
+    pub vhost: bool,
+}
+
+/// Who opens a TAP interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TapOpener {
+    /// QEMU, which must have the privilege.
+    #[default]
+    Qemu,
+    /// The launcher, which passes one descriptor for each queue in the planned slots.
+    Launcher,
+}
+
+/// A TAP interface joined to a bridge by QEMU's helper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BridgeNet {
+    /// The bridge.
+    pub bridge: String,
+    /// The helper. Left out: the one QEMU was built with.
+    #[serde(default)]
+    pub helper: Option<PathBuf>,
+}
+
+/// Other QEMUs in the old protocol. Exactly one kind; Unix sockets need `stream` or `dgram`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "mode", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SocketNet {
+    /// Waits for one QEMU.
+    Listen {
+        /// The address to wait at. In files `HOST:PORT`.
+        #[serde(deserialize_with = "flexible::one")]
+        address: SocketAddress,
+    },
+    /// Joins one that listens.
+    Connect {
+        /// Its address.
+        #[serde(deserialize_with = "flexible::one")]
+        address: SocketAddress,
+    },
+    /// A bus of many QEMUs.
+    Mcast {
+        /// The multicast group and port.
+        #[serde(deserialize_with = "flexible::one")]
+        address: SocketAddress,
+        /// The address of the host's interface to use.
+        #[serde(default)]
+        local: Option<IpAddr>,
+    },
+    /// A UDP tunnel.
+    Udp {
+        /// The other end.
+        #[serde(deserialize_with = "flexible::one")]
+        address: SocketAddress,
+        /// Our end.
+        #[serde(deserialize_with = "flexible::one")]
+        local: SocketAddress,
+    },
+}
+
+/// A stream socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamNet {
+    /// The address. In files also `HOST:PORT` or an absolute path.
+    #[serde(deserialize_with = "flexible::one")]
+    pub address: SocketAddress,
+    /// Whether QEMU listens instead of connecting.
+    #[serde(default)]
+    pub server: bool,
+    /// How long a client waits before it connects again, in milliseconds (QEMU ≥ 8.0, whole seconds before 9.2).
+    #[serde(default)]
+    pub reconnect_ms: Option<u32>,
+}
+
+/// Datagrams: two ends, or a multicast group as `remote`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DgramNet {
+    /// Our end. Left out only with a multicast group as `remote`.
+    #[serde(default, deserialize_with = "flexible::optional")]
+    pub local: Option<SocketAddress>,
+    /// The other end.
+    #[serde(deserialize_with = "flexible::one")]
+    pub remote: SocketAddress,
+}
+
+/// A VDE switch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VdeNet {
+    /// The switch's control directory. Left out: VDE's default switch.
+    pub socket: Option<PathBuf>,
+    /// The port of the switch. Left out: any.
+    pub port: Option<u16>,
+    /// The group that owns the port.
+    pub group: Option<String>,
+    /// The mode of the port, such as `0o600` (384).
+    pub mode: Option<u16>,
+}
+
+/// passt, started by QEMU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PasstNet {
+    /// The program. Left out: `passt` on the search path.
+    pub path: Option<PathBuf>,
+    /// The guest's address.
+    pub address: Option<IpAddr>,
+    /// The guest's netmask.
+    pub netmask: Option<String>,
+    /// The guest's gateway.
+    pub gateway: Option<IpAddr>,
+    /// The host's interface for the outside.
+    pub interface: Option<String>,
+    /// Name servers that the guest is told.
+    pub dns: Option<String>,
+    /// TCP ports to forward, in passt's words: `127.0.0.1/2222:22`.
+    pub tcp_ports: Vec<String>,
+    /// UDP ports to forward, in passt's words.
+    pub udp_ports: Vec<String>,
+    /// The MTU, in bytes.
+    pub mtu: Option<u16>,
+}
+
+/// A switch in user space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VhostUserNet {
+    /// The Unix socket.
+    pub path: PathBuf,
+    /// Whether QEMU listens. It then waits at start until the switch connects.
+    #[serde(default)]
+    pub server: bool,
+}
+
+/// A vDPA device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VhostVdpaNet {
+    /// The device, such as `/dev/vhost-vdpa-0`.
+    pub device: PathBuf,
+}
+
+/// An Ethernet tunnel over `L2TPv3`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L2tpv3Net {
+    /// Our address.
+    pub src: String,
+    /// The other end's address.
+    pub dst: String,
+    /// Our session number.
+    pub tx_session: u32,
+    /// The other end's session number. Left out: as ours.
+    #[serde(default)]
+    pub rx_session: Option<u32>,
+    /// Our UDP port. With `dst_port`: UDP instead of raw IP.
+    #[serde(default)]
+    pub src_port: Option<u16>,
+    /// The other end's UDP port.
+    #[serde(default)]
+    pub dst_port: Option<u16>,
+    /// Whether it runs over IPv6.
+    #[serde(default)]
+    pub ipv6: bool,
+}
+
+/// A port of a hub inside QEMU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubportNet {
+    /// The number of the hub.
+    pub hub: u32,
+    /// The id of another network (with `model = "none"`) that this port joins to the hub.
+    pub netdev: Option<String>,
+}

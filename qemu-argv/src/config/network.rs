@@ -1,0 +1,169 @@
+//! Network interfaces: the device the guest sees, and what is behind it.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::flexible;
+use super::netdev::{NetBackend, UserNet};
+use crate::plan::topology::Address;
+use crate::value::Props;
+
+/// A network interface. In files also just `"user"`: a NAT network that needs no set-up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// The name of the interface in plans, errors and QMP. Left out: `net0`, `net1`, ….
+    pub id: Option<String>,
+    /// What is behind it. In files also just `"user"`.
+    #[serde(deserialize_with = "flexible::one")]
+    pub backend: NetBackend,
+    /// The device the guest sees.
+    pub model: NicModel,
+    /// The MAC address. Left out: made from the VM's name and the interface's id, the same every time.
+    pub mac: Option<MacAddress>,
+    /// The place in the boot order, 0 first.
+    pub boot_index: Option<u32>,
+    /// Queue pairs (virtio-net; tap, vhost-user and vhost-vdpa). Left out: 1.
+    pub queues: Option<u16>,
+    /// The MTU that the guest is told (virtio-net), in bytes.
+    pub mtu: Option<u16>,
+    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    pub address: Option<Address>,
+    /// Further properties of the device, passed on as they are.
+    pub properties: Props,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::new(NetBackend::User(UserNet::default()))
+    }
+}
+
+impl Network {
+    /// A virtio interface on that backend.
+    pub fn new(backend: NetBackend) -> Self {
+        Self {
+            id: None,
+            backend,
+            model: NicModel::default(),
+            mac: None,
+            boot_index: None,
+            queues: None,
+            mtu: None,
+            address: None,
+            properties: Props::new(),
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self::new)
+    }
+}
+
+/// The device the guest sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are the devices' own")]
+#[non_exhaustive]
+pub enum NicModel {
+    /// `virtio-net`: the fastest.
+    #[default]
+    Virtio,
+    /// Intel 82540EM, PCI.
+    E1000,
+    /// Intel 82544GC, PCI.
+    #[serde(rename = "e1000-82544gc")]
+    E1000_82544gc,
+    /// Intel 82545EM, PCI.
+    #[serde(rename = "e1000-82545em")]
+    E1000_82545em,
+    /// Intel 82574L, PCI Express.
+    E1000e,
+    /// Intel 82576 with SR-IOV, PCI Express (QEMU ≥ 8.0).
+    Igb,
+    Rtl8139,
+    Vmxnet3,
+    Ne2kPci,
+    Pcnet,
+    Tulip,
+    I82550,
+    I82551,
+    I82557b,
+    I82558b,
+    #[serde(rename = "i82559er")]
+    I82559er,
+    I82562,
+    Sungem,
+    Sunhme,
+    /// IBM's virtual LAN (`pseries`).
+    SpaprVlan,
+    UsbNet,
+    /// No device: the backend stands alone, as a hub's port does.
+    None,
+}
+
+/// A MAC address, as `52:54:00:12:34:56`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl std::fmt::Display for MacAddress {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (position, octet) in self.0.iter().enumerate() {
+            write!(formatter, "{}{octet:02x}", if position > 0 { ":" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// A text that is no MAC address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no MAC address; they look like 52:54:00:12:34:56")]
+#[non_exhaustive]
+pub struct ParseMacError(String);
+
+impl FromStr for MacAddress {
+    type Err = ParseMacError;
+
+    fn from_str(text: &str) -> Result<Self, ParseMacError> {
+        let wrong = || ParseMacError(text.to_owned());
+        let mut octets = [0; 6];
+        let mut parts = text.split(':');
+        for octet in &mut octets {
+            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(wrong)?;
+            let hex = part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            *octet = u8::from_str_radix(part, 16).ok().filter(|_| hex).ok_or_else(wrong)?;
+        }
+        if parts.next().is_some() { Err(wrong()) } else { Ok(Self(octets)) }
+    }
+}
+
+impl Serialize for MacAddress {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MacAddress {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mac_addresses_read_and_print() {
+        let text = "52:54:00:ab:cd:ef";
+        assert_eq!(text.parse::<MacAddress>().map(|mac| mac.to_string()).as_deref(), Ok(text));
+        for bad in ["", "52:54:00:ab:cd", "52:54:00:ab:cd:ef:00", "52:54:00:ab:cd:+f", "5254.00ab.cdef"] {
+            assert_eq!(bad.parse::<MacAddress>(), Err(ParseMacError(bad.into())));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! A source of randomness for the guest.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::size::Size;
+use crate::plan::topology::Address;
+
+/// A virtio random number generator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rng {
+    /// Where the randomness comes from.
+    pub source: RngSource,
+    /// How much the guest may take in each `period_ms`. Left out: no limit.
+    pub max_bytes: Option<Size>,
+    /// The period of `max_bytes`, in milliseconds. Left out: 65536.
+    pub period_ms: Option<u32>,
+    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    pub address: Option<Address>,
+}
+
+/// Where randomness comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum RngSource {
+    /// The host's `getrandom`.
+    #[default]
+    Builtin,
+    /// A device of the host, such as `/dev/urandom`.
+    Random {
+        /// The device.
+        path: PathBuf,
+    },
+}

@@ -1,0 +1,140 @@
+//! Amounts of bytes that people can write.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// An amount of bytes. Files write `"2GiB"`, `"512M"` or a plain number of bytes; units are powers of 1024.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(u64);
+
+/// Units from the largest down: shift, the name that is printed, the letter that is also understood.
+const UNITS: [(u32, &str, &str); 4] =
+    [(40, "TiB", "T"), (30, "GiB", "G"), (20, "MiB", "M"), (10, "KiB", "K")];
+
+impl Size {
+    /// That many bytes.
+    pub const fn bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// That many KiB, at most what a `u64` of bytes holds.
+    pub const fn kib(kib: u64) -> Self {
+        Self(kib.saturating_mul(1 << 10))
+    }
+
+    /// That many MiB, at most what a `u64` of bytes holds.
+    pub const fn mib(mib: u64) -> Self {
+        Self(mib.saturating_mul(1 << 20))
+    }
+
+    /// That many GiB, at most what a `u64` of bytes holds.
+    pub const fn gib(gib: u64) -> Self {
+        Self(gib.saturating_mul(1 << 30))
+    }
+
+    /// The amount in bytes.
+    pub const fn to_bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (shift, name, _) in UNITS {
+            if self.0 > 0 && self.0.trailing_zeros() >= shift {
+                return write!(formatter, "{}{name}", self.0 >> shift);
+            }
+        }
+        write!(formatter, "{}", self.0)
+    }
+}
+
+/// A text that is no amount of bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no size; sizes look like 2GiB, 512MiB, 64KiB or a plain number of bytes")]
+#[non_exhaustive]
+pub struct ParseSizeError(String);
+
+impl FromStr for Size {
+    type Err = ParseSizeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSizeError> {
+        let wrong = || ParseSizeError(text.to_owned());
+        let text = text.trim();
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit = text[digits..].trim_start();
+        let shift = match unit {
+            "" | "B" => 0,
+            _ => UNITS
+                .iter()
+                .find(|(_, name, letter)| unit == *name || unit == *letter)
+                .map(|(shift, _, _)| *shift)
+                .ok_or_else(wrong)?,
+        };
+        number.checked_mul(1 << shift).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 > 0 && self.0.trailing_zeros() >= 10 {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_u64(self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SizeVisitor;
+
+        impl de::Visitor<'_> for SizeVisitor {
+            type Value = Size;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a size such as \"2GiB\" or a number of bytes")
+            }
+
+            fn visit_u64<E>(self, bytes: u64) -> Result<Size, E> {
+                Ok(Size(bytes))
+            }
+
+            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Size, E> {
+                u64::try_from(bytes).map(Size).map_err(|_| E::custom("a size cannot be negative"))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_and_print() {
+        for (text, bytes, printed) in [
+            ("2GiB", 2 << 30, "2GiB"),
+            ("2G", 2 << 30, "2GiB"),
+            (" 1536 MiB ", 1536 << 20, "1536MiB"),
+            ("1000", 1000, "1000"),
+            ("0", 0, "0"),
+            ("1TiB", 1 << 40, "1TiB"),
+        ] {
+            let size: Size = text.parse().expect(text);
+            assert_eq!((size.to_bytes(), size.to_string().as_str()), (bytes, printed));
+        }
+        for bad in ["", "GiB", "-1", "1.5GiB", "2GB", "2gib", "99999999999TiB", "1 GiB x"] {
+            assert_eq!(bad.parse::<Size>(), Err(ParseSizeError(bad.into())), "{bad}");
+        }
+    }
+}

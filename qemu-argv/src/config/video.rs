@@ -1,0 +1,132 @@
+//! Video devices.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::size::Size;
+use crate::plan::topology::Address;
+use crate::value::Props;
+
+/// A video device. In files also just its model: `video = ["virtio-vga"]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Video {
+    /// The name of the device in plans and QMP. Left out: `video0`, `video1`, ….
+    pub id: Option<String>,
+    /// The model.
+    pub model: VideoModel,
+    /// The memory of the frame buffer (`vga`, `cirrus`, `qxl`, `bochs`).
+    pub vga_memory: Option<Size>,
+    /// The memory for commands and off-screen pictures (`qxl`).
+    pub ram: Option<Size>,
+    /// The memory for surfaces (`qxl`).
+    pub vram: Option<Size>,
+    /// The host memory that one guest may use for pictures (`virtio`).
+    pub host_memory: Option<Size>,
+    /// How many screens there are (`virtio`, `qxl`). Left out: 1.
+    pub outputs: Option<u8>,
+    /// The width that the guest is told to prefer, in pixels.
+    pub width: Option<u32>,
+    /// The height that the guest is told to prefer, in pixels.
+    pub height: Option<u32>,
+    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    pub address: Option<Address>,
+    /// Further properties of the device, passed on as they are.
+    pub properties: Props,
+}
+
+impl Default for Video {
+    fn default() -> Self {
+        Self::new(VideoModel::default())
+    }
+}
+
+impl Video {
+    /// A video device of that model.
+    pub fn new(model: VideoModel) -> Self {
+        Self {
+            id: None,
+            model,
+            vga_memory: None,
+            ram: None,
+            vram: None,
+            host_memory: None,
+            outputs: None,
+            width: None,
+            height: None,
+            address: None,
+            properties: Props::new(),
+        }
+    }
+}
+
+impl FromStr for Video {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        VideoModel::ALL
+            .iter()
+            .find(|(_, word, _)| *word == text)
+            .map(|(model, _, _)| Self::new(*model))
+            .ok_or_else(|| {
+                let known: Vec<_> = VideoModel::ALL.iter().map(|(_, word, _)| *word).collect();
+                format!("unknown video model {text:?}; known are {}", known.join(", "))
+            })
+    }
+}
+
+/// The model of a video device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum VideoModel {
+    /// The standard VGA card: works with every guest.
+    #[default]
+    Vga,
+    /// `virtio-vga`: virtio with VGA for firmware and early boot (x86).
+    VirtioVga,
+    /// `virtio-vga-gl`: the same with OpenGL of the host.
+    VirtioVgaGl,
+    /// `virtio-gpu`: virtio without VGA, for machines other than x86.
+    VirtioGpu,
+    /// `virtio-gpu-gl`: the same with OpenGL of the host.
+    VirtioGpuGl,
+    /// QXL with VGA, for SPICE.
+    QxlVga,
+    /// QXL without VGA: further screens.
+    Qxl,
+    /// Cirrus Logic GD5446.
+    Cirrus,
+    /// `VMware` SVGA.
+    Vmware,
+    /// Bochs: the standard card without VGA.
+    Bochs,
+    /// A frame buffer in RAM that firmware sets up.
+    Ramfb,
+    /// ATI Rage 128 Pro.
+    Ati,
+}
+
+impl VideoModel {
+    /// Each model with its word in files and QEMU's driver. QEMU's names are case-sensitive: `VGA`, not `vga`.
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 12] = [
+        (Self::Vga, "vga", "VGA"),
+        (Self::VirtioVga, "virtio-vga", "virtio-vga"),
+        (Self::VirtioVgaGl, "virtio-vga-gl", "virtio-vga-gl"),
+        (Self::VirtioGpu, "virtio-gpu", "virtio-gpu"),
+        (Self::VirtioGpuGl, "virtio-gpu-gl", "virtio-gpu-gl"),
+        (Self::QxlVga, "qxl-vga", "qxl-vga"),
+        (Self::Qxl, "qxl", "qxl"),
+        (Self::Cirrus, "cirrus", "cirrus-vga"),
+        (Self::Vmware, "vmware", "vmware-svga"),
+        (Self::Bochs, "bochs", "bochs-display"),
+        (Self::Ramfb, "ramfb", "ramfb"),
+        (Self::Ati, "ati", "ati-vga"),
+    ];
+
+    /// QEMU's driver, without the bus suffix of the virtio ones.
+    pub(crate) fn driver(self) -> &'static str {
+        Self::ALL.iter().find(|(model, _, _)| *model == self).map_or("VGA", |(_, _, driver)| driver)
+    }
+}

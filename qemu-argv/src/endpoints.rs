@@ -1,0 +1,16 @@
+//! Where the launcher wants QEMU's monitors, consoles and the agent.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the launcher wants QEMU's monitors, consoles and the agent. Default: nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Endpoints {
+    /// The descriptor in QEMU that is a connected socket for QMP. The machine then starts frozen (`-S`): the
+    /// launcher connects everything first and lets it run with `cont`.
+    pub qmp_fd: Option<u32>,
+    /// The directory for the sockets that QEMU listens to: `NAME.sock` (QMP), `NAME.console0.sock`, `NAME.agent.sock`.
+    pub socket_dir: Option<PathBuf>,
+}

@@ -1,0 +1,217 @@
+//! The parts a planned machine is made of. Each is one description that serves the command line and QMP alike.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Props, Value};
+
+/// A device: `-device` at start, `device_add` at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Device {
+    /// QEMU's driver, such as `virtio-blk-pci`.
+    pub driver: Cow<'static, str>,
+    /// The id.
+    pub id: String,
+    /// The properties that say where it sits, such as `bus` and `addr`; empty where that is left to QEMU.
+    #[serde(default, skip_serializing_if = "Props::is_empty")]
+    pub place: Props,
+    /// All other properties.
+    pub props: Props,
+}
+
+impl Device {
+    /// The arguments of `device_add`, which are also the JSON of `-device`.
+    pub fn arguments(&self) -> Props {
+        let mut all = Props::new().with("driver", Value::Str(self.driver.clone())).with("id", &self.id);
+        all.extend(self.place.clone());
+        all.extend(self.props.clone());
+        all
+    }
+}
+
+/// An object: `-object` at start, `object-add` at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Object {
+    /// QEMU's type, such as `iothread`.
+    pub qom_type: Cow<'static, str>,
+    /// The id.
+    pub id: String,
+    /// All other properties.
+    pub props: Props,
+}
+
+impl Object {
+    /// The arguments of `object-add`, which are also the JSON of `-object`.
+    pub fn arguments(&self) -> Props {
+        let mut all = Props::new().with("qom-type", Value::Str(self.qom_type.clone())).with("id", &self.id);
+        all.extend(self.props.clone());
+        all
+    }
+}
+
+/// A node of the block graph: `-blockdev` at start, `blockdev-add` at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BlockNode {
+    /// The block driver, such as `qcow2`.
+    pub driver: Cow<'static, str>,
+    /// The name of the node.
+    pub node_name: String,
+    /// All other options.
+    pub props: Props,
+}
+
+impl BlockNode {
+    /// The arguments of `blockdev-add`, which are also the JSON of `-blockdev`.
+    pub fn arguments(&self) -> Props {
+        let mut all =
+            Props::new().with("driver", Value::Str(self.driver.clone())).with("node-name", &self.node_name);
+        all.extend(self.props.clone());
+        all
+    }
+}
+
+/// A network backend: `-netdev` at start, `netdev_add` at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Netdev {
+    /// QEMU's type, such as `user`.
+    pub kind: Cow<'static, str>,
+    /// The id.
+    pub id: String,
+    /// All other options.
+    pub props: Props,
+}
+
+impl Netdev {
+    /// The arguments of `netdev_add`, which are also the JSON of `-netdev`.
+    pub fn arguments(&self) -> Props {
+        let mut all = Props::new().with("type", Value::Str(self.kind.clone())).with("id", &self.id);
+        all.extend(self.props.clone());
+        all
+    }
+}
+
+/// A character device: `-chardev` at start, `chardev-add` at run time. QEMU spells the two differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CharNode {
+    /// QEMU's type, such as `socket`.
+    pub kind: Cow<'static, str>,
+    /// The id.
+    pub id: String,
+    /// Options in the words of `-chardev`.
+    pub props: Props,
+    /// Options in the words of `chardev-add`.
+    pub data: Props,
+}
+
+impl CharNode {
+    /// The options of `-chardev`, all keys spelled.
+    pub fn option(&self) -> Props {
+        let mut all = Props::new().with("backend", Value::Str(self.kind.clone())).with("id", &self.id);
+        all.extend(self.props.clone());
+        all
+    }
+
+    /// The arguments of `chardev-add`.
+    pub fn arguments(&self) -> Props {
+        let backend =
+            Props::new().with("type", Value::Str(self.kind.clone())).with("data", self.data.clone());
+        Props::new().with("id", &self.id).with("backend", backend)
+    }
+}
+
+/// Any other option of the command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CliOption {
+    /// The option with its dash, such as `-smp`.
+    pub name: Cow<'static, str>,
+    /// Its argument.
+    pub value: OptionValue,
+}
+
+/// The argument of an option.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OptionValue {
+    /// None.
+    Flag,
+    /// One text that QEMU does not take apart.
+    Plain(Value),
+    /// `key=value,…`.
+    KeyValue(Props),
+    /// JSON.
+    Json(Props),
+}
+
+/// A Unix socket that the planned QEMU makes and listens to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PlannedSocket {
+    /// What speaks there.
+    pub role: SocketRole,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// What speaks at a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SocketRole {
+    /// A QMP monitor.
+    Qmp,
+    /// A serial console, counted from 0.
+    Console(u32),
+    /// The QEMU guest agent.
+    Agent,
+    /// The channel of a virtio-serial port with that name.
+    Port(String),
+}
+
+/// A descriptor that the planned QEMU expects to inherit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FdSlot {
+    /// The number of the descriptor in QEMU.
+    pub fd: u32,
+    /// What must be behind it.
+    pub role: FdRole,
+}
+
+/// What must be behind a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FdRole {
+    /// A connected socket whose other end speaks QMP.
+    Qmp,
+    /// A file (such as a memfd) with the content of the secret of that id.
+    Secret {
+        /// The secret's id.
+        id: String,
+    },
+    /// A queue of a TAP interface.
+    Tap {
+        /// The network's id.
+        network: String,
+        /// The queue, from 0.
+        queue: u16,
+    },
+    /// An open `/dev/vhost-net`.
+    VhostNet {
+        /// The network's id.
+        network: String,
+        /// The queue, from 0.
+        queue: u16,
+    },
+    /// An open `/dev/vhost-vsock`.
+    VhostVsock,
+}

@@ -1,0 +1,170 @@
+//! Guest architectures and their names in QEMU, Go and Rust.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::Version;
+
+/// A guest architecture. Files may use QEMU's name (`x86_64`), Go's (`amd64`) or Rust's (`powerpc64`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are the architectures' own")]
+#[non_exhaustive]
+pub enum Arch {
+    X86_64,
+    I386,
+    Aarch64,
+    Arm,
+    Riscv64,
+    Riscv32,
+    Loongarch64,
+    Ppc64,
+    Ppc,
+    Mips,
+    Mipsel,
+    Mips64,
+    Mips64el,
+    S390x,
+    Sparc64,
+}
+
+/// Each architecture: QEMU's name first, then the other names that are understood.
+const NAMES: [(Arch, &[&str]); 15] = [
+    (Arch::X86_64, &["x86_64", "amd64", "x86-64"]),
+    (Arch::I386, &["i386", "386", "x86", "i486", "i586", "i686"]),
+    (Arch::Aarch64, &["aarch64", "arm64"]),
+    (Arch::Arm, &["arm", "armhf", "armel", "armv7"]),
+    (Arch::Riscv64, &["riscv64", "riscv64gc"]),
+    (Arch::Riscv32, &["riscv32", "riscv32gc"]),
+    (Arch::Loongarch64, &["loongarch64", "loong64"]),
+    (Arch::Ppc64, &["ppc64", "ppc64le", "ppc64el", "powerpc64", "powerpc64le"]),
+    (Arch::Ppc, &["ppc", "powerpc"]),
+    (Arch::Mips, &["mips"]),
+    (Arch::Mipsel, &["mipsel", "mipsle"]),
+    (Arch::Mips64, &["mips64"]),
+    (Arch::Mips64el, &["mips64el", "mips64le"]),
+    (Arch::S390x, &["s390x"]),
+    (Arch::Sparc64, &["sparc64"]),
+];
+
+impl Arch {
+    /// Every architecture, in the order of the documentation.
+    pub fn all() -> impl Iterator<Item = Self> {
+        NAMES.iter().map(|(arch, _)| *arch)
+    }
+
+    /// The architecture this program was compiled for, when QEMU has it.
+    pub fn host() -> Option<Self> {
+        if cfg!(target_arch = "x86_64") {
+            Some(Self::X86_64)
+        } else if cfg!(target_arch = "x86") {
+            Some(Self::I386)
+        } else if cfg!(target_arch = "aarch64") {
+            Some(Self::Aarch64)
+        } else if cfg!(target_arch = "arm") {
+            Some(Self::Arm)
+        } else if cfg!(target_arch = "riscv64") {
+            Some(Self::Riscv64)
+        } else if cfg!(target_arch = "loongarch64") {
+            Some(Self::Loongarch64)
+        } else if cfg!(target_arch = "powerpc64") {
+            Some(Self::Ppc64)
+        } else if cfg!(target_arch = "s390x") {
+            Some(Self::S390x)
+        } else {
+            None
+        }
+    }
+
+    /// QEMU's name: the end of `qemu-system-…`.
+    pub fn qemu_name(self) -> &'static str {
+        NAMES.iter().find(|(arch, _)| *arch == self).map_or("x86_64", |(_, names)| names[0])
+    }
+
+    /// The machine type that serves a general purpose best. It is always named on the command line: QEMU's own
+    /// default is an old board on x86 and missing on Arm.
+    pub const fn default_machine(self) -> &'static str {
+        match self {
+            Self::X86_64 | Self::I386 => "q35",
+            Self::Aarch64 | Self::Arm | Self::Riscv64 | Self::Riscv32 | Self::Loongarch64 => "virt",
+            Self::Ppc64 => "pseries",
+            Self::Ppc => "g3beige",
+            Self::Mips | Self::Mipsel | Self::Mips64 | Self::Mips64el => "malta",
+            Self::S390x => "s390-ccw-virtio",
+            Self::Sparc64 => "sun4u",
+        }
+    }
+
+    /// The CPU model for TCG: the most capable one that `version` has, or `None` where the board's own is best.
+    ///
+    /// `max` came to RISC-V and `LoongArch` after 7.2; MIPS and SPARC have none. QEMU's own default for
+    /// `aarch64` is a 32-bit model, so leaving the choice to it would be wrong.
+    pub fn default_cpu(self, version: Version) -> Option<&'static str> {
+        match self {
+            Self::X86_64 | Self::I386 | Self::Aarch64 | Self::Arm | Self::S390x => Some("max"),
+            Self::Riscv64 | Self::Riscv32 | Self::Loongarch64 if version >= Version::new(10, 0) => {
+                Some("max")
+            }
+            Self::Mips64 | Self::Mips64el => Some("MIPS64R2-generic"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.qemu_name())
+    }
+}
+
+/// A text that names no architecture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown architecture {0:?}; known are x86_64, i386, aarch64, arm, riscv64, riscv32, loongarch64, \
+         ppc64, ppc, mips, mipsel, mips64, mips64el, s390x, sparc64"
+)]
+#[non_exhaustive]
+pub struct ParseArchError(String);
+
+impl FromStr for Arch {
+    type Err = ParseArchError;
+
+    fn from_str(text: &str) -> Result<Self, ParseArchError> {
+        let wanted = text.to_ascii_lowercase();
+        NAMES
+            .iter()
+            .find(|(_, names)| names.contains(&wanted.as_str()))
+            .map(|(arch, _)| *arch)
+            .ok_or_else(|| ParseArchError(text.to_owned()))
+    }
+}
+
+impl Serialize for Arch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.qemu_name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Arch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_to_its_architecture() {
+        for (arch, names) in NAMES {
+            for name in names {
+                assert_eq!(name.parse(), Ok(arch));
+            }
+            assert_eq!(arch.qemu_name(), names[0]);
+        }
+        assert_eq!("AMD64".parse(), Ok(Arch::X86_64));
+        assert_eq!("vax".parse::<Arch>(), Err(ParseArchError("vax".into())));
+    }
+}
