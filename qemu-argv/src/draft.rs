@@ -4,7 +4,7 @@
 //! in QEMU's namespaces and made of harmless characters, no text has a NUL, JSON has no path that is not UTF-8.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::board::Board;
@@ -20,7 +20,7 @@ use crate::target::{Accelerator, Target, Version};
 use crate::value::{Props, Value};
 
 /// The namespaces of QEMU in which a name must be unique.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Space {
     Device,
     Object,
@@ -65,7 +65,7 @@ pub(crate) struct Draft<'c> {
     /// Whether a helper process must see guest memory.
     pub(crate) shared_memory: bool,
     boot_indexes: Vec<(u32, String)>,
-    names: HashMap<(Space, String), String>,
+    names: BTreeMap<(Space, String), String>,
 }
 
 /// What chosen devices need of QEMU's sandbox beyond running the guest.
@@ -104,7 +104,7 @@ impl<'c> Draft<'c> {
             sandbox: SandboxNeeds::default(),
             shared_memory: false,
             boot_indexes: Vec::new(),
-            names: HashMap::new(),
+            names: BTreeMap::new(),
         }
     }
 
@@ -198,10 +198,10 @@ impl<'c> Draft<'c> {
     fn claim(&mut self, at: At<'_>, space: Space, name: &str) {
         let path = at.to_string();
         match self.names.entry((space, name.to_owned())) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            std::collections::btree_map::Entry::Vacant(entry) => {
                 entry.insert(path);
             }
-            std::collections::hash_map::Entry::Occupied(entry) => {
+            std::collections::btree_map::Entry::Occupied(entry) => {
                 let first = entry.get().clone();
                 self.fault(at, Fault::Duplicate { what: space.what(), value: short(name), first });
             }
