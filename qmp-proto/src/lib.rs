@@ -12,13 +12,28 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
-pub mod event;
-mod slice;
+#[allow(
+    clippy::pedantic,
+    clippy::large_enum_variant,
+    clippy::too_many_arguments,
+    reason = "generated: QEMU decides how many members and branches things have"
+)]
+mod generated;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_macros,
+        reason = "a choice of few modules may not need every shape"
+    )
+)]
+mod shape;
 mod wire;
 
-pub use event::{AnyEvent, TimedEvent};
-pub use slice::*;
-pub use wire::{ErrorClass, Timestamp, VersionInfo, VersionTriple};
+pub use event::AnyEvent;
+pub use generated::*;
+pub use wire::{ErrorClass, TimedEvent, Timestamp, VersionInfo, VersionTriple};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +44,9 @@ pub trait Command: Serialize {
     const NAME: &'static str;
     /// Whether QEMU takes the command out of band (`exec-oob`).
     const ALLOW_OOB: bool = false;
+    /// Whether success is answered at all. Some guest-agent commands, such as `guest-shutdown`, only
+    /// answer when they fail.
+    const SUCCESS_RESPONSE: bool = true;
     /// What QEMU returns when the command succeeds.
     type Return: DeserializeOwned;
 }

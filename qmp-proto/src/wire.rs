@@ -1,6 +1,9 @@
 //! The envelope around commands, replies and events.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::AnyEvent;
 
 /// QEMU's class of an error. New classes are kept as they came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,4 +52,32 @@ pub struct VersionTriple {
     pub minor: i64,
     /// The bug-fix release.
     pub micro: i64,
+}
+
+/// An event with the moment it happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TimedEvent {
+    /// What happened.
+    pub event: AnyEvent,
+    /// When it happened, by the host's clock.
+    pub timestamp: Timestamp,
+}
+
+impl TimedEvent {
+    /// Joins an event with its time.
+    pub fn new(event: AnyEvent, timestamp: Timestamp) -> Self {
+        Self { event, timestamp }
+    }
+}
+
+/// As QEMU sends it: `{"event": …, "data": …, "timestamp": …}`.
+impl Serialize for TimedEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("event", self.event.name())?;
+        self.event.write_data(&mut map)?;
+        map.serialize_entry("timestamp", &self.timestamp)?;
+        map.end()
+    }
 }

@@ -6,6 +6,7 @@
 mod apt;
 mod bench;
 mod check;
+mod codegen;
 mod elf;
 mod guest;
 mod places;
@@ -33,6 +34,8 @@ enum Job {
     Guest(guest::Args),
     Qemus(qemus::Args),
     Test(test::Args),
+    Codegen(codegen::CodegenArgs),
+    Schema(codegen::SchemaArgs),
     Tidy(tidy::Args),
 }
 
@@ -43,6 +46,8 @@ fn main() -> Result<()> {
         Job::Guest(args) => guest::run(&args),
         Job::Qemus(args) => qemus::run(&args),
         Job::Test(args) => test::run(&args),
+        Job::Codegen(args) => codegen::run_codegen(&args),
+        Job::Schema(args) => codegen::run_schema(&args),
         Job::Tidy(args) => tidy::run(&args),
     }
 }

@@ -1,0 +1,56 @@
+//! From QEMU's schema to Rust types: parser → model → merge → naming → emit.
+//!
+//! Exceptions are rows of data in `overrides`, each with its reason.
+
+mod emit;
+mod import;
+mod merge;
+mod merged;
+mod model;
+mod naming;
+mod output;
+mod overrides;
+mod parser;
+mod plan;
+mod rename;
+mod store;
+mod unify;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+/// Facts about QEMU's schema: import, learn, verify
+#[derive(clap::Args)]
+pub struct SchemaArgs {
+    #[command(subcommand)]
+    job: SchemaJob,
+}
+
+#[derive(clap::Subcommand)]
+enum SchemaJob {
+    /// Read the schema files of a QEMU source tree into qmp-proto/schema
+    Import {
+        /// The unpacked source of QEMU
+        #[arg(long, value_name = "DIR")]
+        qemu_src: PathBuf,
+    },
+}
+
+pub fn run_schema(args: &SchemaArgs) -> Result<()> {
+    match &args.job {
+        SchemaJob::Import { qemu_src } => import::import(qemu_src),
+    }
+}
+
+/// Regenerate the Rust types of qmp-proto from qmp-proto/schema
+#[derive(clap::Args)]
+pub struct CodegenArgs {
+    /// Change nothing; fail if a generated file is not what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+pub fn run_codegen(args: &CodegenArgs) -> Result<()> {
+    output::run(args.check)
+}
