@@ -1,0 +1,109 @@
+//! Where this host keeps things: the root of its file tree and the caller's own folders.
+//!
+//! Everything in this crate that looks at `/dev`, `/proc`, `/sys`, `/etc` or `/usr` asks [`Places`] for the path, so
+//! that a test can hand it a small tree of its own and reach every verdict.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, User};
+
+/// The folders that discovery looks into.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Places {
+    /// The root of the file tree; `/` on a real host.
+    pub root: PathBuf,
+    /// The caller's home folder.
+    pub home: Option<PathBuf>,
+    /// The search path for programs, as in `PATH`.
+    pub path: Option<OsString>,
+    /// The caller's configuration folder, as in `XDG_CONFIG_HOME`.
+    pub config_home: Option<PathBuf>,
+    /// Where answers are kept between runs. `None`: nothing is kept.
+    pub cache_dir: Option<PathBuf>,
+    /// The caller's folder for sockets, as in `XDG_RUNTIME_DIR`.
+    pub runtime_dir: Option<PathBuf>,
+    /// An additional folder with QEMU's loadable modules, as in `QEMU_MODULE_DIR`.
+    pub module_dir: Option<PathBuf>,
+}
+
+impl Places {
+    /// This host, as the process's environment tells it.
+    ///
+    /// As the XDG base directory specification asks, a variable that holds a relative path counts as not set.
+    pub fn host() -> Self {
+        let home = absolute("HOME").or_else(|| {
+            let user = User::from_uid(Uid::effective()).ok().flatten()?;
+            Some(user.dir)
+        });
+        let below_home = |name: &str| home.as_ref().map(|home| home.join(name));
+        Self {
+            root: PathBuf::from("/"),
+            path: env::var_os("PATH"),
+            config_home: absolute("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
+            cache_dir: absolute("XDG_CACHE_HOME")
+                .or_else(|| below_home(".cache"))
+                .map(|dir| dir.join("qemuctl/discovery")),
+            runtime_dir: absolute("XDG_RUNTIME_DIR"),
+            module_dir: absolute("QEMU_MODULE_DIR"),
+            home,
+        }
+    }
+
+    /// A host whose whole file tree, the caller's home folder included, lies below `root`.
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let home = root.join("home/user");
+        Self {
+            path: None,
+            config_home: Some(home.join(".config")),
+            cache_dir: Some(home.join(".cache/qemuctl/discovery")),
+            runtime_dir: None,
+            module_dir: None,
+            home: Some(home),
+            root,
+        }
+    }
+
+    /// The place of an absolute path in this tree.
+    pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// The path that a place in this tree has for whoever lives in it: the opposite of [`at`](Self::at).
+    pub fn inside<'a>(&self, place: &'a Path) -> std::borrow::Cow<'a, Path> {
+        match place.strip_prefix(&self.root) {
+            Ok(rest) if !place.starts_with("/") || self.root != Path::new("/") => {
+                Path::new("/").join(rest).into()
+            }
+            _ => place.into(),
+        }
+    }
+
+    /// The text of a file of this tree, such as `/proc/cpuinfo`; `None` when it cannot be read.
+    pub(crate) fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        std::fs::read(self.at(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn absolute(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_go_into_the_tree_and_out_again() {
+        let places = Places::below("/tree");
+        assert_eq!(places.at("/dev/kvm"), Path::new("/tree/dev/kvm"));
+        assert_eq!(places.inside(Path::new("/tree/dev/kvm")), Path::new("/dev/kvm"));
+        let host = Places::host();
+        assert_eq!(host.at("/dev/kvm"), Path::new("/dev/kvm"));
+        assert_eq!(host.inside(Path::new("/dev/kvm")), Path::new("/dev/kvm"));
+    }
+}
