@@ -1,1 +1,51 @@
-//! Under construction.
+//! Launches, attaches to, watches and controls QEMU virtual machines.
+//!
+//! [`Instance`] is the handle on one VM: [`Instance::start`] plans and launches a [`VmConfig`], ties QEMU to this
+//! process and tells its state, its events and why it ended. There is no daemon. A launch that fails says so at
+//! once, in QEMU's own words, and leaves nothing behind.
+//!
+//! This crate never describes a device (that is `qemu-argv`) nor a QMP command (that is `qmp-proto`): it joins
+//! them to a process.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use qemuctl::{Disk, Instance, VmConfig};
+//!
+//! # async fn example() -> Result<(), qemuctl::Error> {
+//! let vm = Instance::start(&VmConfig {
+//!     name: Some("first".into()),
+//!     disks: vec![Disk::new("disk.qcow2")],
+//!     ..VmConfig::default()
+//! })
+//! .await?;
+//! println!("{} is {}", vm.name(), vm.state());
+//! let outcome = vm.stop(Duration::from_secs(30)).await?;
+//! println!("{outcome}");
+//! # Ok(())
+//! # }
+//! ```
+
+mod attach;
+pub mod config;
+pub mod control;
+mod error;
+pub mod guest;
+mod instance;
+pub mod launch;
+mod process;
+pub mod runtime;
+mod state;
+mod supervise;
+
+pub use control::{Rung, StopOutcome};
+pub use error::Error;
+pub use guest::{Console, ConsoleReader};
+pub use instance::{Instance, Ownership};
+pub use launch::{Cause, LaunchFailure, LaunchOptions, Phase};
+pub use process::ProcessExit;
+pub use state::{ExitReason, State};
+pub use supervise::Exit;
+
+pub use qemu_argv::*;
+pub use qmp_client::{ClientError, Events, EventsError};
+pub use {qemu_argv, qemu_discovery, qmp_client, qmp_proto};

@@ -1,4 +1,9 @@
 //! Tests that drive a real QEMU. They fail, saying what is missing, where it is not there.
 
-mod client;
+mod boot_sector;
+mod detached;
+mod faults;
+mod launcher;
+mod lifecycle;
+mod own_process;
 mod support;

@@ -1,0 +1,5 @@
+//! What one does to a VM.
+
+mod stop;
+
+pub use stop::{Rung, StopOutcome};

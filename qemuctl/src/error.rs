@@ -1,0 +1,60 @@
+//! Everything that can go wrong, each with the operation, the object and the cause.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qmp_client::ClientError;
+
+use crate::launch::LaunchFailure;
+use crate::state::ExitReason;
+
+/// An operation on a VM that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what its variant is")]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the VM name {name:?} is not possible: {reason}")]
+    InvalidName { name: String, reason: &'static str },
+    #[error("the name {name} is taken by {by}")]
+    NameTaken { name: String, by: String },
+    #[error("no place for sockets: set HOME or XDG_CACHE_HOME, or `socket_dir` in the config")]
+    NoSocketDir,
+    #[error("the socket directory {} is not safe: {reason}", path.display())]
+    SocketDirUnsafe { path: PathBuf, reason: String },
+    #[error(
+        "the socket path {} has {length} bytes, {limit} are possible: set a shorter `socket_dir` or name",
+        path.display()
+    )]
+    SocketPathTooLong { path: PathBuf, length: usize, limit: usize },
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("the config {} is not valid: {reason}", path.display())]
+    ConfigFile { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Plan(#[from] qemu_argv::PlanError),
+    #[error(transparent)]
+    Launch(Box<LaunchFailure>),
+    #[error("cannot attach to {}: another client has the monitor, or QEMU is stopped", socket.display())]
+    Busy { socket: PathBuf },
+    #[error("cannot attach to {}", socket.display())]
+    Attach { socket: PathBuf, source: ClientError },
+    #[error("no running VM is known as {name}")]
+    NotFound { name: String },
+    #[error("{action}: {name} is not running any more: {reason}")]
+    Gone { action: &'static str, name: String, reason: ExitReason },
+    #[error(transparent)]
+    Qmp(#[from] ClientError),
+    #[error("{name} has no {what}")]
+    Missing { name: String, what: String },
+    #[error("{action} of {name} not done within {after:?}")]
+    Timeout { action: &'static str, name: String, after: Duration },
+    #[error("{action} of {name} is not possible: {reason}")]
+    Unsupported { action: &'static str, name: String, reason: String },
+}
+
+impl From<LaunchFailure> for Error {
+    fn from(failure: LaunchFailure) -> Self {
+        Self::Launch(Box::new(failure))
+    }
+}

@@ -1,0 +1,9 @@
+//! What one does inside a guest: its serial console and its agent.
+
+mod access;
+mod console;
+mod expect;
+mod ring;
+
+pub use console::{Console, ConsoleReader};
+pub use expect::{ExpectError, Expected};

@@ -1,0 +1,316 @@
+//! The handle on a VM.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use qemu_argv::{Plan, VmConfig};
+use qmp_client::{ClientError, Events, Session};
+use qmp_proto::{Command, Cont, Quit, Stop, SystemPowerdown, SystemReset};
+use serde_json::Value;
+use tokio::sync::{OnceCell, watch};
+use tokio::task::AbortHandle;
+
+use crate::error::Error;
+use crate::guest::Console;
+use crate::launch::{self, LaunchOptions};
+use crate::state::{ExitReason, State};
+use crate::supervise::{Exit, Watched};
+
+/// Who decides over a VM's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ownership {
+    /// Started here and tied to this process: it ends when the last handle is dropped, or with the process.
+    Owned,
+    /// Started here to outlive its handles and this process.
+    Detached,
+    /// Started by somebody else. Dropping handles never touches it.
+    Attached,
+}
+
+/// A running QEMU. Clones are handles on the same VM.
+///
+/// Dropping the last handle on a VM that [`start`](Self::start) launched kills it and removes its files; that
+/// blocks for the moment it takes. [`stop`](Self::stop) it first to end it gently.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), qemuctl::Error> {
+/// use std::time::Duration;
+/// use qemuctl::{Instance, VmConfig};
+///
+/// let config = VmConfig { name: Some("first".into()), ..VmConfig::default() };
+/// let vm = Instance::start(&config).await?;
+/// println!("{} runs as process {:?}: {}", vm.name(), vm.pid(), vm.state());
+/// let outcome = vm.stop(Duration::from_secs(30)).await?;
+/// println!("{outcome}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Instance(Arc<Handle>);
+
+/// What the clones of one handle share. Its drop is the drop of the last of them.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) name: String,
+    pub(crate) ownership: Ownership,
+    pub(crate) vm: Arc<Watched>,
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) agent: Option<PathBuf>,
+    pub(crate) console: OnceCell<Console>,
+    pub(crate) plan: Option<Plan>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) task: AbortHandle,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        match self.ownership {
+            Ownership::Owned => self.vm.kill_blocking(),
+            // Somebody must collect the process when it ends.
+            Ownership::Detached => {}
+            Ownership::Attached => self.task.abort(),
+        }
+    }
+}
+
+impl Instance {
+    /// Launches the VM and returns when the guest runs (or is paused, if the config says so).
+    ///
+    /// It lives as long as this process at most: it is killed when the last handle is dropped, and by the kernel
+    /// when this process ends, however that happens.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Plan`] lists everything that is wrong in the config, before anything is started.
+    /// - [`Error::NameTaken`] if a VM of that name runs.
+    /// - [`Error::Launch`] if QEMU refuses: at once, with its own words.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, QEMU is killed and nothing is left.
+    pub async fn start(config: &VmConfig) -> Result<Self, Error> {
+        Self::start_with(config, &LaunchOptions::default()).await
+    }
+
+    /// Like [`start`](Self::start), with deadlines and places of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_with(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
+        launch::launch(config, options, Ownership::Owned).await
+    }
+
+    /// Launches a VM that outlives this process. Others find it by its name, see
+    /// [`attach_name`](Self::attach_name).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_detached(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
+        launch::launch(config, options, Ownership::Detached).await
+    }
+
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self(Arc::new(handle))
+    }
+
+    pub(crate) fn vm(&self) -> &Watched {
+        &self.0.vm
+    }
+
+    pub(crate) fn console_cell(&self) -> &OnceCell<Console> {
+        &self.0.console
+    }
+
+    /// The VM's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// QEMU's process id. `None` for an attached VM whose process cannot be seen from here.
+    pub fn pid(&self) -> Option<u32> {
+        self.vm().process.as_ref().map(|process| process.pid())
+    }
+
+    /// Who decides over the VM's life.
+    pub fn ownership(&self) -> Ownership {
+        self.0.ownership
+    }
+
+    /// The monitor socket that others may attach to.
+    pub fn socket(&self) -> Option<&Path> {
+        self.0.socket.as_deref()
+    }
+
+    /// The socket of the guest's agent, if the VM has one.
+    pub fn agent_socket(&self) -> Option<&Path> {
+        self.0.agent.as_deref()
+    }
+
+    /// Ids and addresses of the VM's devices. `None` if the VM was launched by something else.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.0.plan.as_ref()
+    }
+
+    /// What the launch found worth telling, such as that KVM cannot be used.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// The last lines of QEMU's own output. Empty for an attached VM.
+    pub fn output(&self) -> Vec<String> {
+        self.vm().output.lines()
+    }
+
+    /// What the VM does, as far as it has been heard.
+    pub fn state(&self) -> State {
+        self.vm().states().borrow().clone()
+    }
+
+    /// The state now and every later one. A slow reader sees the newest, not each.
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.vm().states()
+    }
+
+    /// Asks QEMU what the VM does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`] if the VM has ended, [`Error::Qmp`] if QEMU does not answer.
+    pub async fn query_state(&self) -> Result<State, Error> {
+        match self.vm().refresh().await {
+            Ok(state) => Ok(state),
+            Err(error) => Err(self.explain("query-status", error)),
+        }
+    }
+
+    /// Every event from now on, typed, in order.
+    pub fn events(&self) -> Events {
+        self.vm().session.events()
+    }
+
+    /// The connection to QEMU's monitor, for everything that has no method here.
+    pub fn qmp(&self) -> &Session {
+        &self.vm().session
+    }
+
+    /// Sends a QMP command and waits for its reply.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`] if the VM has ended, [`Error::Qmp`] if QEMU refuses or does not answer in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// QEMU carries out a command once sent, even if the future is dropped.
+    pub async fn execute<C: Command>(&self, command: C) -> Result<C::Return, Error> {
+        let reply = self.vm().session.execute(command).await;
+        reply.map_err(|error| self.explain(C::NAME, error))
+    }
+
+    /// Sends a QMP command by its name, with its arguments as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    pub async fn execute_raw(&self, name: &str, arguments: Option<Value>) -> Result<Value, Error> {
+        let reply = self.vm().session.execute_raw(name, arguments).await;
+        reply.map_err(|error| self.explain("a command", error))
+    }
+
+    /// Stops the guest's virtual CPUs.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    pub async fn pause(&self) -> Result<(), Error> {
+        self.execute(Stop {}).await?;
+        self.query_state().await.map(drop)
+    }
+
+    /// Lets the guest's virtual CPUs run on.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    #[doc(alias = "cont")]
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.execute(Cont {}).await?;
+        self.query_state().await.map(drop)
+    }
+
+    /// Resets the machine as its reset button would.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    pub async fn reset(&self) -> Result<(), Error> {
+        self.execute(SystemReset {}).await.map(drop)
+    }
+
+    /// Presses the power button (ACPI) and returns at once. Whether the guest obeys is the guest's affair: see
+    /// [`stop`](Self::stop).
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    #[doc(alias = "system_powerdown")]
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.execute(SystemPowerdown {}).await.map(drop)
+    }
+
+    /// Tells QEMU to quit, and waits until it has. The guest is not asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] if QEMU lives on after `limit`.
+    pub async fn quit(&self, limit: Duration) -> Result<ExitReason, Error> {
+        // QEMU may be gone before the reply: how it ended tells whether that was this command's doing.
+        let _ = self.vm().session.execute(Quit {}).await;
+        self.wait_for_exit("quitting", limit).await.map(|exit| exit.reason)
+    }
+
+    /// Waits until the VM has ended and tells why.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost; may be called by many and again.
+    pub async fn wait(&self) -> ExitReason {
+        self.wait_exit().await.reason
+    }
+
+    /// Like [`wait`](Self::wait), with how the process ended beside the reason.
+    pub async fn wait_exit(&self) -> Exit {
+        let mut exits = self.vm().exits();
+        let exit = match exits.wait_for(Option::is_some).await {
+            Ok(exit) => exit.clone(),
+            Err(_) => None,
+        };
+        // The sender lives as long as this handle.
+        exit.unwrap_or(Exit { reason: ExitReason::Lost, process: crate::process::ProcessExit::Unknown })
+    }
+
+    /// Why the VM ended, if it has.
+    pub fn exit_reason(&self) -> Option<ExitReason> {
+        self.vm().exits().borrow().as_ref().map(|exit| exit.reason.clone())
+    }
+
+    pub(crate) async fn wait_for_exit(&self, action: &'static str, limit: Duration) -> Result<Exit, Error> {
+        tokio::time::timeout(limit, self.wait_exit()).await.map_err(|_| Error::Timeout {
+            action,
+            name: self.name().to_owned(),
+            after: limit,
+        })
+    }
+
+    /// An error of the monitor of a VM that has ended is told as its end.
+    pub(crate) fn explain(&self, action: &'static str, error: ClientError) -> Error {
+        match self.exit_reason() {
+            Some(reason) => Error::Gone { action, name: self.name().to_owned(), reason },
+            None => Error::Qmp(error),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! From a config to a running QEMU, or to an error that one can act on.
+
+mod cause;
+mod child;
+mod failure;
+mod options;
+mod places;
+mod qemu;
+mod start;
+
+pub use cause::Cause;
+pub use failure::{LaunchFailure, Phase};
+pub use options::LaunchOptions;
+
+use std::path::PathBuf;
+
+use qemu_argv::{Endpoints, Plan, PlannedSocket, SocketRole, VmConfig};
+use qmp_client::Session;
+use qmp_proto::Cont;
+use tokio::sync::OnceCell;
+
+use crate::error::Error;
+use crate::guest::Console;
+use crate::instance::{Handle, Instance, Ownership};
+use crate::process::Guard;
+use crate::runtime::{Record, check_socket_path, make_private};
+use crate::supervise::{Watched, watch_over};
+
+use child::{ChildSpec, Tie};
+use places::Places;
+use qemu::Qemu;
+use start::Start;
+
+/// Launches a VM and returns when its guest runs.
+pub(crate) async fn launch(
+    config: &VmConfig,
+    options: &LaunchOptions,
+    ownership: Ownership,
+) -> Result<Instance, Error> {
+    let Places { name, dir, mut residue } = Places::claim(config, options)?;
+    let qemu = Qemu::find(config).await?;
+    let config = VmConfig { name: Some(name.clone()), ..config.clone() };
+    let endpoints = Endpoints { qmp_fd: Some(0), socket_dir: Some(dir.path().to_owned()) };
+    let plan = qemu_argv::plan(&config, &qemu.target, &endpoints)?;
+    for socket in plan.sockets() {
+        check_socket_path(&socket.path)?;
+        residue.add([socket.path.clone()]);
+    }
+    let mut warnings = qemu.warnings;
+    let tie = match ownership {
+        Ownership::Detached => Tie::Detached { log: dir.file(&name, ".log") },
+        _ => Tie::Guarded(Guard::for_major(qemu.target.version.major).ok_or_else(no_guard)?),
+    };
+    if let Tie::Detached { log } = &tie {
+        residue.add([log.clone()]);
+    }
+    let line = plan.command_line();
+    let spec = ChildSpec { name: name.clone(), program: qemu.program, line, tie };
+    let (mut start, monitor) = Start::spawn(spec, residue, options.ready_within).await?;
+    // The launch has one deadline of its own; the session's come after it.
+    let line_options = qmp_client::Options {
+        greeting: options.ready_within.saturating_mul(2),
+        ready: options.ready_within.saturating_mul(2),
+        command: options.command_within,
+        ..qmp_client::Options::default()
+    };
+    let handshake = Session::from_unix_stream(monitor, &line_options);
+    let session = start.step(Phase::Handshake, handshake).await?;
+
+    for PlannedSocket { path, .. } in plan.sockets() {
+        if let Err(error) = make_private(path) {
+            warnings.push(format!("cannot make {} private: {error}", path.display()));
+        }
+    }
+    let console = match socket_of(&plan, &SocketRole::Console(0)) {
+        Some(socket) => {
+            let connect = Console::connect(&socket, options.console_log.as_deref());
+            Some(start.step(Phase::Connect, connect).await?)
+        }
+        None => None,
+    };
+    let record = Record {
+        name: name.clone(),
+        pid: start.process().pid(),
+        started: start.process().started(),
+        uuid: config.uuid.clone(),
+        detached: ownership == Ownership::Detached,
+        socket: socket_of(&plan, &SocketRole::Qmp).unwrap_or_else(|| dir.file(&name, ".sock")),
+        files: start.files(),
+        config: config.clone(),
+        plan: plan.clone(),
+    };
+    let socket = record.socket.clone();
+    start.owns([record.write(&dir)?]);
+    let events = session.events();
+    if !(options.paused || config.paused) {
+        start.step(Phase::Run, session.execute(Cont {})).await?;
+    }
+    let started = start.finish();
+    let vm = Watched::new(session, Some(started.process), started.output, started.residue);
+    let task = tokio::spawn(watch_over(vm.clone(), Some(started.watcher), events)).abort_handle();
+    let instance = Instance::new(Handle {
+        name,
+        ownership,
+        vm,
+        socket: Some(socket),
+        agent: socket_of(&plan, &SocketRole::Agent),
+        console: OnceCell::new_with(console),
+        plan: Some(plan),
+        warnings,
+        task,
+    });
+    // A guest that has ended already is a success too: its exit reason tells.
+    let _ = instance.query_state().await;
+    Ok(instance)
+}
+
+/// The path of a socket that the plan has.
+pub(crate) fn socket_of(plan: &Plan, role: &SocketRole) -> Option<PathBuf> {
+    plan.sockets().iter().find(|socket| socket.role == *role).map(|socket| socket.path.clone())
+}
+
+fn no_guard() -> Error {
+    Error::Unsupported {
+        action: "tying QEMU to this process",
+        name: "this host".to_owned(),
+        reason: "install util-linux for `setpriv`, use QEMU 11 or later, or start it detached".to_owned(),
+    }
+}

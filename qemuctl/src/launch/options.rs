@@ -1,0 +1,31 @@
+//! Deadlines and places of a launch.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a VM is launched, beyond what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchOptions {
+    /// How long QEMU may take until it answers. A QEMU that fails is told at once, not after this.
+    pub ready_within: Duration,
+    /// How long QEMU may take to answer a command.
+    pub command_within: Duration,
+    /// Where sockets, lock and record go; before the config's own `socket_dir`.
+    pub socket_dir: Option<PathBuf>,
+    /// Leave the guest frozen before its first instruction, whatever the config says.
+    pub paused: bool,
+    /// Keep the guest's serial console in this file too.
+    pub console_log: Option<PathBuf>,
+}
+
+impl Default for LaunchOptions {
+    fn default() -> Self {
+        Self {
+            ready_within: Duration::from_secs(60),
+            command_within: Duration::from_secs(30),
+            socket_dir: None,
+            paused: false,
+            console_log: None,
+        }
+    }
+}

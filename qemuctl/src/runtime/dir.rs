@@ -1,0 +1,155 @@
+//! The directory that holds sockets, locks and records.
+//!
+//! It is private: whoever can reach a monitor socket can do everything that QEMU can.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, geteuid};
+
+use crate::error::Error;
+
+/// The longest path of a Unix socket, in bytes: `sun_path` has 108 with the final NUL.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Where sockets go when neither the config nor the caller says: `/var/run/qemu` for root, else
+/// `$XDG_CACHE_HOME/qemuctl` (`~/.cache/qemuctl`).
+///
+/// # Errors
+///
+/// [`Error::NoSocketDir`] if neither `XDG_CACHE_HOME` nor `HOME` is set for a user other than root.
+pub fn default_socket_dir() -> Result<PathBuf, Error> {
+    socket_dir_for(geteuid(), std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
+}
+
+fn socket_dir_for(user: Uid, cache: Option<OsString>, home: Option<OsString>) -> Result<PathBuf, Error> {
+    if user.is_root() {
+        return Ok("/var/run/qemu".into());
+    }
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let cache = cache.and_then(absolute).or_else(|| home.and_then(absolute).map(|home| home.join(".cache")));
+    Ok(cache.ok_or(Error::NoSocketDir)?.join("qemuctl"))
+}
+
+/// A directory that was found to be ours alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SocketDir(PathBuf);
+
+impl SocketDir {
+    /// Creates the directory (0700) where it is missing, and refuses one that others could tamper with.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        // QEMU and a later process may have another working directory.
+        let path = std::path::absolute(path).map_err(|source| Error::Io {
+            action: "find the socket directory",
+            path: path.into(),
+            source,
+        })?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|source| Error::Io {
+            action: "create the socket directory",
+            path: path.clone(),
+            source,
+        })?;
+        let refuse = |reason| Err(Error::SocketDirUnsafe { path: path.clone(), reason });
+        let facts = path.symlink_metadata().map_err(|source| Error::Io {
+            action: "look at the socket directory",
+            path: path.clone(),
+            source,
+        })?;
+        if facts.is_symlink() {
+            return refuse("it is a symbolic link".to_owned());
+        }
+        if facts.uid() != geteuid().as_raw() {
+            return refuse(format!("it belongs to user {}, not to us ({})", facts.uid(), geteuid()));
+        }
+        if facts.mode() & 0o022 != 0 {
+            let mode = facts.mode() & 0o777;
+            return refuse(format!("others may write to it (mode {mode:o}): chmod 700 it"));
+        }
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The file `<name><ending>` in the directory.
+    pub(crate) fn file(&self, name: &str, ending: &str) -> PathBuf {
+        self.0.join(format!("{name}{ending}"))
+    }
+}
+
+/// Refuses a socket path that the kernel cannot take, before a QEMU is started in vain.
+pub(crate) fn check_socket_path(path: &Path) -> Result<(), Error> {
+    let length = path.as_os_str().as_bytes().len();
+    if length > LONGEST_SOCKET_PATH {
+        return Err(Error::SocketPathTooLong { path: path.into(), length, limit: LONGEST_SOCKET_PATH });
+    }
+    Ok(())
+}
+
+/// Makes a socket reachable for its owner alone. QEMU creates it with what the umask leaves of 0777.
+pub(crate) fn make_private(socket: &Path) -> io::Result<()> {
+    std::fs::set_permissions(socket, Permissions::from_mode(0o600))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_default_place_depends_on_the_user() {
+        let place = |uid, cache: Option<&str>, home: Option<&str>| {
+            socket_dir_for(Uid::from_raw(uid), cache.map(Into::into), home.map(Into::into))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(place(0, Some("/c"), Some("/h")), Ok("/var/run/qemu".into()));
+        assert_eq!(place(1000, Some("/c"), Some("/h")), Ok("/c/qemuctl".into()));
+        assert_eq!(place(1000, Some("relative"), Some("/h")), Ok("/h/.cache/qemuctl".into()));
+        assert_eq!(place(1000, None, None), Err(Error::NoSocketDir.to_string()));
+    }
+
+    #[test]
+    fn a_new_directory_is_private() {
+        let base = tempfile::tempdir().expect("a directory");
+        let dir = SocketDir::open(&base.path().join("a/b")).expect("created");
+        for path in [dir.path(), &base.path().join("a")] {
+            assert_eq!(path.metadata().expect("it exists").mode() & 0o777, 0o700);
+        }
+        assert_eq!(dir.file("vm", ".sock"), base.path().join("a/b/vm.sock"));
+    }
+
+    #[test]
+    fn a_directory_that_others_control_is_refused() {
+        let base = tempfile::tempdir().expect("a directory");
+        let open = base.path().join("open");
+        std::fs::create_dir(&open).expect("created");
+        std::fs::set_permissions(&open, Permissions::from_mode(0o777)).expect("changed");
+        let link = base.path().join("link");
+        symlink("/tmp", &link).expect("linked");
+        let file = base.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        let refusals = [&open, &link, &file].map(|path| {
+            SocketDir::open(path)
+                .expect_err("refused")
+                .to_string()
+                .replace(&base.path().display().to_string(), "BASE")
+        });
+        insta::assert_snapshot!(refusals.join("\n"), @r#"
+the socket directory BASE/open is not safe: others may write to it (mode 777): chmod 700 it
+the socket directory BASE/link is not safe: it is a symbolic link
+cannot create the socket directory BASE/file
+"#);
+    }
+
+    #[test]
+    fn a_socket_path_fits_or_is_refused() {
+        check_socket_path(Path::new(&"x".repeat(107))).expect("the longest");
+        check_socket_path(Path::new(&"x".repeat(108))).expect_err("one too many");
+    }
+}

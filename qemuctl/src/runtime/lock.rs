@@ -1,0 +1,118 @@
+//! One launcher per name: `<dir>/<name>.lock` is locked while its VM is ours.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+
+use crate::error::Error;
+
+use super::SocketDir;
+
+/// A name that is ours. Dropping it removes the lock file and frees the name.
+#[derive(Debug)]
+pub(crate) struct NameLock {
+    path: PathBuf,
+    _file: Flock<File>,
+}
+
+impl NameLock {
+    /// Takes the name, or says that somebody has it. Never waits.
+    pub(crate) fn acquire(dir: &SocketDir, name: &str) -> Result<Self, Error> {
+        let path = dir.file(name, ".lock");
+        let fail = |source| Error::Io { action: "lock the name in", path: path.clone(), source };
+        loop {
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .custom_flags(OFlag::O_NOFOLLOW.bits())
+                .open(&path)
+                .map_err(fail)?;
+            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((_, Errno::EWOULDBLOCK)) => {
+                    return Err(Error::NameTaken {
+                        name: name.to_owned(),
+                        by: "another launcher".to_owned(),
+                    });
+                }
+                Err((_, errno)) => return Err(fail(errno.into())),
+            };
+            // The last owner removes the file while it holds the lock. Who opened it just before that has locked
+            // a file that nobody else will ever see.
+            match path.symlink_metadata() {
+                Ok(named) if named.ino() == file.metadata().map_err(fail)?.ino() => {
+                    return Ok(Self { path, _file: file });
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(fail(error)),
+            }
+        }
+    }
+}
+
+impl Drop for NameLock {
+    fn drop(&mut self) {
+        // Before the lock is let go. If the directory is gone, so is the file.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_owner_and_leaves_no_file() {
+        let base = tempfile::tempdir().expect("a directory");
+        let dir = SocketDir::open(base.path()).expect("ours");
+        let lock = NameLock::acquire(&dir, "vm").expect("free");
+        let error = NameLock::acquire(&dir, "vm").expect_err("taken");
+        assert_eq!(error.to_string(), "the name vm is taken by another launcher");
+        NameLock::acquire(&dir, "vm2").expect("another name");
+        drop(lock);
+        assert_eq!(base.path().read_dir().expect("readable").count(), 0);
+        NameLock::acquire(&dir, "vm").expect("free again");
+    }
+
+    #[test]
+    fn threads_never_own_a_name_together() {
+        let base = tempfile::tempdir().expect("a directory");
+        let dir = SocketDir::open(base.path()).expect("ours");
+        let (owners, wins) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        if let Ok(lock) = NameLock::acquire(&dir, "vm") {
+                            assert_eq!(owners.fetch_add(1, Ordering::SeqCst), 0);
+                            wins.fetch_add(1, Ordering::SeqCst);
+                            owners.fetch_sub(1, Ordering::SeqCst);
+                            drop(lock);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(wins.into_inner() >= 1);
+    }
+
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        let base = tempfile::tempdir().expect("a directory");
+        let dir = SocketDir::open(base.path()).expect("ours");
+        let victim = base.path().join("victim");
+        std::os::unix::fs::symlink(&victim, dir.file("vm", ".lock")).expect("linked");
+        NameLock::acquire(&dir, "vm").expect_err("a link is no lock file");
+        assert!(!victim.exists());
+    }
+}

@@ -1,0 +1,15 @@
+//! What a VM leaves in the file system while it runs: sockets in a private directory, a lock on its name, and a
+//! record for those who come later.
+
+mod dir;
+mod lock;
+mod name;
+mod record;
+mod residue;
+
+pub use dir::default_socket_dir;
+pub(crate) use dir::{SocketDir, check_socket_path, make_private};
+pub(crate) use lock::NameLock;
+pub(crate) use name::{check_name, random_name};
+pub use record::Record;
+pub(crate) use residue::Residue;

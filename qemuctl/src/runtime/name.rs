@@ -1,0 +1,70 @@
+//! Names of VMs: they become file names, so they are checked before anything else.
+
+use std::io;
+
+use crate::error::Error;
+
+/// Room for the endings that are put behind a name, within a file name of 255 bytes.
+const LONGEST: usize = 200;
+
+/// Refuses a name that cannot be a file name or would lead out of the socket directory.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > LONGEST {
+        "it is longer than 200 bytes"
+    } else if name.starts_with(['.', '-']) {
+        "it must not begin with a dot or a dash"
+    } else if name.contains('/') {
+        "it contains a slash"
+    } else if name.contains(char::is_control) {
+        "it contains a control character"
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidName { name: name.to_owned(), reason })
+}
+
+/// A name for a VM that was given none: `vm-` and eight random hexadecimal digits.
+pub(crate) fn random_name() -> io::Result<String> {
+    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    Ok(format!("vm-{}", uuid.get(..8).ok_or(io::ErrorKind::InvalidData)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_names_are_refused_with_a_reason() {
+        let long = "x".repeat(201);
+        let refusals: Vec<String> = ["", "../x", "a/b", "-rf", ".hidden", "a\0b", "a\nb", &long]
+            .iter()
+            .map(|name| check_name(name).expect_err(name).to_string())
+            .collect();
+        insta::assert_snapshot!(refusals.join("\n").replace(&long, "x…"), @r#"
+the VM name "" is not possible: it is empty
+the VM name "../x" is not possible: it must not begin with a dot or a dash
+the VM name "a/b" is not possible: it contains a slash
+the VM name "-rf" is not possible: it must not begin with a dot or a dash
+the VM name ".hidden" is not possible: it must not begin with a dot or a dash
+the VM name "a\0b" is not possible: it contains a control character
+the VM name "a\nb" is not possible: it contains a control character
+the VM name "x…" is not possible: it is longer than 200 bytes
+"#);
+    }
+
+    #[test]
+    fn odd_but_harmless_names_are_taken() {
+        for name in ["vm", "my vm, the \"second\"", "Größe", "a.b_c-d=e"] {
+            check_name(name).expect(name);
+        }
+    }
+
+    #[test]
+    fn random_names_differ_and_are_valid() {
+        let (one, two) = (random_name().expect("a name"), random_name().expect("a name"));
+        assert_ne!(one, two);
+        check_name(&one).expect("valid");
+    }
+}

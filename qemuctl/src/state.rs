@@ -1,0 +1,292 @@
+//! What a VM does now, and why it ended.
+//!
+//! A state is what QEMU answered to `query-status`, or what is known when QEMU cannot answer; events only tell
+//! when to ask. So a state never contradicts QEMU: RESET is not "running", an I/O error not a crash.
+
+use std::fmt;
+
+use qmp_proto::AnyEvent;
+use qmp_proto::RunState;
+use qmp_proto::event::Shutdown;
+use serde::{Deserialize, Serialize};
+
+use crate::process::ProcessExit;
+
+/// What a VM does now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Nothing is known yet.
+    Unknown,
+    /// QEMU is up and the guest has not run its first instruction.
+    Prelaunch,
+    /// The guest's virtual CPUs run.
+    Running,
+    /// Stopped by a command; `resume` continues.
+    Paused,
+    /// The guest sleeps (ACPI S3); `wake` continues.
+    Suspended,
+    /// The guest has shut down.
+    Shutdown,
+    /// QEMU ended in a way nobody asked for.
+    Crashed,
+    /// QEMU does not answer, though it lives.
+    Unresponsive,
+    /// The guest waits for an incoming migration.
+    InMigrate,
+    /// The last step of an outgoing migration.
+    FinishMigrate,
+    /// Migrated away; the guest runs elsewhere.
+    PostMigrate,
+    /// A snapshot is being saved.
+    SaveVm,
+    /// A snapshot is being restored.
+    RestoreVm,
+    /// Stopped because a disk failed, by the disk's error policy.
+    IoError,
+    /// Stopped by the watchdog.
+    Watchdog,
+    /// The guest's kernel has panicked.
+    GuestPanicked,
+    /// Stopped because QEMU or the accelerator met an error it cannot go on from.
+    InternalError,
+    /// Stopped by a debugger.
+    Debug,
+    /// Replicating to another host.
+    Colo,
+    /// A run state that this library does not know, in QEMU's word.
+    Other(String),
+}
+
+impl State {
+    /// Whether QEMU is gone, or its guest is for good.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Shutdown | Self::Crashed)
+    }
+
+    pub(crate) fn from_run_state(status: RunState) -> Self {
+        match status {
+            RunState::Prelaunch => Self::Prelaunch,
+            RunState::Running => Self::Running,
+            RunState::Paused => Self::Paused,
+            RunState::Suspended => Self::Suspended,
+            RunState::Shutdown => Self::Shutdown,
+            RunState::Inmigrate => Self::InMigrate,
+            RunState::FinishMigrate => Self::FinishMigrate,
+            RunState::Postmigrate => Self::PostMigrate,
+            RunState::SaveVm => Self::SaveVm,
+            RunState::RestoreVm => Self::RestoreVm,
+            RunState::IoError => Self::IoError,
+            RunState::Watchdog => Self::Watchdog,
+            RunState::GuestPanicked => Self::GuestPanicked,
+            RunState::InternalError => Self::InternalError,
+            RunState::Debug => Self::Debug,
+            RunState::Colo => Self::Colo,
+            other => Self::Other(word(&other)),
+        }
+    }
+}
+
+/// QEMU's own word for a value of one of its enums.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "unknown".to_owned(),
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Prelaunch => "prelaunch",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Suspended => "suspended",
+            Self::Shutdown => "shutdown",
+            Self::Crashed => "crashed",
+            Self::Unresponsive => "unresponsive",
+            Self::InMigrate => "inmigrate",
+            Self::FinishMigrate => "finish-migrate",
+            Self::PostMigrate => "postmigrate",
+            Self::SaveVm => "save-vm",
+            Self::RestoreVm => "restore-vm",
+            Self::IoError => "io-error",
+            Self::Watchdog => "watchdog",
+            Self::GuestPanicked => "guest-panicked",
+            Self::InternalError => "internal-error",
+            Self::Debug => "debug",
+            Self::Colo => "colo",
+            Self::Other(word) => word,
+        })
+    }
+}
+
+/// Why a VM ended.
+///
+/// QEMU exits with 0 for `quit`, SIGTERM and the guest's power-off alike, so this is put together from what QEMU
+/// said before (`SHUTDOWN`, `GUEST_PANICKED`) and from how its process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ExitReason {
+    /// The guest shut itself down.
+    GuestShutdown,
+    /// The guest rebooted, and the VM was told to end then.
+    GuestReset,
+    /// The guest's kernel panicked.
+    GuestPanicked,
+    /// A client of QEMU's monitor asked it to quit.
+    HostQuit,
+    /// A client of QEMU's monitor reset the VM, and the VM was told to end then.
+    HostReset,
+    /// QEMU was asked to end by SIGTERM, SIGINT or SIGHUP.
+    HostSignal,
+    /// QEMU's window was closed.
+    HostUi,
+    /// A signal ended QEMU before it could say anything.
+    Killed {
+        /// The number of the signal, such as 9 for SIGKILL.
+        signal: i32,
+    },
+    /// QEMU crashed: it aborted or made a fault.
+    Crashed {
+        /// The number of the signal, such as 11 for SIGSEGV.
+        signal: i32,
+        /// Whether the kernel wrote a core dump.
+        core_dumped: bool,
+    },
+    /// QEMU ended by itself with this code and without saying why. A guest that writes to `isa-debug-exit` ends this way on
+    /// QEMU 7.2.
+    Exited {
+        /// The exit code.
+        code: i32,
+    },
+    /// QEMU said that it shuts down, for a reason that this library does not know, in QEMU's word.
+    Other(String),
+    /// The process is gone and nothing more is known: it was attached to, not started here.
+    Lost,
+}
+
+impl ExitReason {
+    /// Whether the VM ended because its guest or somebody who may do so ended it.
+    pub fn is_orderly(&self) -> bool {
+        matches!(
+            self,
+            Self::GuestShutdown
+                | Self::GuestReset
+                | Self::HostQuit
+                | Self::HostReset
+                | Self::HostSignal
+                | Self::HostUi
+        )
+    }
+
+    /// The state a VM is left in.
+    pub fn state(&self) -> State {
+        if self.is_orderly() || matches!(self, Self::Other(_)) { State::Shutdown } else { State::Crashed }
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GuestShutdown => f.write_str("guest shut down"),
+            Self::GuestReset => f.write_str("guest reset"),
+            Self::GuestPanicked => f.write_str("guest panicked"),
+            Self::HostQuit => f.write_str("host quit"),
+            Self::HostReset => f.write_str("host reset"),
+            Self::HostSignal => f.write_str("host signal"),
+            Self::HostUi => f.write_str("window closed"),
+            Self::Killed { signal } => {
+                write!(f, "killed by {}", ProcessExit::Signal { number: *signal, core_dumped: false })
+            }
+            Self::Crashed { signal, core_dumped } => {
+                write!(
+                    f,
+                    "crashed with {}",
+                    ProcessExit::Signal { number: *signal, core_dumped: *core_dumped }
+                )
+            }
+            Self::Exited { code } => write!(f, "QEMU exited with code {code}"),
+            Self::Other(word) => write!(f, "shut down ({word})"),
+            Self::Lost => f.write_str("lost: the process is gone and left no word"),
+        }
+    }
+}
+
+/// What QEMU said about its end so far. Fed with every event, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastWords {
+    shutdown: Option<Shutdown>,
+    panicked: bool,
+}
+
+impl LastWords {
+    pub(crate) fn hear(&mut self, event: &AnyEvent) {
+        match event {
+            AnyEvent::Shutdown(shutdown) => self.shutdown = Some(shutdown.clone()),
+            other if other.name() == "GUEST_PANICKED" => self.panicked = true,
+            // The machine starts anew, as after a pause at shutdown.
+            AnyEvent::Reset(_) => *self = Self::default(),
+            _ => {}
+        }
+    }
+
+    /// The reason for the end of a process that ended this way.
+    pub(crate) fn reason(&self, exit: ProcessExit) -> ExitReason {
+        use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
+        match exit {
+            ProcessExit::Signal { number, .. } if number == SIGKILL as i32 => {
+                return ExitReason::Killed { signal: number };
+            }
+            ProcessExit::Signal { number, .. }
+                if [SIGTERM, SIGINT, SIGHUP].iter().any(|&signal| signal as i32 == number) =>
+            {
+                return ExitReason::Killed { signal: number };
+            }
+            ProcessExit::Signal { number, core_dumped } => {
+                return ExitReason::Crashed { signal: number, core_dumped };
+            }
+            ProcessExit::Code(_) | ProcessExit::Unknown => {}
+        }
+        match (&self.shutdown, exit) {
+            (Some(shutdown), _) => self.shutdown_reason(shutdown),
+            (None, ProcessExit::Code(code)) if self.panicked && code != 0 => ExitReason::GuestPanicked,
+            (None, ProcessExit::Code(code)) => ExitReason::Exited { code },
+            (None, _) => ExitReason::Lost,
+        }
+    }
+
+    fn shutdown_reason(&self, shutdown: &Shutdown) -> ExitReason {
+        match word(&shutdown.reason).as_str() {
+            "guest-panic" => ExitReason::GuestPanicked,
+            "guest-shutdown" if self.panicked => ExitReason::GuestPanicked,
+            "guest-shutdown" => ExitReason::GuestShutdown,
+            "guest-reset" | "subsystem-reset" => ExitReason::GuestReset,
+            "host-qmp-quit" => ExitReason::HostQuit,
+            "host-qmp-system-reset" => ExitReason::HostReset,
+            "host-signal" => ExitReason::HostSignal,
+            "host-ui" => ExitReason::HostUi,
+            other => ExitReason::Other(other.to_owned()),
+        }
+    }
+}
+
+/// Whether an event may change what `query-status` answers.
+pub(crate) fn may_change_status(event: &AnyEvent) -> bool {
+    const NAMES: [&str; 11] = [
+        "STOP",
+        "RESUME",
+        "RESET",
+        "SHUTDOWN",
+        "SUSPEND",
+        "SUSPEND_DISK",
+        "WAKEUP",
+        "GUEST_PANICKED",
+        "WATCHDOG",
+        "BLOCK_IO_ERROR",
+        "MIGRATION",
+    ];
+    NAMES.contains(&event.name())
+}

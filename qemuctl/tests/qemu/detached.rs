@@ -1,0 +1,88 @@
+//! VMs that outlive their launcher, and handles on VMs of others.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use qemuctl::runtime::Record;
+use qemuctl::{Error, ExitReason, Instance, LaunchOptions, Ownership, Rung, State};
+
+use crate::boot_sector::{Guest, leftovers};
+use crate::own_process::{command, is_role};
+use crate::support::{VERSIONS, qemu};
+
+const GENEROUS: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_detached_vm_survives_its_launcher_and_is_stopped_by_another() {
+    const NAME: &str = "detached::a_detached_vm_survives_its_launcher_and_is_stopped_by_another";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    if is_role(NAME) {
+        let dir = std::env::var("QEMUCTL_TEST_DIR").expect("set by the test");
+        let version = std::env::var("QEMUCTL_TEST_VERSION").expect("set by the test");
+        let config = Guest::Obedient.config(&qemu(&version, "qemu-system-x86_64"), Path::new(&dir), "vm");
+        runtime.block_on(async {
+            Instance::start_detached(&config, &LaunchOptions::default()).await.expect("started");
+        });
+        // No destructor runs, as if killed.
+        std::process::abort();
+    }
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let launcher = command(NAME)
+            .env("QEMUCTL_TEST_DIR", dir.path())
+            .env("QEMUCTL_TEST_VERSION", version)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(!launcher.expect("the test program starts").success());
+        runtime.block_on(async {
+            let record = Record::read(dir.path(), "vm").expect("readable").expect("there is one");
+            assert!(record.is_alive() && record.detached, "{version}");
+            let config = Guest::Obedient.config(&qemu(version, "qemu-system-x86_64"), dir.path(), "vm");
+            let error = Instance::start(&config).await.expect_err("the name is taken");
+            assert_eq!(error.to_string(), format!("the name vm is taken by process {}", record.pid));
+
+            let vm = Instance::attach_name_in(dir.path(), "vm").await.expect("attached");
+            assert_eq!(vm.pid(), Some(record.pid));
+            assert_eq!((vm.ownership(), vm.state()), (Ownership::Attached, State::Running));
+            drop(vm);
+            let vm = Instance::attach_name_in(dir.path(), "vm").await.expect("one after the other");
+            let outcome = vm.stop(GENEROUS).await.expect("stopped");
+            assert_eq!((outcome.rung, outcome.reason), (Rung::PowerButton, ExitReason::GuestShutdown));
+        });
+        assert_eq!(leftovers(dir.path()), [""; 0], "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_client_of_a_monitor_is_told_that_it_is_busy() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = Guest::Deaf.config(&qemu("10.0", "qemu-system-x86_64"), dir.path(), "vm");
+    let vm = Instance::start(&config).await.expect("started");
+    let socket = vm.socket().expect("a socket");
+    let first = Instance::attach(socket).await.expect("attached");
+    assert_eq!((first.name(), first.pid()), ("vm", vm.pid()));
+    let options =
+        qmp_client::Options { greeting: Duration::from_millis(300), ..qmp_client::Options::default() };
+    let error = Instance::attach_with(socket, &options).await.expect_err("busy");
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    first.pause().await.expect("paused");
+    let mut states = vm.states();
+    let paused = states.wait_for(|state| *state == State::Paused);
+    tokio::time::timeout(GENEROUS, paused).await.expect("the launcher hears of it").expect("it lives");
+    drop(first);
+    let again = Instance::attach(socket).await.expect("the socket is still there");
+    let reason = vm.kill().await.expect("killed");
+    assert_eq!(reason, ExitReason::Killed { signal: 9 });
+    assert_eq!(tokio::time::timeout(GENEROUS, again.wait()).await, Ok(ExitReason::Lost));
+}
+
+#[tokio::test]
+async fn attaching_to_nobody_is_an_error() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let error = Instance::attach_name_in(dir.path(), "vm").await.expect_err("no such VM");
+    assert_eq!(error.to_string(), "no running VM is known as vm");
+    let error = Instance::attach(dir.path().join("vm.sock")).await.expect_err("no such socket");
+    assert!(matches!(error, Error::Attach { .. }), "{error}");
+}
