@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_is_not_kvm_is_not_taken_for_it() {
-        insta::assert_snapshot!(Tree::new().file("/dev/kvm", "").verdict(), @"/dev/kvm is something else than KVM: remove the node and load the module kvm_intel or kvm_amd, which makes it anew");
+        insta::assert_snapshot!(Tree::new().file("/dev/kvm", "").verdict(), @"/dev/kvm is something else than KVM (help: remove the node and load the module kvm_intel or kvm_amd, which makes it anew)");
         let tree = Tree::new().file("/dev/kvm", "");
         let old = check_with(&tree.1, |_| Ok(11)).unwrap_err();
         insta::assert_snapshot!(old, @"/dev/kvm: API version 11, QEMU needs 12");
@@ -281,12 +281,19 @@ mod tests {
         assert_eq!(group_name(&tree.1, 4711), "machines");
         assert_eq!(user_name(&tree.1, 0), "boss");
         assert_eq!(group_name(&tree.1, 4_000_000_000), "4000000000");
-        insta::assert_snapshot!(verdicts.join("\n"), @"/dev/kvm is something else than KVM (help: remove the node and load the module kvm_intel or kvm_amd, which makes it anew)");
+        insta::assert_snapshot!(verdicts.join("\n"), @r"
+        /dev/kvm: there is a node, but no KVM behind it (help: `sudo modprobe kvm`)
+        /dev/kvm: Device or resource busy (os error 16)
+        /dev/kvm: permission denied in spite of mode 0666 (help: a device cgroup or security module forbids it; in a container: `--device /dev/kvm`)
+        ");
         // Only root can give a file away, and so show what others meet.
         if Uid::effective().is_root() {
             nix::unistd::chown(&node, None, Some(4711.into())).unwrap();
             verdicts = vec![told(0o660, Errno::EACCES), told(0o600, Errno::EACCES)];
-            insta::assert_snapshot!(verdicts.join("\n"), @"/dev/kvm is something else than KVM (help: remove the node and load the module kvm_intel or kvm_amd, which makes it anew)");
+            insta::assert_snapshot!(verdicts.join("\n"), @r"
+            /dev/kvm: permission denied, group machines (help: `sudo usermod -aG machines root`, then log in again)
+            /dev/kvm: permission denied, owner boss, group machines, mode 0600 (help: as root: `groupadd -f kvm; chgrp kvm /dev/kvm; chmod 0660 /dev/kvm`, and join the group kvm)
+            ");
         }
     }
 
