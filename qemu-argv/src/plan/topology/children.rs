@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Topology;
 use super::error::{TopologyError, report};
 use super::hubs::{Hubs, controller_for};
-use super::machine::Machine;
+use super::machine::{Family, Machine};
 use super::pci_state::unused_name;
 use super::placement::{Placement, Role};
 use super::request::{Connector, DeviceRequest, PciRequest};
@@ -24,8 +24,8 @@ pub(super) struct Children {
 pub(super) struct NewController {
     pub(super) id: String,
     pub(super) role: Role,
-    /// The position of the first device that needs it; it is placed just before that.
-    pub(super) before: usize,
+    /// The position of the device that it was created for, just before which it is placed; none for those kept.
+    pub(super) before: Option<usize>,
 }
 
 /// Places all devices whose connector is behind a controller.
@@ -47,7 +47,7 @@ pub(super) fn place(
         if !controller.is_pci_bus() && work.names.insert(controller.id.clone()) {
             work.hubs.add_created(&controller.id, controller.role);
             let (id, role) = (controller.id.clone(), controller.role);
-            work.children.controllers.push(NewController { id, role, before: 0 });
+            work.children.controllers.push(NewController { id, role, before: None });
         }
     }
 
@@ -91,6 +91,10 @@ struct Work {
 
 impl Work {
     fn place(&mut self, position: usize, device: &DeviceRequest, problems: &mut Vec<TopologyError>) {
+        if self.machine.family == Family::Unknown && matches!(device.connector, Connector::Ide { at: None }) {
+            self.children.placements.insert(position, Placement::Unplaced);
+            return;
+        }
         let mut found = self.hubs.place(&device.id, &device.connector);
         if matches!(found, Err(None)) {
             match controller_for(&device.id, &device.connector, self.machine) {
@@ -111,7 +115,7 @@ impl Work {
         let id = unused_name(&self.names, first_name(role));
         self.names.insert(id.clone());
         self.hubs.add_created(&id, role);
-        self.children.controllers.push(NewController { id, role, before });
+        self.children.controllers.push(NewController { id, role, before: Some(before) });
     }
 }
 

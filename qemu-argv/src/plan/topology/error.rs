@@ -19,6 +19,8 @@ pub enum TopologyError {
     NoHotplug { device: String, bus: String, help: &'static str },
     #[error("no room for {device}{}: {bus} is full ({limit}); {help}", and_others(*.others))]
     Full { device: String, others: usize, bus: String, limit: String, help: &'static str },
+    #[error("{bus} has room for {free} of {wanted} hotplug_ports ({limit}); ask for fewer")]
+    FewPorts { bus: String, wanted: u8, free: usize, limit: String },
     #[error("{device} is not in this machine")]
     NoDevice { device: String },
     #[error("{device} holds the bus of {user}; unplug that first")]
@@ -34,8 +36,8 @@ fn and_others(others: usize) -> String {
 }
 
 impl TopologyError {
-    /// The id of the device that the problem is about.
-    pub fn device(&self) -> &str {
+    /// Says that the problem is about another device.
+    pub(super) fn blame(&mut self, other: &str) {
         match self {
             Self::DuplicateId { device }
             | Self::NoBus { device, .. }
@@ -45,7 +47,24 @@ impl TopologyError {
             | Self::NoHotplug { device, .. }
             | Self::Full { device, .. }
             | Self::NoDevice { device }
-            | Self::InUse { device, .. } => device,
+            | Self::InUse { device, .. } => other.clone_into(device),
+            Self::FewPorts { .. } => {}
+        }
+    }
+
+    /// The id of the device that the problem is about, if it is about one.
+    pub fn device(&self) -> Option<&str> {
+        match self {
+            Self::DuplicateId { device }
+            | Self::NoBus { device, .. }
+            | Self::UnknownBus { device, .. }
+            | Self::OutOfRange { device, .. }
+            | Self::Taken { device, .. }
+            | Self::NoHotplug { device, .. }
+            | Self::Full { device, .. }
+            | Self::NoDevice { device }
+            | Self::InUse { device, .. } => Some(device),
+            Self::FewPorts { .. } => None,
         }
     }
 }

@@ -89,16 +89,14 @@ impl PciState {
                 if let Some(root) = self.buses.get_mut(self.root.bus) {
                     root.reserve(place.0);
                 }
-                self.last_port = self.last_port.max(Some(place));
+                self.last_port = Some(place);
                 self.free_ports.insert((number, id.clone()));
                 Bus::new(Kind::Port, 0, 0, true)
             }
             Role::Upstream => {
                 let port = self.created.iter().find(|port| port.id == *parent).map(|port| &port.placement);
                 if let Some(Placement::Pci { slot, function, .. }) = port {
-                    let newest = Switch { upstream: id.clone(), port: (*slot, *function) };
-                    self.switch =
-                        self.switch.take().filter(|switch| switch.port > newest.port).or(Some(newest));
+                    self.switch = Some(Switch { upstream: id.clone(), port: (*slot, *function) });
                 }
                 Bus::new(Kind::Switch, 0, 31, false)
             }

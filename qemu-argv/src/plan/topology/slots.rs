@@ -45,8 +45,7 @@ impl Bus {
         }
         let used = self.used(slot);
         if used != 0 && (!share || has(self.alone, slot)) {
-            let first = self.holders.range((slot, 0)..=(slot, 7)).next();
-            return Err(first.map_or_else(String::new, |(_, holder)| holder.clone()));
+            return Err(self.holder(slot).unwrap_or_default().to_owned());
         }
         self.used[usize::from(slot & 31)] |= 1 << (function & 7);
         if !share {
@@ -54,6 +53,11 @@ impl Bus {
         }
         self.holders.insert((slot, function), id.to_owned());
         Ok(())
+    }
+
+    /// Who holds the lowest function of the slot that is held.
+    pub(super) fn holder(&self, slot: u8) -> Option<&str> {
+        self.holders.range((slot, 0)..=(slot, 7)).next().map(|(_, holder)| holder.as_str())
     }
 
     /// Keeps a slot from being given to devices unasked.

@@ -68,8 +68,11 @@ struct Budget {
 }
 
 /// Where devices that share are put next.
+#[derive(Default)]
 struct Sharing {
-    /// Slots with several functions already, or without function 0.
+    /// Slots whose function 0 is gone, so that guests do not find the others: these come first.
+    headless: VecDeque<(String, u8)>,
+    /// Slots with several functions already.
     open: VecDeque<(String, u8)>,
     /// Slots with one device that can be joined when all else is full.
     joinable: VecDeque<(String, u8)>,
@@ -109,9 +112,9 @@ pub(super) fn spread(
             }
             Wish::Alone => whole_slot(state, item, false),
             Wish::Bridged => bridged(state, item),
-            Wish::Rooted | Wish::OwnIfRoom | Wish::Staying if !budget.share => {
-                whole_slot(state, item, item.request.share)
-            }
+            Wish::Rooted | Wish::OwnIfRoom | Wish::Staying if !budget.share => sharing
+                .head(state, item, wish == Wish::Rooted)
+                .or_else(|| whole_slot(state, item, item.request.share)),
             Wish::Rooted => sharing.place(state, item, true),
             Wish::OwnIfRoom | Wish::Staying => sharing.place(state, item, !state.root.express),
         };
@@ -127,12 +130,11 @@ pub(super) fn spread(
             }
         }
         if spare.1 && state.free_ports.len() < spare.0 && problems.is_empty() {
-            problems.push(TopologyError::Full {
-                device: "hotplug_ports".to_owned(),
-                others: 0,
+            problems.push(TopologyError::FewPorts {
                 bus: state.root.bus.to_owned(),
+                wanted: u8::try_from(spare.0).unwrap_or(u8::MAX),
+                free: state.free_ports.len(),
                 limit: limit(state),
-                help: "ask for fewer free ports, or set hotplug = false on devices that stay",
             });
         }
     }
@@ -155,6 +157,8 @@ fn wish(state: &PciState, request: &PciRequest) -> Wish {
     match request.hotplug {
         Hotplug::Required | Hotplug::Preferred if express_bus && !request.express => Wish::Bridged,
         Hotplug::Required => Wish::Own,
+        // One that never shares needs a place of its own anyway.
+        Hotplug::Preferred if !request.share && (express_bus || state.root.hotplug) => Wish::Own,
         Hotplug::Preferred if express_bus || state.root.hotplug => Wish::OwnIfRoom,
         _ if !request.share => Wish::Alone,
         _ if express_bus && !request.express => Wish::Rooted,
@@ -321,14 +325,7 @@ fn bridged(state: &mut PciState, item: &Item<'_>) -> Option<Placement> {
 
 impl Sharing {
     fn new(state: &PciState) -> Self {
-        let mut sharing = Self {
-            open: VecDeque::new(),
-            joinable: VecDeque::new(),
-            slots: 0,
-            root_functions: 0,
-            behind: 0,
-            rooted: 0,
-        };
+        let mut sharing = Self::default();
         if !state.root.multifunction {
             return sharing;
         }
@@ -337,14 +334,19 @@ impl Sharing {
                 Kind::Root => {
                     for slot in (bus.first..=bus.last).filter(|&slot| bus.can_join(slot)) {
                         sharing.root_functions += bus.used(slot).count_zeros() as usize;
-                        let several = bus.used(slot) != 1;
-                        let list = if several { &mut sharing.open } else { &mut sharing.joinable };
+                        let list = match bus.used(slot) {
+                            1 => &mut sharing.joinable,
+                            used if used & 1 == 0 => &mut sharing.headless,
+                            _ => &mut sharing.open,
+                        };
                         list.push_back((name.clone(), slot));
                     }
                 }
                 Kind::Shared if bus.is_empty() || bus.can_join(0) => {
                     sharing.behind += bus.used(0).count_zeros() as usize;
-                    sharing.open.push_back((name.clone(), 0));
+                    let headless = !bus.is_empty() && bus.used(0) & 1 == 0;
+                    let list = if headless { &mut sharing.headless } else { &mut sharing.open };
+                    list.push_back((name.clone(), 0));
                 }
                 Kind::Port | Kind::Switch | Kind::Shared | Kind::Bridge => {}
             }
@@ -352,12 +354,24 @@ impl Sharing {
         sharing
     }
 
+    /// Function 0 of a slot that has lost it.
+    fn head(&mut self, state: &mut PciState, item: &Item<'_>, rooted: bool) -> Option<Placement> {
+        let root = state.root.bus;
+        let found = take_from(&mut self.headless, state, item, |name| name == root || !rooted)?;
+        // The slot is like any other shared one from now on.
+        if let Placement::Pci { bus, slot, .. } = &found {
+            self.headless.retain(|(name, headless)| (name, headless) != (bus, slot));
+            self.open.push_back((bus.clone(), *slot));
+        }
+        Some(found)
+    }
+
     /// One more function of a shared slot; `rooted` devices only on the root bus.
     fn place(&mut self, state: &mut PciState, item: &Item<'_>, rooted: bool) -> Option<Placement> {
         let root = state.root.bus;
         let on_root = rooted || self.root_functions > self.rooted;
-        let mut found = None;
-        if on_root {
+        let mut found = self.head(state, item, rooted);
+        if found.is_none() && on_root {
             found = take_from(&mut self.open, state, item, |name| name == root);
             if found.is_none()
                 && self.slots > 0
@@ -371,10 +385,12 @@ impl Sharing {
                 found = take_from(&mut self.joinable, state, item, |name| name == root);
             }
         }
-        if found.is_some() {
-            self.root_functions = self.root_functions.saturating_sub(1);
+        if let Some(found) = found {
+            if found.bus() == Some(root) {
+                self.root_functions = self.root_functions.saturating_sub(1);
+            }
             self.rooted = self.rooted.saturating_sub(usize::from(rooted && state.root.express));
-            return found;
+            return Some(found);
         }
         if rooted {
             return None;

@@ -43,6 +43,14 @@ pub(super) fn place(
     number(machine, &mut entries, VirtioTransport::Ccw, &before, problems);
     number(machine, &mut entries, VirtioTransport::Mmio, &before, problems);
 
+    // A controller is not in the configuration; the device that it is for is.
+    for NewController { id, before, .. } in &children.controllers {
+        let user = before.and_then(|position| devices.get(position)).map(|device| device.id.as_str());
+        for problem in problems.iter_mut().filter(|problem| problem.device() == Some(id)) {
+            problem.blame(user.unwrap_or(id));
+        }
+    }
+
     let mut placed: BTreeMap<&str, Placement> =
         entries.into_iter().filter_map(|entry| Some((entry.id, entry.placement?))).collect();
     let mut controllers = ports;
@@ -92,7 +100,7 @@ fn entries<'a>(
     let mut waiting = sorted.into_iter().peekable();
     let mut entries = Vec::with_capacity(devices.len() + controllers.len());
     for (position, device) in devices.iter().enumerate() {
-        while let Some(controller) = waiting.next_if(|controller| controller.before <= position) {
+        while let Some(controller) = waiting.next_if(|controller| controller.before <= Some(position)) {
             entries.extend(entry(&controller.id, &connector_of(controller.role)));
         }
         entries.extend(entry(&device.id, &device.connector));
@@ -186,15 +194,12 @@ fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
         state.buses.iter().flat_map(|(name, bus)| bus.headless().map(|slot| (name.clone(), slot))).collect();
     for (bus, slot) in headless {
         if state.fill_function_zero(&bus, slot).is_none() {
+            let device =
+                state.buses.get(&bus).and_then(|bus| bus.holder(slot)).unwrap_or_default().to_owned();
+            let range = "guests look at function 0 of a slot first, and nothing can be put there".to_owned();
             report(
                 problems,
-                TopologyError::Full {
-                    device: format!("function 0 of slot {slot:02x}"),
-                    others: 0,
-                    bus,
-                    limit: format!("{} bus numbers", state.root.buses),
-                    help: "move a device there, so that guests find its neighbours",
-                },
+                TopologyError::OutOfRange { device, place: format!("slot {slot:02x} of {bus}"), range },
             );
         }
     }

@@ -1,5 +1,9 @@
 //! Whole topologies, compared as a whole.
 
+mod check;
+mod many;
+mod random;
+
 use super::*;
 
 fn machine(arch: &str, name: &str) -> Machine {
@@ -65,7 +69,6 @@ rp6 bus=pcie.0,addr=0x2.0x5
 rp7 bus=pcie.0,addr=0x2.0x6
 rp8 bus=pcie.0,addr=0x2.0x7
 bridge1 bus=rp2,addr=0x0
-bridge9 bus=pcie.0,addr=0x1c,multifunction=true
 usb0 bus=rp3,addr=0x0
 vserial0 bus=rp4,addr=0x0
 a bus=rp1,addr=0x0
@@ -73,9 +76,9 @@ agent bus=vserial0.0,nr=1
 cd bus=ide.0,unit=0
 here bus=pcie.0,addr=0x1c.0x3
 old bus=bridge1,addr=0x1
-stays bus=pcie.0,addr=0x1e
+stays bus=pcie.0,addr=0x1
 tablet bus=usb0.0,port=1
-vga bus=pcie.0,addr=0x1
+vga bus=pcie.0,addr=0x1c,multifunction=true
 "
     );
 }
