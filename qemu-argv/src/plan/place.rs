@@ -19,8 +19,10 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
         Ok(topology) => topology,
         Err(problems) => {
             for problem in problems {
-                let origin =
-                    requests.iter().zip(&origins).find(|(request, _)| request.id == problem.device());
+                let origin = requests
+                    .iter()
+                    .zip(&origins)
+                    .find(|(request, _)| Some(request.id.as_str()) == problem.device());
                 let path = origin.map(|(_, (_, path))| path.clone()).unwrap_or_default();
                 draft.problems.push(Problem { path, fault: Fault::NoPlace(problem) });
             }
