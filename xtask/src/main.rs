@@ -16,7 +16,8 @@ mod system;
 mod test;
 mod tidy;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The workshop of qemuctl.
@@ -39,8 +40,8 @@ enum Job {
     Tidy(tidy::Args),
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().job {
+fn main() -> ExitCode {
+    let result = match Cli::parse().job {
         Job::Bench(args) => bench::run(&args),
         Job::Check(args) => check::run(&args),
         Job::Guest(args) => guest::run(&args),
@@ -49,5 +50,12 @@ fn main() -> Result<()> {
         Job::Codegen(args) => codegen::run_codegen(&args),
         Job::Schema(args) => codegen::run_schema(&args),
         Job::Tidy(args) => tidy::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

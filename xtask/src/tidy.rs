@@ -22,12 +22,16 @@ const REFUSED_IN_CODE: [(&str, &str); 6] = [
     (concat!("db", "g!("), "left over from debugging"),
     (concat!("#[ign", "ore"), "a test runs or it is deleted"),
     (concat!("allow(dead", "_code)"), "code that nothing uses is deleted"),
-    (concat!("TO", "DO"), "unfinished work belongs in an issue"),
+    (concat!("// TO", "DO"), "unfinished work belongs in an issue"),
 ];
 
 /// What must not stand in any file: places of one machine alone.
-const REFUSED_ANYWHERE: [(&str, &str); 2] =
-    [(concat!("/wo", "rk/"), "a path of one machine"), (concat!("/ro", "ot/."), "a path of one user")];
+const REFUSED_ANYWHERE: [(&str, &str); 4] = [
+    (concat!("/work", "/main"), "a path of one machine"),
+    (concat!("/work", "/shared"), "a path of one machine"),
+    (concat!("/opt", "/qemus"), "a path of one machine"),
+    (concat!("/root", "/."), "a path of one user"),
+];
 
 pub fn run(_args: &Args) -> Result<()> {
     let mut git = Command::new("git");

@@ -54,3 +54,8 @@ pub struct CodegenArgs {
 pub fn run_codegen(args: &CodegenArgs) -> Result<()> {
     output::run(args.check)
 }
+
+/// Fails if a generated file is not what would be written.
+pub fn check() -> Result<()> {
+    output::run(true)
+}
