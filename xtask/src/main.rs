@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod check;
 mod codegen;
+mod demo;
 mod elf;
 mod guest;
 mod places;
@@ -32,6 +33,7 @@ struct Cli {
 enum Job {
     Bench(bench::Args),
     Check(check::Args),
+    Demo(demo::Args),
     Guest(guest::Args),
     Qemus(qemus::Args),
     Test(test::Args),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().job {
         Job::Bench(args) => bench::run(&args),
         Job::Check(args) => check::run(&args),
+        Job::Demo(args) => demo::run(&args),
         Job::Guest(args) => guest::run(&args),
         Job::Qemus(args) => qemus::run(&args),
         Job::Test(args) => test::run(&args),
