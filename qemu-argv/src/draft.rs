@@ -257,6 +257,31 @@ impl<'c> Draft<'c> {
         }
     }
 
+    /// Checks that an audio backend is there.
+    pub(crate) fn audio(&mut self, at: At<'_>, id: &str) {
+        let config = self.config;
+        let known: Vec<_> = config
+            .audio
+            .iter()
+            .enumerate()
+            .map(|(index, audio)| audio.id.clone().unwrap_or_else(|| format!("audio{index}")))
+            .collect();
+        self.refer(at, "audio", id, known.iter().map(String::as_str));
+    }
+
+    /// The host of a listener whose address QEMU reads as one text: an IPv6 address gets its brackets.
+    pub(crate) fn host(&mut self, at: At<'_>, host: &str) -> String {
+        if host.parse::<std::net::Ipv6Addr>().is_ok() {
+            return format!("[{host}]");
+        }
+        let good = !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        if !good {
+            self.invalid(at, host, "is no address or host name");
+        }
+        host.to_owned()
+    }
+
     /// Claims a place in the boot order, which only one device can have.
     pub(crate) fn boot_index(&mut self, at: At<'_>, index: u32) {
         let at = at.field("boot_index");
@@ -357,6 +382,11 @@ impl<'c> Draft<'c> {
         self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::KeyValue(props) });
     }
 
+    pub(crate) fn json_option(&mut self, at: At<'_>, name: &'static str, props: Props) {
+        self.check_texts(at, &props, true);
+        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::Json(props) });
+    }
+
     pub(crate) fn object(&mut self, at: At<'_>, qom_type: &'static str, id: impl Into<String>, props: Props) {
         let id = id.into();
         self.check_texts(at, &props, true);
@@ -418,8 +448,20 @@ impl<'c> Draft<'c> {
         props: Props,
         connector: Connector,
     ) {
+        self.request(at, driver, id, props, DeviceRequest::new(id, connector));
+    }
+
+    /// Adds a device that the topology finds a place for, and that may bring a bus along.
+    pub(crate) fn request(
+        &mut self,
+        at: At<'_>,
+        driver: impl Into<Cow<'static, str>>,
+        id: &str,
+        props: Props,
+        request: DeviceRequest,
+    ) {
         let index = self.fixed_device(at, driver, id, props);
-        self.requests.push((index, DeviceRequest::new(id, connector), at.to_string()));
+        self.requests.push((index, request, at.to_string()));
     }
 
     // What the outside has to do with

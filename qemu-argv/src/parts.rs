@@ -172,6 +172,10 @@ pub enum SocketRole {
     Console(u32),
     /// The QEMU guest agent.
     Agent,
+    /// VNC.
+    Vnc,
+    /// SPICE.
+    Spice,
     /// The channel of a virtio-serial port with that name.
     Port(String),
 }

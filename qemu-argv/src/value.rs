@@ -67,6 +67,11 @@ impl Props {
         }
     }
 
+    /// Adds a property although the key may be there: `key=value` options repeat a key for a list.
+    pub(crate) fn repeat(&mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        self.0.push((key.into(), value.into()));
+    }
+
     /// Appends all properties of `other`.
     pub(crate) fn extend(&mut self, other: Self) {
         for (key, value) in other.0 {
@@ -381,7 +386,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             if key == BYTES_KEY {
                 return Ok(Value::Bytes(map.next_value()?));
             }
-            props.set(key, map.next_value::<Value>()?);
+            props.repeat(key, map.next_value::<Value>()?);
         }
         Ok(Value::Map(props))
     }

@@ -64,7 +64,7 @@ pub enum DiskBackend {
         #[serde(default)]
         conf: Option<PathBuf>,
         /// Monitors as `HOST:PORT`. Left out: those of `conf`.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "flexible::list")]
         monitors: Vec<SocketAddress>,
     },
     /// A LUN of an iSCSI target.

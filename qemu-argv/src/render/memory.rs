@@ -48,15 +48,28 @@ fn kib(draft: &mut Draft<'_>, at: At<'_>, size: Size) -> String {
 }
 
 fn backend(draft: &mut Draft<'_>, at: At<'_>, memory: &Memory) {
-    let needed = draft.shared_memory;
-    let share = memory.share.unwrap_or(needed);
-    if needed && !share {
+    if draft.shared_memory && memory.share == Some(false) {
         draft.conflict(at.field("share"), "a chosen device needs memory that its helper process can see");
     }
-    let plain = !share && !memory.prealloc && memory.merge.is_none();
-    let at_backend = at.field("backend");
+    let plain = !shared(draft) && !memory.prealloc && memory.merge.is_none();
+    if draft.config.numa.is_empty() && !(memory.backend == MemoryBackend::Default && plain) {
+        object(draft, at, BACKEND_ID, memory.size, Props::new());
+        draft.machine.set("memory-backend", BACKEND_ID);
+    }
+}
+
+fn shared(draft: &Draft<'_>) -> bool {
+    draft.config.memory.share.unwrap_or(draft.shared_memory)
+}
+
+/// Adds an object of the configured kind with that much memory.
+pub(super) fn object(draft: &mut Draft<'_>, at: At<'_>, id: &str, size: Size, extra: Props) {
+    let memory = &draft.config.memory;
+    let share = shared(draft);
+    let root = At::ROOT;
+    let memory_at = root.field("memory");
+    let at_backend = memory_at.field("backend");
     let (kind, mut props) = match &memory.backend {
-        MemoryBackend::Default if plain => return,
         MemoryBackend::Default if share => ("memory-backend-memfd", Props::new()),
         MemoryBackend::Default | MemoryBackend::Ram => ("memory-backend-ram", Props::new()),
         MemoryBackend::File { path, discard_data, pmem } => {
@@ -77,12 +90,12 @@ fn backend(draft: &mut Draft<'_>, at: At<'_>, memory: &Memory) {
             ("memory-backend-memfd", props)
         }
     };
-    props.set("size", memory.size.to_bytes());
+    props.set("size", size.to_bytes());
     props.set("share", share);
     if memory.prealloc {
         props.set("prealloc", true);
     }
     props = props.with_some("merge", memory.merge);
-    draft.object(at, kind, BACKEND_ID, props);
-    draft.machine.set("memory-backend", BACKEND_ID);
+    props.extend(extra);
+    draft.object(at, kind, id, props);
 }

@@ -1,26 +1,44 @@
 //! Turns each section of a configuration into parts, file by file under the section's name.
 //!
-//! Order matters little to QEMU, since a device that names a bus comes after it by the topology's order, but it is always the
-//! configuration's, so that the same configuration is the same bytes.
+//! Order is the configuration's, so that the same configuration is the same bytes. The one thing that QEMU asks for, that a bus
+//! comes before what is on it, holds because controllers are rendered before their devices.
 
-mod agent;
+mod action;
+mod audio;
+mod balloon;
 mod block;
 mod boot;
+mod cdrom;
+mod channel;
 mod chardev;
 mod cpu;
 mod disk;
+mod display;
+mod firmware;
+mod guest_events;
+mod host_device;
 mod iothread;
 mod machine;
 mod memory;
 mod netdev;
 mod network;
+mod numa;
 mod rng;
+mod rtc;
 mod secret;
 mod serial;
+mod share;
+mod spice;
+mod tables;
 mod throttle;
 mod tls;
+mod tpm;
+mod usb;
 mod video;
 mod vm;
+mod vnc;
+mod vsock;
+mod watchdog;
 
 use crate::draft::Draft;
 
@@ -28,21 +46,46 @@ use crate::draft::Draft;
 pub(crate) fn all(draft: &mut Draft<'_>) {
     vm::names(draft);
     cpu::cpu(draft);
-    boot::boot(draft);
     secret::secrets(draft);
     tls::credentials(draft);
     iothread::iothreads(draft);
+    firmware::firmware(draft);
+    boot::boot(draft);
+    tables::smbios(draft);
+    tables::fw_cfg(draft);
+    rtc::rtc(draft);
     throttle::groups(draft);
     vm::monitors(draft);
     chardev::chardevs(draft);
     disk::disks(draft);
+    cdrom::cdroms(draft);
     network::networks(draft);
+    display::display(draft);
+    vnc::vnc(draft);
+    spice::spice(draft);
     video::video(draft);
+    audio::audio(draft);
     serial::serials(draft);
-    agent::guest_agent(draft);
+    channel::guest_agent(draft);
+    channel::spice_agent(draft);
+    channel::channels(draft);
+    usb::controllers(draft);
+    usb::devices(draft);
+    balloon::balloon(draft);
     rng::rng(draft);
-    // What devices asked of the board and of memory is known only now.
+    watchdog::watchdog(draft);
+    guest_events::pvpanic(draft);
+    guest_events::vmgenid(draft);
+    guest_events::debug_exit(draft);
+    tpm::tpm(draft);
+    vsock::vsock(draft);
+    share::shares(draft);
+    host_device::host_devices(draft);
+    host_device::others(draft);
+    action::actions(draft);
+    // What devices asked of the board, of memory and of the sandbox is known only now.
     memory::memory(draft);
+    numa::nodes(draft);
     vm::sandbox(draft);
     machine::machine(draft);
     vm::run(draft);

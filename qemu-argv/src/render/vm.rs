@@ -20,9 +20,7 @@ pub(super) fn names(draft: &mut Draft<'_>) {
     draft.option(root.field("name"), "-name", Props::new().with("guest", name));
     if let Some(uuid) = &config.uuid {
         let at = root.field("uuid");
-        let parts: Vec<_> = uuid.split('-').map(str::len).collect();
-        let hex = uuid.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
-        if parts == [8, 4, 4, 4, 12] && hex {
+        if is_uuid(uuid) {
             draft.plain(at, "-uuid", uuid);
         } else {
             draft.invalid(at, uuid, "is no UUID: 8-4-4-4-12 hexadecimal digits");
@@ -30,6 +28,12 @@ pub(super) fn names(draft: &mut Draft<'_>) {
     }
     draft.flag("-nodefaults");
     draft.flag("-no-user-config");
+}
+
+/// Whether it is written as 8-4-4-4-12 hexadecimal digits.
+pub(super) fn is_uuid(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').map(str::len).collect();
+    parts == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 /// A name is part of file names and of log lines.
@@ -67,13 +71,17 @@ pub(super) fn monitors(draft: &mut Draft<'_>) {
 
 /// QEMU's own seccomp filter: on, and open only where a chosen device starts a program.
 pub(super) fn sandbox(draft: &mut Draft<'_>) {
+    let sandbox = draft.config.sandbox;
+    if !sandbox.enabled {
+        return;
+    }
     let word = |allowed: bool| if allowed { "allow" } else { "deny" };
     let props = Props::new()
         .with("enable", true)
-        .with("obsolete", "deny")
-        .with("elevateprivileges", word(draft.sandbox.elevate))
-        .with("spawn", word(draft.sandbox.spawn))
-        .with("resourcecontrol", "deny");
+        .with("obsolete", word(sandbox.allow_obsolete))
+        .with("elevateprivileges", word(sandbox.allow_elevate || draft.sandbox.elevate))
+        .with("spawn", word(sandbox.allow_spawn || draft.sandbox.spawn))
+        .with("resourcecontrol", word(sandbox.allow_resource_control));
     draft.option(At::ROOT, "-sandbox", props);
 }
 
@@ -81,6 +89,9 @@ pub(super) fn run(draft: &mut Draft<'_>) {
     // A launcher connects consoles and events before the first instruction, then lets the machine run.
     if draft.endpoints.qmp_fd.is_some() || draft.config.paused {
         draft.flag("-S");
+    }
+    if draft.config.incoming {
+        draft.plain(At::ROOT.field("incoming"), "-incoming", "defer");
     }
     let extra = At::ROOT;
     for (index, argument) in draft.config.extra_args.iter().enumerate() {

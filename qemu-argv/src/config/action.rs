@@ -1,0 +1,75 @@
+//! What QEMU does when the guest panics, reboots, powers off or hangs.
+
+use serde::{Deserialize, Serialize};
+
+/// What QEMU does on events of the guest. Left out, each: as QEMU has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Actions {
+    /// When the guest panics.
+    pub panic: Option<PanicAction>,
+    /// When the guest reboots.
+    pub reboot: Option<RebootAction>,
+    /// When the guest powers off.
+    pub shutdown: Option<ShutdownAction>,
+    /// When the watchdog is not fed.
+    pub watchdog: Option<WatchdogAction>,
+}
+
+/// What happens when the guest panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PanicAction {
+    /// The VM is paused.
+    Pause,
+    /// QEMU ends, or the VM is paused as `shutdown` says.
+    Shutdown,
+    /// QEMU ends with exit code 1.
+    ExitFailure,
+    /// Nothing.
+    None,
+}
+
+/// What happens when the guest reboots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RebootAction {
+    /// It reboots.
+    Reset,
+    /// It is taken for a power-off.
+    Shutdown,
+}
+
+/// What happens when the guest powers off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ShutdownAction {
+    /// QEMU ends.
+    Poweroff,
+    /// The VM is paused, and QEMU stays.
+    Pause,
+}
+
+/// What happens when the watchdog is not fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WatchdogAction {
+    /// The machine is reset.
+    Reset,
+    /// The guest is asked to shut down.
+    Shutdown,
+    /// QEMU ends.
+    Poweroff,
+    /// The VM is paused.
+    Pause,
+    /// A message is printed.
+    Debug,
+    /// Nothing.
+    None,
+    /// The guest gets a non-maskable interrupt.
+    InjectNmi,
+}

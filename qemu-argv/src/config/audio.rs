@@ -1,0 +1,120 @@
+//! Sound: a device for the guest and where the host plays it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::topology::Address;
+
+/// A sound device and its backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audio {
+    /// The name that displays refer to. Left out: `audio0`, `audio1`, ….
+    pub id: Option<String>,
+    /// The device the guest sees.
+    pub device: SoundDevice,
+    /// The codecs of an HDA controller. Left out: one that plays and records.
+    pub codecs: Vec<HdaCodec>,
+    /// Where the host plays it.
+    pub backend: AudioBackend,
+    /// The address (PCI or channel I/O). Left out: planned.
+    pub address: Option<Address>,
+}
+
+/// The sound device the guest sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SoundDevice {
+    /// Intel HD Audio of the ICH9.
+    #[default]
+    Ich9IntelHda,
+    /// Intel HD Audio of the ICH6.
+    IntelHda,
+    /// Intel AC97.
+    Ac97,
+    /// ENSONIQ `AudioPCI` ES1370.
+    Es1370,
+    /// Sound Blaster 16 (ISA).
+    Sb16,
+    /// `AdLib` (ISA).
+    Adlib,
+    /// Gravis Ultrasound (ISA).
+    Gus,
+    /// CS4231A (ISA).
+    Cs4231a,
+    /// virtio sound (QEMU ≥ 8.2).
+    Virtio,
+    /// USB audio.
+    Usb,
+    /// The PC speaker of the board.
+    PcSpeaker,
+    /// None: only a backend, for displays.
+    None,
+}
+
+/// A codec on an HDA controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum HdaCodec {
+    /// Line in and line out.
+    Duplex,
+    /// Line out.
+    Output,
+    /// Microphone and speaker.
+    Micro,
+}
+
+/// Where the host plays sound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum AudioBackend {
+    /// Nowhere.
+    #[default]
+    None,
+    /// A file.
+    Wav {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `PulseAudio`.
+    Pa {
+        /// The server. Left out: the user's.
+        #[serde(default)]
+        server: Option<String>,
+    },
+    /// `PipeWire` (QEMU ≥ 8.1).
+    Pipewire,
+    /// ALSA.
+    Alsa {
+        /// The device that plays. Left out: `default`.
+        #[serde(default)]
+        playback: Option<String>,
+        /// The device that records. Left out: `default`.
+        #[serde(default)]
+        capture: Option<String>,
+    },
+    /// JACK.
+    Jack {
+        /// The server. Left out: the user's.
+        #[serde(default)]
+        server: Option<String>,
+    },
+    /// OSS.
+    Oss,
+    /// sndio.
+    Sndio,
+    /// SDL.
+    Sdl,
+    /// SPICE clients; needs `spice`.
+    Spice,
+    /// The D-Bus display.
+    Dbus,
+    /// macOS.
+    Coreaudio,
+    /// Windows.
+    Dsound,
+}

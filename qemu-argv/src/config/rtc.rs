@@ -1,0 +1,28 @@
+//! The real-time clock.
+
+use serde::{Deserialize, Serialize};
+
+/// The real-time clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rtc {
+    /// What it shows at start: `utc`, `localtime`, or a date such as `2026-01-31T12:00:00`. Left out: `utc`.
+    pub base: Option<String>,
+    /// Which clock drives it. Left out: the host's.
+    pub clock: Option<RtcClock>,
+    /// Whether lost ticks are delivered later (x86), which Windows needs.
+    pub catch_up: bool,
+}
+
+/// Which clock drives the real-time clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RtcClock {
+    /// The host's clock, with its adjustments.
+    Host,
+    /// The host's clock without adjustments.
+    Rt,
+    /// The guest's own time, which stands still while it is stopped.
+    Vm,
+}

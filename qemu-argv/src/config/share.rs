@@ -1,0 +1,78 @@
+//! Directories of the host in the guest.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::topology::Address;
+
+/// A directory of the host that the guest mounts by a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Share {
+    /// virtiofs, served by a helper such as `virtiofsd`.
+    Virtiofs {
+        /// The name of the share in plans and QMP. Left out: `share0`, `share1`, ….
+        #[serde(default)]
+        id: Option<String>,
+        /// The tag the guest mounts, at most 36 bytes.
+        tag: String,
+        /// The helper's socket. It must listen when QEMU starts.
+        socket: PathBuf,
+        /// Requests in flight. Left out: 128.
+        #[serde(default)]
+        queue_size: Option<u16>,
+        /// The address (PCI or channel I/O). Left out: planned.
+        #[serde(default)]
+        address: Option<Address>,
+    },
+    /// 9p, served by QEMU itself.
+    #[serde(rename = "9p")]
+    NineP {
+        /// The name of the share in plans and QMP. Left out: `share0`, `share1`, ….
+        #[serde(default)]
+        id: Option<String>,
+        /// The tag the guest mounts, at most 31 bytes.
+        tag: String,
+        /// The directory.
+        path: PathBuf,
+        /// How owners and modes of the guest are kept.
+        #[serde(default)]
+        security: NinePSecurity,
+        /// Whether the guest can only read.
+        #[serde(default)]
+        read_only: bool,
+        /// Whether file systems mounted below the directory get numbers of their own.
+        #[serde(default)]
+        remap_devices: bool,
+        /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+        #[serde(default)]
+        address: Option<Address>,
+    },
+}
+
+impl Share {
+    /// The name of the share, where it is given.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Virtiofs { id, .. } | Self::NineP { id, .. } => id.as_deref(),
+        }
+    }
+}
+
+/// How 9p keeps owners and modes of the guest's files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NinePSecurity {
+    /// In extended attributes; files belong to QEMU's user.
+    #[default]
+    MappedXattr,
+    /// In hidden files beside them.
+    MappedFile,
+    /// As they are; QEMU must be root.
+    Passthrough,
+    /// As they are where that is allowed.
+    None,
+}

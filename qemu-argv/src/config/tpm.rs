@@ -1,0 +1,30 @@
+//! A Trusted Platform Module.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A TPM that a helper such as `swtpm` emulates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tpm {
+    /// The helper's control socket. It must listen when QEMU starts.
+    pub socket: PathBuf,
+    /// The model. Left out: TIS.
+    #[serde(default)]
+    pub model: TpmModel,
+}
+
+/// The model of a TPM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TpmModel {
+    /// TIS: `tpm-tis` on x86, `tpm-tis-device` on Arm.
+    #[default]
+    Tis,
+    /// CRB (x86).
+    Crb,
+    /// The one of `pseries`.
+    Spapr,
+}

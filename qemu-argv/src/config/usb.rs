@@ -1,0 +1,151 @@
+//! USB controllers and devices. A controller is made on demand; one of one's own is for special ports.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::chardev::CharBackend;
+use super::flexible;
+use crate::plan::topology::Address;
+
+/// A USB controller. In files also just its model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UsbController {
+    /// The name that devices refer to. Left out: `usb0`, `usb1`, ….
+    pub id: Option<String>,
+    /// The model.
+    pub model: UsbModel,
+    /// The number of ports (`xhci`), 1 to 15. Left out: 15.
+    pub ports: Option<u8>,
+    /// The PCI address. Left out: planned.
+    pub address: Option<Address>,
+}
+
+impl FromStr for UsbController {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let model = match text {
+            "xhci" => UsbModel::Xhci,
+            "nec-xhci" => UsbModel::NecXhci,
+            "ehci" => UsbModel::Ehci,
+            "uhci" => UsbModel::Uhci,
+            _ => {
+                return Err(format!("unknown USB controller {text:?}; known are xhci, nec-xhci, ehci, uhci"));
+            }
+        };
+        Ok(Self { model, ..Self::default() })
+    }
+}
+
+/// The model of a USB controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum UsbModel {
+    /// `qemu-xhci`: USB 1 to 3.
+    #[default]
+    Xhci,
+    /// `nec-usb-xhci`: the same for guests that know only real hardware.
+    NecXhci,
+    /// `usb-ehci`: USB 2.
+    Ehci,
+    /// `piix3-usb-uhci`: USB 1.
+    Uhci,
+}
+
+/// A USB device. In files also just its kind: `usb_devices = ["tablet"]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsbDevice {
+    /// The name of the device in plans and QMP. Left out: `usbdev0`, `usbdev1`, ….
+    #[serde(default)]
+    pub id: Option<String>,
+    /// What it is.
+    #[serde(deserialize_with = "flexible::one")]
+    pub device: UsbKind,
+    /// The id of the controller. Left out: any with a free port.
+    #[serde(default)]
+    pub controller: Option<String>,
+    /// The port, with dots through hubs. Left out: planned.
+    #[serde(default)]
+    pub port: Option<String>,
+}
+
+impl UsbDevice {
+    /// A device on any free port.
+    pub fn new(device: UsbKind) -> Self {
+        Self { id: None, device, controller: None, port: None }
+    }
+}
+
+impl FromStr for UsbDevice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self::new)
+    }
+}
+
+/// What a USB device is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum UsbKind {
+    /// A pointer with absolute positions: the mouse follows that of VNC and SPICE clients.
+    Tablet,
+    /// A mouse.
+    Mouse,
+    /// A keyboard.
+    Keyboard,
+    /// A Wacom tablet.
+    WacomTablet,
+    /// A hub.
+    Hub,
+    /// A device of the host, by vendor and product or by bus and port.
+    Host {
+        /// The vendor's number.
+        #[serde(default)]
+        vendor: Option<u16>,
+        /// The product's number.
+        #[serde(default)]
+        product: Option<u16>,
+        /// The host's bus.
+        #[serde(default)]
+        bus: Option<u8>,
+        /// The port on the host's bus, such as `1.2`.
+        #[serde(default)]
+        port: Option<String>,
+    },
+    /// A device of a SPICE client or another host.
+    Redirection {
+        /// Where it comes from. Left out: a SPICE client.
+        #[serde(default, deserialize_with = "flexible::optional")]
+        backend: Option<CharBackend>,
+    },
+    /// A reader for smart cards.
+    Ccid,
+}
+
+impl FromStr for UsbKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "tablet" => Self::Tablet,
+            "mouse" => Self::Mouse,
+            "keyboard" => Self::Keyboard,
+            "wacom-tablet" => Self::WacomTablet,
+            "hub" => Self::Hub,
+            "redirection" => Self::Redirection { backend: None },
+            "ccid" => Self::Ccid,
+            _ => {
+                return Err(format!(
+                    "{text:?} is no short form of a USB device; short forms are tablet, mouse, keyboard, wacom-tablet, hub, \
+                     redirection, ccid"
+                ));
+            }
+        })
+    }
+}

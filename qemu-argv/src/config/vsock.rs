@@ -1,0 +1,19 @@
+//! Sockets between host and guest.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::topology::Address;
+
+/// `AF_VSOCK` between host and guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vsock {
+    /// The guest's context id, unique on the host, from 3.
+    pub cid: u32,
+    /// Whether the launcher opens `/dev/vhost-vsock` and passes it, so that QEMU needs no right to.
+    #[serde(default)]
+    pub pass_fd: bool,
+    /// The address (PCI or channel I/O). Left out: planned.
+    #[serde(default)]
+    pub address: Option<Address>,
+}

@@ -1,0 +1,122 @@
+//! `-audiodev` and sound devices.
+
+use crate::config::{Audio, AudioBackend, HdaCodec, SoundDevice};
+use crate::draft::Draft;
+use crate::error::At;
+use crate::plan::topology::{Connector, PciRequest, UsbRequest};
+use crate::value::Props;
+
+pub(super) fn audio(draft: &mut Draft<'_>) {
+    let config = draft.config;
+    let ids = draft.ids("audio", "audio", &config.audio.iter().map(|audio| audio.id.as_deref()));
+    for (index, (audio, id)) in config.audio.iter().zip(ids).enumerate() {
+        let at = At::ROOT.item("audio", index);
+        backend(draft, at, &id, &audio.backend);
+        device(draft, at, &id, audio);
+    }
+}
+
+fn backend(draft: &mut Draft<'_>, at: At<'_>, id: &str, backend: &AudioBackend) {
+    let at = at.field("backend");
+    let pcm = |device: &Option<String>| device.as_ref().map(|device| Props::new().with("dev", device));
+    let (driver, props) = match backend {
+        AudioBackend::None => ("none", Props::new()),
+        AudioBackend::Wav { path } => ("wav", Props::new().with("path", draft.path(at.field("path"), path))),
+        AudioBackend::Pa { server } => ("pa", Props::new().with_some("server", server.as_ref())),
+        AudioBackend::Pipewire => {
+            draft.needs(at, "audio backend pipewire", 8, 1);
+            ("pipewire", Props::new())
+        }
+        AudioBackend::Alsa { playback, capture } => {
+            ("alsa", Props::new().with_some("out", pcm(playback)).with_some("in", pcm(capture)))
+        }
+        AudioBackend::Jack { server } => {
+            let side = server.as_ref().map(|server| Props::new().with("server-name", server));
+            ("jack", Props::new().with_some("out", side.clone()).with_some("in", side))
+        }
+        AudioBackend::Oss => ("oss", Props::new()),
+        AudioBackend::Sndio => ("sndio", Props::new()),
+        AudioBackend::Sdl => ("sdl", Props::new()),
+        AudioBackend::Spice => {
+            if draft.config.spice.is_none() {
+                draft.conflict(at, "sound for SPICE clients needs `spice`");
+            }
+            ("spice", Props::new())
+        }
+        AudioBackend::Dbus => ("dbus", Props::new()),
+        AudioBackend::Coreaudio => ("coreaudio", Props::new()),
+        AudioBackend::Dsound => ("dsound", Props::new()),
+    };
+    let mut all = Props::new().with("driver", driver).with("id", id.to_owned());
+    all.extend(props);
+    draft.json_option(at, "-audiodev", all);
+}
+
+fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, audio: &Audio) {
+    let hda = matches!(audio.device, SoundDevice::IntelHda | SoundDevice::Ich9IntelHda);
+    if !hda && !audio.codecs.is_empty() {
+        draft.conflict(at.field("codecs"), "only HDA controllers have codecs");
+    }
+    let mut pci = PciRequest::conventional();
+    pci.address.clone_from(&audio.address);
+    let props = Props::new().with("audiodev", id.to_owned());
+    let device_at = at.field("device");
+    let isa = match audio.device {
+        SoundDevice::Ich9IntelHda => return controller(draft, at, id, "ich9-intel-hda", audio, pci),
+        SoundDevice::IntelHda => return controller(draft, at, id, "intel-hda", audio, pci),
+        SoundDevice::Ac97 => return draft.device(at, "AC97", id, props, Connector::Pci(pci)),
+        SoundDevice::Es1370 => return draft.device(at, "ES1370", id, props, Connector::Pci(pci)),
+        SoundDevice::Virtio => {
+            draft.needs(device_at, "virtio-sound", 8, 2);
+            if draft.board.machine.virtio_transport() != crate::plan::topology::VirtioTransport::Pci {
+                draft.not_here(device_at, "virtio-sound", "; it is for machines with PCI");
+            }
+            return draft.device(at, "virtio-sound-pci", id, props, Connector::Pci(pci));
+        }
+        SoundDevice::Usb => {
+            return draft.device(at, "usb-audio", id, props, Connector::Usb(UsbRequest::default()));
+        }
+        SoundDevice::PcSpeaker => {
+            if !draft.board.is_pc() {
+                draft.not_here(device_at, "the PC speaker", "");
+            }
+            return draft.machine.set("pcspk-audiodev", id.to_owned());
+        }
+        SoundDevice::None => return,
+        SoundDevice::Sb16 => "sb16",
+        SoundDevice::Adlib => "adlib",
+        SoundDevice::Gus => "gus",
+        SoundDevice::Cs4231a => "cs4231a",
+    };
+    if !draft.board.is_pc() {
+        draft.not_here(device_at, isa, ", which has no ISA bus");
+    }
+    draft.fixed_device(at, isa, id, props);
+}
+
+fn controller(
+    draft: &mut Draft<'_>,
+    at: At<'_>,
+    id: &str,
+    driver: &'static str,
+    audio: &Audio,
+    pci: PciRequest,
+) {
+    draft.device(at, driver, id, Props::new(), Connector::Pci(pci));
+    let codecs: &[HdaCodec] = if audio.codecs.is_empty() { &[HdaCodec::Duplex] } else { &audio.codecs };
+    if codecs.len() > 15 {
+        draft.conflict(at.field("codecs"), "an HDA controller has room for 15 codecs");
+    }
+    for (index, codec) in codecs.iter().enumerate() {
+        let driver = match codec {
+            HdaCodec::Duplex => "hda-duplex",
+            HdaCodec::Output => "hda-output",
+            HdaCodec::Micro => "hda-micro",
+        };
+        let props = Props::new()
+            .with("bus", format!("{id}.0"))
+            .with("cad", index as u64)
+            .with("audiodev", id.to_owned());
+        draft.fixed_device(at.item("codecs", index), driver, &format!("{id}-codec{index}"), props);
+    }
+}

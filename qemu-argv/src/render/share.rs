@@ -1,0 +1,82 @@
+//! virtiofs and 9p.
+
+use std::path::Path;
+
+use super::chardev;
+use crate::config::{CharBackend, Chardev, NinePSecurity, Share, SocketAddress};
+use crate::draft::Draft;
+use crate::error::At;
+use crate::plan::topology::{Connector, PciRequest};
+use crate::value::Props;
+
+pub(super) fn shares(draft: &mut Draft<'_>) {
+    let config = draft.config;
+    let ids = draft.ids("shares", "share", &config.shares.iter().map(Share::id));
+    let mut tags: Vec<&str> = Vec::new();
+    for (index, (share, id)) in config.shares.iter().zip(ids).enumerate() {
+        let at = At::ROOT.item("shares", index);
+        let (tag, longest, address) = match share {
+            Share::Virtiofs { tag, address, .. } => (tag, 36, address),
+            Share::NineP { tag, address, .. } => (tag, 31, address),
+        };
+        if tag.is_empty() || tag.len() > longest {
+            draft.invalid(at.field("tag"), tag, format!("is no tag: 1 to {longest} bytes"));
+        }
+        if tags.contains(&tag.as_str()) {
+            draft.conflict(at.field("tag"), format!("another share has the tag {tag:?}"));
+        }
+        tags.push(tag);
+        let mut pci = PciRequest::express();
+        pci.address.clone_from(address);
+        let (driver, props) = match share {
+            Share::Virtiofs { socket, queue_size, .. } => {
+                draft.shared_memory = true;
+                let name = format!("{id}-chardev");
+                let backend = CharBackend::Socket {
+                    address: SocketAddress::Unix { path: socket.clone() },
+                    server: false,
+                    wait: false,
+                    reconnect_ms: None,
+                    telnet: false,
+                    websocket: false,
+                    tls: None,
+                };
+                chardev::add(draft, at.field("socket"), &Chardev::new(name.clone(), backend), None);
+                let props =
+                    Props::new().with("chardev", name).with("tag", tag).with_some("queue-size", *queue_size);
+                ("vhost-user-fs", props)
+            }
+            Share::NineP { path, security, read_only, remap_devices, .. } => {
+                fsdev(draft, at, &id, path, *security, *read_only, *remap_devices);
+                ("virtio-9p", Props::new().with("fsdev", id.clone()).with("mount_tag", tag))
+            }
+        };
+        draft.device(at, draft.board.virtio(driver), &id, props, Connector::Virtio(pci));
+    }
+}
+
+fn fsdev(
+    draft: &mut Draft<'_>,
+    at: At<'_>,
+    id: &str,
+    path: &Path,
+    security: NinePSecurity,
+    read_only: bool,
+    remap: bool,
+) {
+    let security = match security {
+        NinePSecurity::MappedXattr => "mapped-xattr",
+        NinePSecurity::MappedFile => "mapped-file",
+        NinePSecurity::Passthrough => "passthrough",
+        NinePSecurity::None => "none",
+    };
+    let path = draft.raw_path(at.field("path"), path);
+    let props = Props::new()
+        .with("fsdriver", "local")
+        .with("id", id.to_owned())
+        .with("path", path)
+        .with("security_model", security)
+        .with_some("readonly", read_only.then_some(true))
+        .with_some("multidevs", remap.then_some("remap"));
+    draft.option(at, "-fsdev", props);
+}

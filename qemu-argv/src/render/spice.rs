@@ -1,0 +1,92 @@
+//! `-spice`.
+
+use crate::config::{SpiceAuto, SpiceCompression, SpiceListen, SpiceStreaming};
+use crate::draft::Draft;
+use crate::error::At;
+use crate::parts::{PlannedSocket, SocketRole};
+use crate::value::Props;
+
+pub(super) fn spice(draft: &mut Draft<'_>) {
+    let Some(spice) = &draft.config.spice else { return };
+    let root = At::ROOT;
+    let at = root.field("spice");
+    let mut props = listen(draft, at, &spice.listen, spice.x509_dir.is_some());
+    if let Some(dir) = &spice.x509_dir {
+        let dir = draft.raw_path(at.field("x509_dir"), dir);
+        props.set("x509-dir", dir);
+    }
+    if let Some(secret) = &spice.password_secret {
+        draft.secret(at.field("password_secret"), secret);
+        props.set("password-secret", secret);
+        if spice.disable_ticketing {
+            draft.conflict(at.field("disable_ticketing"), "a password is of no use without ticketing");
+        }
+    }
+    let on = |flag: bool| flag.then_some(true);
+    let auto = |word: Option<SpiceAuto>| {
+        word.map(|word| match word {
+            SpiceAuto::Auto => "auto",
+            SpiceAuto::Never => "never",
+            SpiceAuto::Always => "always",
+        })
+    };
+    let compression = spice.image_compression.map(|kind| match kind {
+        SpiceCompression::AutoGlz => "auto_glz",
+        SpiceCompression::AutoLz => "auto_lz",
+        SpiceCompression::Quic => "quic",
+        SpiceCompression::Glz => "glz",
+        SpiceCompression::Lz => "lz",
+        SpiceCompression::Off => "off",
+    });
+    let streaming = spice.streaming_video.map(|kind| match kind {
+        SpiceStreaming::Off => "off",
+        SpiceStreaming::All => "all",
+        SpiceStreaming::Filter => "filter",
+    });
+    if spice.gl && matches!(spice.listen, SpiceListen::Inet { .. }) {
+        draft.conflict(at.field("gl"), "OpenGL reaches only clients on a Unix socket");
+    }
+    props = props
+        .with_some("disable-ticketing", on(spice.disable_ticketing))
+        .with_some("sasl", on(spice.sasl))
+        .with_some("image-compression", compression)
+        .with_some("jpeg-wan-compression", auto(spice.jpeg_wan_compression))
+        .with_some("zlib-glz-wan-compression", auto(spice.zlib_glz_wan_compression))
+        .with_some("streaming-video", streaming)
+        .with_some("playback-compression", spice.playback_compression)
+        .with_some("agent-mouse", spice.agent_mouse)
+        .with_some("seamless-migration", on(spice.seamless_migration))
+        .with_some("disable-copy-paste", spice.copy_paste.map(|on| !on))
+        .with_some("disable-agent-file-xfer", spice.file_transfer.map(|on| !on))
+        .with_some("gl", on(spice.gl));
+    if let Some(node) = &spice.render_node {
+        let node = draft.raw_path(at.field("render_node"), node);
+        props.set("rendernode", node);
+    }
+    draft.option(at, "-spice", props);
+}
+
+fn listen(draft: &mut Draft<'_>, at: At<'_>, listen: &SpiceListen, certificates: bool) -> Props {
+    let at = at.field("listen");
+    match listen {
+        // Without any option QEMU would read the empty text as no SPICE at all.
+        SpiceListen::None => Props::new().with("agent-mouse", true),
+        SpiceListen::Unix { path } => {
+            draft.check_socket_path(at.field("path"), path);
+            draft.sockets.push(PlannedSocket { role: SocketRole::Spice, path: path.clone() });
+            Props::new().with("unix", true).with("addr", draft.raw_path(at.field("path"), path))
+        }
+        SpiceListen::Inet { host, port, tls_port } => {
+            if port.is_none() && tls_port.is_none() {
+                draft.conflict(at, "neither `port` nor `tls_port` is given");
+            }
+            if tls_port.is_some() && !certificates {
+                draft.conflict(at.field("tls_port"), "a port with TLS needs `x509_dir`");
+            }
+            Props::new()
+                .with("addr", host.clone().unwrap_or_else(|| "127.0.0.1".into()))
+                .with_some("port", *port)
+                .with_some("tls-port", *tls_port)
+        }
+    }
+}

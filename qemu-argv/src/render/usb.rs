@@ -1,0 +1,89 @@
+//! USB controllers and devices.
+
+use super::chardev;
+use crate::config::{CharBackend, Chardev, UsbController, UsbDevice, UsbKind, UsbModel};
+use crate::draft::Draft;
+use crate::error::At;
+use crate::plan::topology::{Connector, DeviceRequest, PciRequest, Provides, UsbRequest};
+use crate::value::Props;
+
+pub(super) fn controllers(draft: &mut Draft<'_>) {
+    let config = draft.config;
+    let ids = draft.ids("usb", "usb", &config.usb.iter().map(|usb| usb.id.as_deref()));
+    for (index, (usb, id)) in config.usb.iter().zip(ids).enumerate() {
+        controller(draft, At::ROOT.item("usb", index), &id, usb);
+    }
+}
+
+fn controller(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbController) {
+    let xhci = matches!(usb.model, UsbModel::Xhci | UsbModel::NecXhci);
+    if usb.ports.is_some() && !xhci {
+        draft.conflict(at.field("ports"), "only xhci controllers have a choice of ports");
+    }
+    let ports = match usb.model {
+        UsbModel::Xhci | UsbModel::NecXhci => usb.ports.unwrap_or(15),
+        UsbModel::Ehci => 6,
+        UsbModel::Uhci => 2,
+    };
+    if !(1..=15).contains(&ports) {
+        draft.invalid(at.field("ports"), &ports.to_string(), "is no number of ports: 1 to 15");
+    }
+    let props = if xhci { Props::new().with("p2", ports).with("p3", ports) } else { Props::new() };
+    let (driver, mut pci) = match usb.model {
+        UsbModel::Xhci => ("qemu-xhci", PciRequest::express()),
+        UsbModel::NecXhci => ("nec-usb-xhci", PciRequest::express()),
+        UsbModel::Ehci => ("usb-ehci", PciRequest::conventional()),
+        UsbModel::Uhci => ("piix3-usb-uhci", PciRequest::conventional()),
+    };
+    pci.address.clone_from(&usb.address);
+    let request = DeviceRequest {
+        provides: Some(Provides::Usb { ports: ports.into() }),
+        ..DeviceRequest::new(id, Connector::Pci(pci))
+    };
+    draft.request(at, driver, id, props, request);
+}
+
+pub(super) fn devices(draft: &mut Draft<'_>) {
+    let config = draft.config;
+    let ids = draft.ids("usb_devices", "usbdev", &config.usb_devices.iter().map(|usb| usb.id.as_deref()));
+    for (index, (usb, id)) in config.usb_devices.iter().zip(ids).enumerate() {
+        device(draft, At::ROOT.item("usb_devices", index), &id, usb);
+    }
+}
+
+fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
+    let (driver, props) = match &usb.device {
+        UsbKind::Tablet => ("usb-tablet", Props::new()),
+        UsbKind::Mouse => ("usb-mouse", Props::new()),
+        UsbKind::Keyboard => ("usb-kbd", Props::new()),
+        UsbKind::WacomTablet => ("usb-wacom-tablet", Props::new()),
+        UsbKind::Hub => ("usb-hub", Props::new()),
+        UsbKind::Ccid => ("usb-ccid", Props::new()),
+        UsbKind::Host { vendor, product, bus, port } => {
+            if vendor.is_some() != product.is_some() || bus.is_some() != port.is_some() {
+                draft.conflict(at.field("device"), "vendor and product go together, and so do bus and port");
+            } else if vendor.is_none() && bus.is_none() {
+                draft.conflict(at.field("device"), "neither vendor and product nor bus and port are given");
+            }
+            let props = Props::new()
+                .with_some("vendorid", *vendor)
+                .with_some("productid", *product)
+                .with_some("hostbus", *bus)
+                .with_some("hostport", port.as_ref());
+            ("usb-host", props)
+        }
+        UsbKind::Redirection { backend } => {
+            let name = format!("{id}-chardev");
+            let backend = backend.clone().unwrap_or_else(|| {
+                if draft.config.spice.is_none() {
+                    draft.conflict(at.field("device"), "redirection from a SPICE client needs `spice`");
+                }
+                CharBackend::Spicevmc { name: "usbredir".into() }
+            });
+            chardev::add(draft, at, &Chardev::new(name.clone(), backend), None);
+            ("usb-redir", Props::new().with("chardev", name))
+        }
+    };
+    let request = UsbRequest { controller: usb.controller.clone(), port: usb.port.clone() };
+    draft.device(at, driver, id, props, Connector::Usb(request));
+}
