@@ -61,8 +61,8 @@ pub struct VmConfig {
     pub firmware: Option<Firmware>,
     /// What the guest starts from.
     pub boot: Boot,
-    /// What the guest reads about its hardware. Left out: as the board has it.
-    pub smbios: Option<Smbios>,
+    /// What the guest reads about its hardware. Left out: as the board has it. (Boxed: it is large, and rare.)
+    pub smbios: Option<Box<Smbios>>,
     /// Files that the guest reads from the firmware configuration device.
     pub fw_cfg: Vec<FwCfg>,
     /// The real-time clock.
