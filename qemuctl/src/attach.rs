@@ -6,6 +6,7 @@ use std::path::Path;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use qemu_argv::SocketRole;
+use qemu_discovery::instances::{self, Address};
 use qmp_client::{ClientError, Session};
 use qmp_proto::QueryName;
 use tokio::net::UnixStream;
@@ -40,6 +41,35 @@ impl Instance {
     /// As [`attach`](Self::attach).
     pub async fn attach_with(socket: &Path, options: &qmp_client::Options) -> Result<Self, Error> {
         attach(socket, options, None).await
+    }
+
+    /// Attaches to the QEMU with the process id `pid`, through the first monitor that it listens at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if that is no QEMU, [`Error::Unsupported`] if it has no monitor that can be attached to,
+    /// else as [`attach`](Self::attach).
+    pub async fn attach_pid(pid: u32) -> Result<Self, Error> {
+        let missing = || Error::NotFound { name: format!("process {pid}") };
+        // The whole of /proc is not read, but what is read blocks.
+        let found = tokio::task::spawn_blocking(move || instances::find(pid)).await;
+        let qemu = found.ok().flatten().ok_or_else(missing)?;
+        let refuse = |reason: String| Error::Unsupported {
+            action: "attaching",
+            name: format!("process {pid}"),
+            reason,
+        };
+        let monitor = qemu.attachable().map_err(|obstacle| refuse(obstacle.to_string()))?;
+        let Address::Unix(socket) = &monitor.address else {
+            return Err(refuse(format!("its monitor is no Unix socket but {}", monitor.address)));
+        };
+        let vm = Self::attach(socket).await?;
+        match vm.pid() {
+            Some(found) if found != pid => {
+                Err(refuse(format!("process {found} listens at its monitor's path")))
+            }
+            _ => Ok(vm),
+        }
     }
 
     /// Attaches to the VM called `name` that was launched with the default socket directory.

@@ -32,6 +32,8 @@ pub enum Error {
     #[error("the config {} is not valid: {reason}", path.display())]
     ConfigFile { path: PathBuf, reason: String },
     #[error(transparent)]
+    Discovery(#[from] qemu_discovery::DiscoveryError),
+    #[error(transparent)]
     Plan(#[from] qemu_argv::PlanError),
     #[error(transparent)]
     Launch(Box<LaunchFailure>),

@@ -37,7 +37,7 @@ pub mod runtime;
 mod state;
 mod supervise;
 
-pub use control::{Rung, StopOutcome};
+pub use control::{Authentication, ClientStream, Expiry, IoBurst, IoLimits, MouseButton, Rung, StopOutcome};
 pub use error::Error;
 pub use guest::{Console, ConsoleReader};
 pub use instance::{Instance, Ownership};

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use qmp_proto::AnyEvent;
 use qmp_proto::RunState;
 use qmp_proto::event::Shutdown;
+use qmp_proto::{AnyEvent, ShutdownCause};
 use serde::{Deserialize, Serialize};
 
 use crate::process::ProcessExit;
@@ -226,7 +226,7 @@ impl LastWords {
     pub(crate) fn hear(&mut self, event: &AnyEvent) {
         match event {
             AnyEvent::Shutdown(shutdown) => self.shutdown = Some(shutdown.clone()),
-            other if other.name() == "GUEST_PANICKED" => self.panicked = true,
+            AnyEvent::GuestPanicked(_) => self.panicked = true,
             // The machine starts anew, as after a pause at shutdown.
             AnyEvent::Reset(_) => *self = Self::default(),
             _ => {}
@@ -259,34 +259,101 @@ impl LastWords {
     }
 
     fn shutdown_reason(&self, shutdown: &Shutdown) -> ExitReason {
-        match word(&shutdown.reason).as_str() {
-            "guest-panic" => ExitReason::GuestPanicked,
-            "guest-shutdown" if self.panicked => ExitReason::GuestPanicked,
-            "guest-shutdown" => ExitReason::GuestShutdown,
-            "guest-reset" | "subsystem-reset" => ExitReason::GuestReset,
-            "host-qmp-quit" => ExitReason::HostQuit,
-            "host-qmp-system-reset" => ExitReason::HostReset,
-            "host-signal" => ExitReason::HostSignal,
-            "host-ui" => ExitReason::HostUi,
-            other => ExitReason::Other(other.to_owned()),
+        match &shutdown.reason {
+            ShutdownCause::GuestPanic => ExitReason::GuestPanicked,
+            ShutdownCause::GuestShutdown if self.panicked => ExitReason::GuestPanicked,
+            ShutdownCause::GuestShutdown => ExitReason::GuestShutdown,
+            ShutdownCause::GuestReset | ShutdownCause::SubsystemReset => ExitReason::GuestReset,
+            ShutdownCause::HostQmpQuit => ExitReason::HostQuit,
+            ShutdownCause::HostQmpSystemReset => ExitReason::HostReset,
+            ShutdownCause::HostSignal => ExitReason::HostSignal,
+            ShutdownCause::HostUi => ExitReason::HostUi,
+            other => ExitReason::Other(word(other)),
         }
     }
 }
 
 /// Whether an event may change what `query-status` answers.
 pub(crate) fn may_change_status(event: &AnyEvent) -> bool {
-    const NAMES: [&str; 11] = [
-        "STOP",
-        "RESUME",
-        "RESET",
-        "SHUTDOWN",
-        "SUSPEND",
-        "SUSPEND_DISK",
-        "WAKEUP",
-        "GUEST_PANICKED",
-        "WATCHDOG",
-        "BLOCK_IO_ERROR",
-        "MIGRATION",
-    ];
-    NAMES.contains(&event.name())
+    matches!(
+        event,
+        AnyEvent::Stop(_)
+            | AnyEvent::Resume(_)
+            | AnyEvent::Reset(_)
+            | AnyEvent::Shutdown(_)
+            | AnyEvent::Suspend(_)
+            | AnyEvent::SuspendDisk(_)
+            | AnyEvent::Wakeup(_)
+            | AnyEvent::GuestPanicked(_)
+            | AnyEvent::Watchdog(_)
+            | AnyEvent::BlockIoError(_)
+            | AnyEvent::Migration(_)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reason after these events and this end.
+    fn reason(events: &[(&str, &str)], exit: ProcessExit) -> String {
+        let mut words = LastWords::default();
+        for (name, data) in events {
+            let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+            words.hear(&AnyEvent::decode(name, &data));
+        }
+        words.reason(exit).to_string()
+    }
+
+    #[test]
+    fn the_reason_is_put_together_from_all_that_is_known() {
+        let shutdown = |reason: &str| format!(r#"{{"guest": true, "reason": "{reason}"}}"#);
+        let ok = ProcessExit::Code(0);
+        let signal = |number| ProcessExit::Signal { number, core_dumped: false };
+        let panic = ("GUEST_PANICKED", r#"{"action": "poweroff"}"#);
+        let reset = ("RESET", r#"{"guest": true, "reason": "guest-reset"}"#);
+        let said = |reason: &str, exit| self::reason(&[("SHUTDOWN", &shutdown(reason))], exit);
+        let reasons = [
+            said("guest-shutdown", ok),
+            said("guest-reset", ok),
+            said("guest-panic", ok),
+            said("host-qmp-quit", ok),
+            said("host-qmp-system-reset", ok),
+            said("host-signal", ok),
+            said("host-ui", ok),
+            said("something-new", ok),
+            // It was about to shut down when it was killed: that it was killed is what counts.
+            said("guest-shutdown", signal(9)),
+            said("guest-shutdown", ProcessExit::Unknown),
+            reason(&[panic, ("SHUTDOWN", &shutdown("guest-shutdown"))], ok),
+            reason(&[panic], ProcessExit::Code(1)),
+            // After a reset the guest has begun anew.
+            reason(&[panic, reset, ("SHUTDOWN", &shutdown("guest-shutdown"))], ok),
+            reason(&[], ok),
+            reason(&[], ProcessExit::Code(15)),
+            reason(&[], signal(15)),
+            reason(&[], signal(11)),
+            reason(&[], ProcessExit::Unknown),
+        ];
+        insta::assert_snapshot!(reasons.join("\n"), @"
+        guest shut down
+        guest reset
+        guest panicked
+        host quit
+        host reset
+        host signal
+        window closed
+        shut down (something-new)
+        killed by SIGKILL
+        guest shut down
+        guest panicked
+        guest panicked
+        guest shut down
+        QEMU exited with code 0
+        QEMU exited with code 15
+        killed by SIGTERM
+        crashed with SIGSEGV
+        lost: the process is gone and left no word
+        ");
+    }
 }

@@ -22,7 +22,6 @@ use tokio::sync::OnceCell;
 use crate::error::Error;
 use crate::guest::Console;
 use crate::instance::{Handle, Instance, Ownership};
-use crate::process::Guard;
 use crate::runtime::{Record, check_socket_path, make_private};
 use crate::supervise::{Watched, watch_over};
 
@@ -49,7 +48,7 @@ pub(crate) async fn launch(
     let mut warnings = qemu.warnings;
     let tie = match ownership {
         Ownership::Detached => Tie::Detached { log: dir.file(&name, ".log") },
-        _ => Tie::Guarded(Guard::for_major(qemu.target.version.major).ok_or_else(no_guard)?),
+        _ => Tie::Guarded(qemu.guard.ok_or_else(no_guard)?),
     };
     if let Tie::Detached { log } = &tie {
         residue.add([log.clone()]);

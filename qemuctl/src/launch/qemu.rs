@@ -1,39 +1,33 @@
 //! Which QEMU runs the VM, and what it can do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use qemu_argv::{Arch, Target, Version, VmConfig};
-use tokio::process::Command;
+use qemu_argv::{Arch, Target, VmConfig};
+use qemu_discovery::{accel, find_binary, probe};
 
 use crate::error::Error;
+use crate::process::Guard;
 
 /// A QEMU program, seen to run, and how it is going to be used.
 pub(super) struct Qemu {
     pub(super) program: PathBuf,
     pub(super) target: Target,
     pub(super) warnings: Vec<String>,
+    /// Ties it to this process. `None` if nothing here can.
+    pub(super) guard: Option<Guard>,
 }
 
 impl Qemu {
     pub(super) async fn find(config: &VmConfig) -> Result<Self, Error> {
         let arch = config.arch.or_else(Arch::host).unwrap_or(Arch::X86_64);
-        let program = match &config.qemu {
-            Some(program) => program.clone(),
-            None => Path::new("/usr/bin").join(format!("qemu-system-{}", arch.qemu_name())),
-        };
-        let version = version(&program).await.map_err(|source| Error::Io {
-            action: "ask for its version",
-            path: program.clone(),
-            source,
-        })?;
-        Ok(Self { program, target: Target::new(version, arch), warnings: Vec::new() })
+        let program = find_binary(arch, config.qemu.as_deref())?;
+        let probe = probe(&program).await?;
+        probe.expect_arch(arch)?;
+        let machine = config.machine.kind.as_deref().unwrap_or(arch.default_machine());
+        let cpu = config.cpu.model.as_deref();
+        let chosen = accel::choose(config.machine.accel, &probe, machine, cpu).await?;
+        let target = probe.target(arch, &chosen);
+        let guard = Guard::find(probe.has_option("run-with", "exit-with-parent"));
+        Ok(Self { program, target, warnings: chosen.warning.into_iter().collect(), guard })
     }
-}
-
-async fn version(program: &Path) -> std::io::Result<Version> {
-    let output = Command::new(program).arg("--version").output().await?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.split_ascii_whitespace()
-        .find_map(|word| word.parse().ok())
-        .ok_or_else(|| std::io::Error::other(text.into_owned()))
 }

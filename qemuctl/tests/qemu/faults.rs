@@ -20,7 +20,7 @@ fn impostor(dir: &Path, instead: &str) -> PathBuf {
     fs::create_dir_all(&images).expect("a directory");
     let path = images.join("impostor");
     let script = format!(
-        "#!/bin/sh\ncase \" $* \" in *' -S '*) ;; *) exec {} \"$@\";; esac\n{instead}\n",
+        "#!/bin/sh\ncase \" $* \" in *guest=vm*) ;; *) exec {} \"$@\";; esac\n{instead}\n",
         real.display()
     );
     fs::write(&path, script).expect("written");

@@ -1,0 +1,119 @@
+//! Keyboard and mouse.
+
+use std::time::Duration;
+
+use qmp_proto::{
+    InputAxis, InputBtnEvent, InputBtnEventWrapper, InputButton, InputEvent, InputMoveEvent,
+    InputMoveEventWrapper, InputSendEvent, KeyValue, QKeyCode, QKeyCodeWrapper, SendKey,
+};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as NoWord, StrDeserializer};
+
+use crate::error::Error;
+use crate::instance::Instance;
+
+use super::keymap;
+
+/// How long each key of typed text is held, in milliseconds. QEMU waits as long again before the next one.
+const HOLD_MS: i64 = 15;
+
+/// The largest coordinate of an absolute pointer, at the right and lower edge.
+const POINTER_MAX: f64 = 32767.0;
+
+/// A button of the mouse, or a step of its wheel.
+pub type MouseButton = InputButton;
+
+impl Instance {
+    /// Presses keys together and lets them go, such as `["ctrl", "alt", "delete"]`: QEMU's key names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if a name is no key, else as [`Instance::execute`].
+    pub async fn send_keys<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<(), Error> {
+        let keys = keys.into_iter().map(|key| self.key(key.as_ref())).collect::<Result<_, _>>()?;
+        self.execute(SendKey::new(keys)).await.map(drop)
+    }
+
+    /// Types text on an American keyboard, as fast as a guest can follow, and returns when QEMU has typed it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the keyboard has no key for a character; nothing is typed then. Else as
+    /// [`Instance::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, a part has been typed.
+    pub async fn type_text(&self, text: &str) -> Result<(), Error> {
+        let strokes: Vec<_> = text
+            .chars()
+            .map(|letter| keymap::stroke(letter).ok_or(letter))
+            .collect::<Result<_, _>>()
+            .map_err(|letter| self.no_key(&letter.to_string()))?;
+        for keys in strokes {
+            let mut command = SendKey::new(keys.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?);
+            command.hold_time = Some(HOLD_MS);
+            self.execute(command).await?;
+            // QEMU queues keys and drops what does not fit: it is given the time that it takes for this one.
+            tokio::time::sleep(Duration::from_millis(2 * HOLD_MS.unsigned_abs())).await;
+        }
+        Ok(())
+    }
+
+    /// Moves an absolute pointer (a tablet) to a place on the screen: (0, 0) is the upper left corner, (1, 1) the lower right.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::execute`].
+    pub async fn move_pointer_to(&self, x: f64, y: f64) -> Result<(), Error> {
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to what fits")]
+        let scale = |part: f64| (part.clamp(0.0, 1.0) * POINTER_MAX).round() as i64;
+        let axis =
+            |axis, part| InputEvent::Abs(InputMoveEventWrapper::new(InputMoveEvent::new(axis, scale(part))));
+        self.send_input(vec![axis(InputAxis::X, x), axis(InputAxis::Y, y)]).await
+    }
+
+    /// Moves a relative pointer (a mouse) by so many units.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::execute`].
+    pub async fn move_pointer_by(&self, dx: i64, dy: i64) -> Result<(), Error> {
+        let axis = |axis, by| InputEvent::Rel(InputMoveEventWrapper::new(InputMoveEvent::new(axis, by)));
+        self.send_input(vec![axis(InputAxis::X, dx), axis(InputAxis::Y, dy)]).await
+    }
+
+    /// Presses a button of the mouse and lets it go.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::execute`].
+    pub async fn click(&self, button: MouseButton) -> Result<(), Error> {
+        for down in [true, false] {
+            let event = InputBtnEvent::new(button.clone(), down);
+            self.send_input(vec![InputEvent::Btn(InputBtnEventWrapper::new(event))]).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_input(&self, events: Vec<InputEvent>) -> Result<(), Error> {
+        self.execute(InputSendEvent::new(events)).await.map(drop)
+    }
+
+    fn key(&self, name: &str) -> Result<KeyValue, Error> {
+        let word: StrDeserializer<'_, NoWord> = name.into_deserializer();
+        match QKeyCode::deserialize(word) {
+            Ok(QKeyCode::Unknown(_)) | Err(_) => Err(self.no_key(name)),
+            Ok(code) => Ok(KeyValue::Qcode(QKeyCodeWrapper::new(code))),
+        }
+    }
+
+    fn no_key(&self, name: &str) -> Error {
+        Error::Unsupported {
+            action: "a keystroke",
+            name: self.name().to_owned(),
+            reason: format!("there is no key {name:?}"),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Pictures of a VM's screen.
+//!
+//! QEMU writes the picture into a file without a name that we hand over, so that no path is shared and nobody
+//! else can read it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use qmp_client::ClientError;
+use qmp_proto::{ImageFormat, Screendump};
+
+use crate::error::Error;
+use crate::instance::Instance;
+
+use super::ppm;
+
+impl Instance {
+    /// Takes a picture of the first screen, as PNG.
+    ///
+    /// A QEMU that cannot write PNG (built without it) is asked for PPM, which is converted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] if the VM has no screen, else as [`Instance::execute`].
+    pub async fn screenshot(&self) -> Result<Vec<u8>, Error> {
+        match self.screendump(ImageFormat::Png).await {
+            Err(Error::Qmp(ClientError::Refused { desc, .. })) if desc.contains("console to take") => {
+                Err(self.missing("screen"))
+            }
+            Err(Error::Qmp(ClientError::Refused { .. })) => {
+                let picture = self.screendump(ImageFormat::Ppm).await?;
+                ppm::to_png(&picture).map_err(|reason| Error::Unsupported {
+                    action: "a screenshot",
+                    name: self.name().to_owned(),
+                    reason,
+                })
+            }
+            other => other,
+        }
+    }
+
+    /// Takes a picture of the first screen into the file `path`, as PNG.
+    ///
+    /// # Errors
+    ///
+    /// As [`screenshot`](Self::screenshot), and [`Error::Io`] if the file cannot be written.
+    pub async fn screenshot_to(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let picture = self.screenshot().await?;
+        let path = path.as_ref();
+        tokio::fs::write(path, picture).await.map_err(|source| Error::Io {
+            action: "write the screenshot",
+            path: path.into(),
+            source,
+        })
+    }
+
+    async fn screendump(&self, format: ImageFormat) -> Result<Vec<u8>, Error> {
+        let fail = |source| Error::Io { action: "make", path: "a file in memory".into(), source };
+        let (mut file, writable) = unnamed_file().map_err(fail)?;
+        let fdset = self.qmp().add_fd(&writable, None).await;
+        let fdset = fdset.map_err(|error| self.explain("add-fd", error))?;
+        let mut command = Screendump::new(fdset.path());
+        command.format = Some(format);
+        self.execute(command).await?;
+        let mut picture = Vec::new();
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut picture)).map_err(fail)?;
+        Ok(picture)
+    }
+}
+
+/// A file in memory: to read from, and to write to only. QEMU takes a descriptor only if it is opened for just what
+/// it does with it.
+fn unnamed_file() -> io::Result<(File, File)> {
+    let memory = File::from(memfd_create(c"screenshot", MFdFlags::MFD_CLOEXEC)?);
+    let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+    let writable = OpenOptions::new().write(true).open(path)?;
+    Ok((memory, writable))
+}
