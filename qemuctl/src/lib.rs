@@ -14,7 +14,7 @@
 //! # async fn example() -> Result<(), qemuctl::Error> {
 //! let vm = Instance::start(&VmConfig {
 //!     name: Some("first".into()),
-//!     disks: vec![Disk::new("disk.qcow2")],
+//!     disks: vec![Disk::file("disk.qcow2")],
 //!     ..VmConfig::default()
 //! })
 //! .await?;
@@ -49,3 +49,8 @@ pub use supervise::Exit;
 pub use qemu_argv::*;
 pub use qmp_client::{ClientError, Events, EventsError};
 pub use {qemu_argv, qemu_discovery, qmp_client, qmp_proto};
+
+/// Runs the README's example as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

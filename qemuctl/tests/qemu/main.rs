@@ -7,4 +7,5 @@ mod faults;
 mod launcher;
 mod lifecycle;
 mod own_process;
+mod readme;
 mod support;
