@@ -3,6 +3,9 @@
 mod boot_sector;
 mod control;
 mod detached;
+mod discovery;
+mod discovery_firmware;
+mod discovery_instances;
 mod faults;
 mod launcher;
 mod lifecycle;

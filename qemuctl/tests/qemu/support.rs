@@ -26,7 +26,6 @@ pub fn qemu(version: &str, binary: &str) -> PathBuf {
 }
 
 /// A file of the small Linux guest: `vmlinuz` or `initramfs`, for `arch` in QEMU's spelling.
-#[expect(dead_code, reason = "the first test that boots the guest takes this line away")]
 pub fn guest_file(arch: &str, name: &str) -> PathBuf {
     let path = dir_from("QEMUCTL_GUEST_DIR", "guest").join(arch).join(name);
     assert!(path.exists(), "{} is missing: run `cargo xtask guest`", path.display());

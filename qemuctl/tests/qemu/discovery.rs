@@ -1,0 +1,338 @@
+//! What real QEMUs tell of themselves, and what is remembered of it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use qemuctl::qemu_discovery::accel::{self, Stage, Trial};
+use qemuctl::qemu_discovery::{Places, Probe, find_binary, probe_in};
+use qemuctl::{AccelChoice, Accelerator, Arch};
+
+use crate::own_process::{command, is_role};
+use crate::support::{VERSIONS, qemu};
+
+/// This host, with a cache of the test's own.
+fn places(dir: &Path) -> Places {
+    let mut places = Places::host();
+    places.cache_dir = Some(dir.join("cache"));
+    places
+}
+
+async fn probed(dir: &Path, binary: &Path) -> Probe {
+    probe_in(&places(dir), binary).await.expect("a QEMU answers")
+}
+
+/// A program that starts `binary` and counts how often it did.
+struct Counted {
+    script: PathBuf,
+    log: PathBuf,
+}
+
+impl Counted {
+    fn new(dir: &Path, binary: &Path) -> Self {
+        let this = Self { script: dir.join("qemu-system-counted"), log: dir.join("starts") };
+        let text = format!(
+            "#!/bin/sh\necho \"$*\" >>'{}'\nexec '{}' \"$@\"\n",
+            this.log.display(),
+            binary.display()
+        );
+        fs::write(&this.script, text).expect("the script is written");
+        fs::set_permissions(&this.script, fs::Permissions::from_mode(0o755)).expect("it is made executable");
+        this
+    }
+
+    fn starts(&self) -> usize {
+        fs::read_to_string(&self.log).map_or(0, |log| log.lines().count())
+    }
+}
+
+#[tokio::test]
+async fn three_releases_differ_as_known() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut told = Vec::new();
+    for version in VERSIONS {
+        let probe = probed(dir.path(), &qemu(version, "qemu-system-x86_64")).await;
+        assert_eq!(format!("{}.{}", probe.version.major, probe.version.minor), version);
+        let q35 = probe.machine("q35").expect("q35");
+        let names = |names: Vec<&str>| names.join(" ");
+        let has =
+            |set: &[(&str, bool)]| names(set.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect());
+        told.push(format!(
+            "{version}: q35 = {} with {} CPUs and {}\nnetdevs: {}\naccelerators among kvm tcg: {}\noptions: {}\n\
+             netdev options: {}\ncommands: {}\ndevices: {}\nCPU models: {}\n",
+            q35.name,
+            q35.max_cpus,
+            q35.default_cpu_type.as_deref().unwrap_or("-"),
+            names(probe.netdevs.keys().map(String::as_str).collect()),
+            has(&["kvm", "tcg"].map(|name| (name, probe.accelerators.contains(name)))),
+            has(&[
+                ("chardev.reconnect", probe.has_option("chardev", "reconnect")),
+                ("chardev.reconnect-ms", probe.has_option("chardev", "reconnect-ms")),
+                ("run-with.user", probe.has_option("run-with", "user")),
+                ("run-with.exit-with-parent", probe.has_option("run-with", "exit-with-parent")),
+            ]),
+            has(&["reconnect", "reconnect-ms"].map(|name| (name, probe.netdevs["stream"].contains(name)))),
+            has(&["query-accelerators", "blockdev-set-active", "query-kvm", "x-query-opcount"]
+                .map(|name| (name, probe.commands.contains(name)))),
+            has(&["virtio-blk-pci", "virtio-vga-gl", "qxl", "vmapple-virtio-blk-pci", "igbvf", "no-such-device"]
+                .map(|name| (name, probe.has_device(name) == Some(true)))),
+            has(&["qemu64", "max", "host", "EPYC-Genoa", "SierraForest", "ClearwaterForest"]
+                .map(|name| (name, probe.cpu_models.iter().any(|model| model.name == name)))),
+        ));
+        assert!(
+            probe.chardevs.contains("socket")
+                && probe.displays.contains("none")
+                && probe.audiodevs.contains("none")
+        );
+        assert!(probe.objects.as_ref().is_some_and(|objects| objects.contains("memory-backend-memfd")));
+        assert!(probe.spice);
+    }
+    insta::assert_snapshot!(told.join("\n"), @r"
+    7.2: q35 = pc-q35-7.2 with 288 CPUs and qemu64-x86_64-cpu
+    netdevs: bridge dgram hubport l2tpv3 socket stream tap user vde vhost-user vhost-vdpa
+    accelerators among kvm tcg: kvm tcg
+    options: chardev.reconnect
+    netdev options: 
+    commands: query-kvm x-query-opcount
+    devices: virtio-blk-pci virtio-vga-gl qxl
+    CPU models: qemu64 max host
+
+    10.0: q35 = pc-q35-10.0 with 4096 CPUs and qemu64-x86_64-cpu
+    netdevs: bridge dgram hubport l2tpv3 socket stream tap user vde vhost-user vhost-vdpa
+    accelerators among kvm tcg: kvm tcg
+    options: chardev.reconnect chardev.reconnect-ms run-with.user
+    netdev options: reconnect reconnect-ms
+    commands: blockdev-set-active query-kvm x-query-opcount
+    devices: virtio-blk-pci virtio-vga-gl qxl igbvf
+    CPU models: qemu64 max host EPYC-Genoa SierraForest ClearwaterForest
+
+    11.1: q35 = pc-q35-11.1 with 4096 CPUs and qemu64-x86_64-cpu
+    netdevs: bridge dgram hubport l2tpv3 passt socket stream tap user vde vhost-user vhost-vdpa
+    accelerators among kvm tcg: kvm tcg
+    options: chardev.reconnect-ms run-with.user run-with.exit-with-parent
+    netdev options: reconnect-ms
+    commands: query-accelerators blockdev-set-active query-kvm
+    devices: virtio-blk-pci virtio-vga-gl qxl igbvf
+    CPU models: qemu64 max host EPYC-Genoa SierraForest ClearwaterForest
+    ");
+}
+
+#[tokio::test]
+async fn every_architecture_answers_with_its_default_machine_and_cpu() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut told = Vec::new();
+    for arch in Arch::all() {
+        let binary = find_binary(arch, qemu("10.0", "qemu-img").parent()).expect("a QEMU for it");
+        let probe = probed(dir.path(), &binary).await;
+        assert_eq!(probe.arch, arch);
+        let machine = probe.machine(arch.default_machine()).expect("the default machine");
+        let cpu = arch.default_cpu(probe.version);
+        if let Some(cpu) = cpu {
+            let models = probe.cpu_models.iter().any(|model| model.name == cpu);
+            assert!(models || probe.cpu_models.is_empty(), "{arch} has no CPU model {cpu}");
+        }
+        told.push(format!("{arch}: {} {}", machine.name, cpu.unwrap_or("-")));
+    }
+    insta::assert_snapshot!(told.join("\n"), @r"
+    x86_64: pc-q35-10.0 max
+    i386: pc-q35-10.0 max
+    aarch64: virt-10.0 max
+    arm: virt-10.0 max
+    riscv64: virt max
+    riscv32: virt max
+    loongarch64: virt max
+    ppc64: pseries-10.0 -
+    ppc: g3beige -
+    mips: malta -
+    mipsel: malta -
+    mips64: malta MIPS64R2-generic
+    mips64el: malta MIPS64R2-generic
+    s390x: s390-ccw-virtio-10.0 max
+    sparc64: sun4u -
+    ");
+    // This release tells the little-endian MIPS by the name of the big-endian one.
+    let mipsel = probed(dir.path(), &qemu("11.1", "qemu-system-mipsel")).await;
+    assert_eq!(mipsel.arch, Arch::Mipsel);
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_until_the_program_changes() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let program = Counted::new(dir.path(), &qemu(version, "qemu-system-x86_64"));
+        let fresh = probed(dir.path(), &program.script).await;
+        let first = program.starts();
+        assert!(first > 0);
+        assert_eq!(probed(dir.path(), &program.script).await, fresh);
+        assert_eq!(program.starts(), first, "a kept answer starts nothing");
+
+        let kept = |name: &str| {
+            let files = fs::read_dir(dir.path().join("cache"))
+                .expect("the cache")
+                .map(|entry| entry.expect("it").path());
+            files.filter(|path| path.extension().is_none() && path.to_string_lossy().contains(name)).next()
+        };
+        let file = kept("probe-").expect("a file with the answer");
+        let text = fs::read(&file).expect("it is read");
+        fs::write(&file, &text[..text.len() / 2]).expect("it is cut off");
+        assert_eq!(probed(dir.path(), &program.script).await, fresh);
+        assert_eq!(program.starts(), 2 * first, "a damaged answer is found anew");
+        assert_eq!(fs::read(&file).expect("it is mended"), text);
+
+        let program = Counted::new(dir.path(), &qemu(version, "qemu-system-aarch64"));
+        let other = probed(dir.path(), &program.script).await;
+        assert_eq!((other.arch, program.starts()), (Arch::Aarch64, 3 * first), "another program is asked");
+    }
+}
+
+#[test]
+fn two_processes_ask_at_once() {
+    const NAME: &str = "discovery::two_processes_ask_at_once";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    if is_role(NAME) {
+        let dir = PathBuf::from(std::env::var_os("QEMUCTL_TEST_DIR").expect("set"));
+        let program = PathBuf::from(std::env::var_os("QEMUCTL_TEST_QEMU").expect("set"));
+        let probe = runtime.block_on(probed(&dir, &program));
+        println!("probed {} {}", probe.version, probe.devices.expect("devices").len());
+        return;
+    }
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let program = Counted::new(dir.path(), &qemu(version, "qemu-system-x86_64"));
+        let start = |_| {
+            let mut process = command(NAME);
+            process.env("QEMUCTL_TEST_DIR", dir.path()).env("QEMUCTL_TEST_QEMU", &program.script);
+            process.stdout(Stdio::piped()).spawn().expect("the test program starts")
+        };
+        let processes: Vec<_> = (0..4).map(start).collect();
+        let lines: Vec<String> = processes
+            .into_iter()
+            .map(|process| {
+                let output = process.wait_with_output().expect("it ends");
+                assert!(output.status.success());
+                let text = String::from_utf8(output.stdout).expect("text");
+                text.lines().find(|line| line.contains("probed ")).expect("its answer").to_owned()
+            })
+            .collect();
+        assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
+        let starts = program.starts();
+        // They took turns, so the first one's answer served the others, and it serves us.
+        assert_eq!(starts, 3, "one conversation and two lists");
+        runtime.block_on(probed(dir.path(), &program.script));
+        assert_eq!(program.starts(), starts);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_qemu_is_told_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let script = dir.path().join("qemu-system-x86_64");
+    let mut told = Vec::new();
+    for text in
+        ["#!/bin/sh\nexit 3\n", "#!/bin/sh\necho 'cannot load libfoo.so' >&2\nexit 127\n", "no program\n"]
+    {
+        fs::write(&script, text).expect("written");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("made executable");
+        let error = probe_in(&places(dir.path()), &script).await.expect_err("no QEMU");
+        let mut line = error.to_string();
+        if let Some(cause) = std::error::Error::source(&error) {
+            line = format!("{line}: {cause}");
+        }
+        told.push(line.replace(&*dir.path().to_string_lossy(), ""));
+    }
+    insta::assert_snapshot!(told.join("\n"), @r"
+    /qemu-system-x86_64 does not answer as a QEMU: waiting for the greeting: the connection has ended: the peer closed the connection (exit status: 3)
+    /qemu-system-x86_64 does not answer as a QEMU: cannot load libfoo.so
+    cannot start /qemu-system-x86_64: Exec format error (os error 8)
+    ");
+}
+
+#[tokio::test]
+async fn the_small_guest_runs_on_every_release_and_machine() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for version in VERSIONS {
+        let x86 = probed(dir.path(), &qemu(version, "qemu-system-x86_64")).await;
+        let i386 = probed(dir.path(), &qemu(version, "qemu-system-i386")).await;
+        let arm = probed(dir.path(), &qemu(version, "qemu-system-aarch64")).await;
+        let cases = [
+            (&x86, "q35", Some("max")),
+            (&x86, "pc", None),
+            (&x86, "microvm", Some("qemu64")),
+            // Without long mode.
+            (&x86, "q35", Some("pentium2")),
+            (&i386, "q35", Some("max")),
+            (&arm, "virt", Some("max")),
+            (&arm, "virt", Some("cortex-a57")),
+        ];
+        for (probe, machine, cpu) in cases {
+            let trial = accel::run_trial(probe, machine, Accelerator::Tcg, cpu).await.expect("it starts");
+            assert!(
+                matches!(trial, Trial::Passed { .. }),
+                "{version} {} {machine} {cpu:?}: {trial:?}",
+                probe.arch
+            );
+        }
+        let trial =
+            accel::run_trial(&x86, "q35", Accelerator::Tcg, Some("no-such-model")).await.expect("it starts");
+        let Trial::Died { stage: Stage::Nothing, signal: None, words, .. } = trial else {
+            panic!("{trial:?}")
+        };
+        assert_eq!(words, "unable to find CPU model 'no-such-model'");
+    }
+}
+
+#[tokio::test]
+async fn automatic_acceleration_is_true_and_remembered() {
+    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let can_virtualize = flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let places = places(dir.path());
+        let program = Counted::new(dir.path(), &qemu(version, "qemu-system-x86_64"));
+        let probe = probed(dir.path(), &program.script).await;
+        let choose = || accel::choose_in(&places, AccelChoice::Auto, &probe, "q35", None);
+        let first = choose().await.expect("an answer");
+        if cfg!(target_arch = "x86_64") && !can_virtualize {
+            assert_eq!(first.accelerator, Accelerator::Tcg, "a KVM that only emulates is no good: {first:?}");
+        }
+        let starts = program.starts();
+        assert_eq!(choose().await.expect("an answer"), first);
+        assert_eq!(program.starts(), starts, "a kept answer starts nothing");
+        match first.accelerator {
+            Accelerator::Tcg => {
+                assert_eq!(first.cpu.as_deref(), Some("max"));
+                assert!(first.warning.is_some_and(|warning| warning.contains(&first.why)));
+            }
+            accelerator => {
+                let trial = accel::run_trial(&probe, "q35", accelerator, first.cpu.as_deref())
+                    .await
+                    .expect("it starts");
+                assert!(matches!(trial, Trial::Passed { .. }), "{trial:?}");
+                assert_eq!(first.warning, None);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_named_accelerator_is_obeyed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let places = places(dir.path());
+    let probe = probed(dir.path(), &qemu("10.0", "qemu-system-aarch64")).await;
+    let choose = |choice, cpu| accel::choose_in(&places, choice, &probe, "virt", cpu);
+    let hvf = choose(AccelChoice::Hvf, None).await.expect("an answer");
+    assert_eq!(hvf.accelerator, Accelerator::Hvf);
+    assert_eq!(hvf.warning.is_some(), !cfg!(target_os = "macos"));
+    let tcg = choose(AccelChoice::Tcg, None).await.expect("an answer");
+    assert_eq!((tcg.accelerator, tcg.cpu.as_deref(), tcg.warning), (Accelerator::Tcg, Some("max"), None));
+    let named = choose(AccelChoice::Tcg, Some("cortex-a72")).await.expect("an answer");
+    assert_eq!(named.cpu, None, "the caller's own word stands");
+    let host = choose(AccelChoice::Tcg, Some("host,pmu=off")).await.expect("an answer");
+    assert_eq!(host.cpu.as_deref(), Some("max,pmu=off"));
+    if cfg!(target_arch = "x86_64") {
+        let auto = choose(AccelChoice::Auto, None).await.expect("an answer");
+        assert_eq!(auto.why, "no kvm for aarch64 guests on x86_64 hosts");
+        assert_eq!((auto.accelerator, auto.warning), (Accelerator::Tcg, None));
+    }
+}
