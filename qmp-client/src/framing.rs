@@ -1,7 +1,8 @@
 //! Cuts the incoming bytes into lines.
 //!
 //! Pure: bytes are put in, lines are taken out. QEMU ends each message with `\r\n` and its guest agent with
-//! `\n`; no message holds a line break inside.
+//! `\n`; no message holds a line break inside, but for those of a monitor that was made by `-qmp-pretty`. They are
+//! spread over lines of which the first is a lone `{`, the last a lone `}`, and all between are indented.
 
 use std::ops::Range;
 
@@ -21,6 +22,8 @@ pub(crate) struct Framer {
     buffer: Vec<u8>,
     /// Where the first line that was not taken begins.
     start: usize,
+    /// Where the line that is being looked at begins: behind `start` inside a message that is spread over lines.
+    line: usize,
     /// Up to where no line end is left to be found.
     scanned: usize,
     max: usize,
@@ -29,7 +32,7 @@ pub(crate) struct Framer {
 impl Framer {
     /// Accepts lines of up to `max` bytes.
     pub(crate) fn new(max: usize) -> Self {
-        Self { buffer: Vec::with_capacity(IDLE_CAPACITY), start: 0, scanned: 0, max }
+        Self { buffer: Vec::with_capacity(IDLE_CAPACITY), start: 0, line: 0, scanned: 0, max }
     }
 
     /// The buffer with room at its end, to be appended to. Ranges given out before are void.
@@ -37,6 +40,7 @@ impl Framer {
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
+            self.line = 0;
             self.scanned = 0;
             if self.buffer.capacity() > KEEP_CAPACITY {
                 self.buffer.shrink_to(IDLE_CAPACITY);
@@ -44,6 +48,7 @@ impl Framer {
         } else if self.buffer.len() == self.buffer.capacity() {
             self.buffer.drain(..self.start);
             self.scanned -= self.start;
+            self.line -= self.start;
             self.start = 0;
             // Twice the room each time, but never much beyond the bound.
             let len = self.buffer.len();
@@ -61,9 +66,15 @@ impl Framer {
                 return if self.pending() > self.max + 1 { Err(TooLong(self.max)) } else { Ok(None) };
             };
             let end = self.scanned + found;
+            let text = self.buffer[self.line..end].trim_ascii_end();
+            let goes_on = if self.line == self.start { text == b"{" } else { text != b"}" };
+            self.line = end + 1;
+            self.scanned = end + 1;
+            if goes_on {
+                continue;
+            }
             let line = self.start..end;
             self.start = end + 1;
-            self.scanned = self.start;
             let line = line.start..line.start + self.buffer[line].trim_ascii_end().len();
             if line.len() > self.max {
                 return Err(TooLong(self.max));
@@ -119,6 +130,27 @@ mod tests {
                 assert_eq!(framer.pending(), 4);
             }
         }
+    }
+
+    #[test]
+    fn a_message_may_be_spread_over_lines() {
+        let input = b"{\r\n    \"a\": {\r\n    }\r\n}\r\n{\"b\":2}\r\n{\r\n    \"c\": [\r\n    ]\r\n}\r\n";
+        for cut in 0..=input.len() {
+            let mut framer = Framer::new(100);
+            let mut found = Vec::new();
+            for part in [&input[..cut], &input[cut..]] {
+                framer.space().extend_from_slice(part);
+                found.append(&mut lines(&mut framer));
+            }
+            assert_eq!(
+                found,
+                ["{\r\n    \"a\": {\r\n    }\r\n}", "{\"b\":2}", "{\r\n    \"c\": [\r\n    ]\r\n}"]
+            );
+            assert_eq!(framer.pending(), 0);
+        }
+        let mut framer = Framer::new(10);
+        framer.space().extend_from_slice(b"{\r\n    \"a\": 1,\r\n    \"b");
+        assert_eq!(framer.next_line(), Err(TooLong(10)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use qemu_argv::{Accelerator, Arch};
 
 use super::options::Options;
-use super::readconfig;
+use super::{procfs, readconfig};
 use crate::Places;
 
 /// The options that take no value, of all versions; every other one takes the next argument, whatever it looks like.
@@ -77,10 +77,10 @@ impl CommandLine {
     pub(super) fn read(places: &Places, pid: u32, argv: &[OsString]) -> Self {
         let mut line = Self { given: pairs(argv), sections: Vec::new() };
         for file in line.values("readconfig").map(PathBuf::from).collect::<Vec<_>>() {
-            // A relative path counts from the folder that the process works in, and all from its own root.
-            let below = if file.is_absolute() { "root" } else { "cwd" };
-            let base = places.at(format!("/proc/{pid}/{below}"));
-            let path = base.join(file.strip_prefix("/").unwrap_or(&file));
+            let Some(file) = procfs::resolve(places, pid, &file) else { continue };
+            // The process may have a root of its own; of others' processes that cannot be told.
+            let inside = places.at(format!("/proc/{pid}/root")).join(file.strip_prefix("/").unwrap_or(&file));
+            let path = if inside.exists() { inside } else { places.at(&file) };
             if path.metadata().is_ok_and(|file| file.is_file() && file.len() <= MAX_CONFIG_BYTES)
                 && let Ok(text) = std::fs::read(&path)
             {

@@ -49,6 +49,9 @@ pub enum Address {
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unix(path) if path.is_relative() => {
+                write!(formatter, "{} in a folder that the process has left", path.display())
+            }
             Self::Unix(path) => write!(formatter, "{}", path.display()),
             Self::Abstract(name) => write!(formatter, "abstract socket {name}"),
             Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
@@ -73,9 +76,14 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Whether one can connect to it.
+    /// Whether one can connect to it. A relative path is one whose folder could not be found.
     pub fn listens(&self) -> bool {
-        self.server && !matches!(self.address, Address::Descriptor(_) | Address::Other(_))
+        self.server
+            && match &self.address {
+                Address::Unix(path) => path.is_absolute(),
+                Address::Abstract(_) | Address::Tcp { .. } => true,
+                Address::Descriptor(_) | Address::Other(_) => false,
+            }
     }
 }
 
@@ -231,7 +239,7 @@ fn device(text: &str, chardevs: &BTreeMap<String, Monitor>) -> Monitor {
 }
 
 /// Completes what the command line says by what the process has: a listening socket that came as a descriptor has a path,
-/// and a relative path counts from the process's working folder.
+/// and a relative path counts from a folder of the process.
 fn settle(
     places: &Places,
     pid: u32,
@@ -246,9 +254,9 @@ fn settle(
                 monitor.address = socket_address(path);
             }
         }
-        Address::Unix(path) if path.is_relative() => {
-            if let Ok(cwd) = std::fs::read_link(places.at(format!("/proc/{pid}/cwd"))) {
-                *path = cwd.join(&path);
+        Address::Unix(path) => {
+            if let Some(resolved) = procfs::resolve(places, pid, path) {
+                *path = resolved;
             }
         }
         Address::Tcp { host, .. } if host.is_empty() => *host = "localhost".into(),

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::unistd::{SysconfVar, sysconf};
@@ -53,6 +53,22 @@ pub(super) fn executable(places: &Places, pid: u32) -> Option<PathBuf> {
         bytes.truncate(bytes.len() - b" (deleted)".len());
     }
     Some(OsString::from_vec(bytes).into())
+}
+
+/// Where a path that the process was given leads, as the process's own tree has it. A relative one counts from the folder
+/// that it works in or, since QEMU leaves that for `/` with `-daemonize`, from the one that it was started in. `None`:
+/// there is nothing at either.
+pub(super) fn resolve(places: &Places, pid: u32, path: &Path) -> Option<PathBuf> {
+    if path.is_absolute() {
+        return Some(path.to_owned());
+    }
+    let working = fs::read_link(places.at(format!("/proc/{pid}/cwd"))).ok();
+    let environment = fs::read(places.at(format!("/proc/{pid}/environ"))).unwrap_or_default();
+    let started = environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"PWD="));
+    let started = started.map(|folder| PathBuf::from(OsString::from_vec(folder.to_vec())));
+    let found =
+        |folder: PathBuf| Some(folder.join(path)).filter(|path| places.at(path).symlink_metadata().is_ok());
+    [working, started].into_iter().flatten().find_map(found)
 }
 
 /// Open descriptors and what they lead to, such as `socket:[1234]`.

@@ -77,6 +77,7 @@ impl Host {
 #[test]
 fn every_spelling_of_a_monitor_is_understood() {
     let host = Host::new();
+    host.file("/work/relative.sock", "");
     let spellings: [&[&str]; 13] = [
         &["-qmp", "unix:/run/a,,b.sock,server=on,wait=off"],
         &["--qmp-pretty", "unix:relative.sock,server,nowait"],
@@ -167,8 +168,7 @@ fn configuration_files_are_read_as_the_process_sees_them() {
     let text = "[chardev \"m\"]\n  backend = \"socket\"\n  path = \"/run/m.sock\"\n  server = \"on\"\n\
                 [mon \"monitor\"]\n  chardev = \"m\"\n  mode = \"control\"\n[name]\n  guest = \"filed\"\n";
     host.qemu(7, &["-readconfig", "machine.cfg"]);
-    fs::remove_file(host.places.at("/proc/7/cwd")).unwrap();
-    host.file("/proc/7/cwd/machine.cfg", text);
+    host.file("/work/machine.cfg", text);
     host.qemu(8, &["-readconfig", "/etc/machine.cfg"]);
     host.file("/proc/8/root/etc/machine.cfg", text);
     host.qemu(9, &["-readconfig", "/etc/missing.cfg"]);
@@ -180,6 +180,24 @@ fn configuration_files_are_read_as_the_process_sees_them() {
     => QEMU process 9 has no QMP monitor (help: start it with `-qmp unix:PATH,server=on,wait=off`)
     ");
     assert_eq!(find_in(&host.places, 8).unwrap().name.as_deref(), Some("filed"));
+}
+
+#[test]
+fn a_daemon_is_followed_to_the_folder_that_it_was_started_in() {
+    let host = Host::new();
+    host.file("/start/relative.sock", "");
+    for pid in [7, 8] {
+        host.qemu(pid, &["-qmp", "unix:relative.sock,server=on,wait=off"]);
+        fs::remove_file(host.places.at(format!("/proc/{pid}/cwd"))).unwrap();
+        host.link(&format!("/proc/{pid}/cwd"), "/");
+    }
+    host.file("/proc/7/environ", "A=b\0PWD=/start\0");
+    insta::assert_snapshot!([host.monitors(7), host.monitors(8)].join("\n"), @r"
+    Qmp /start/relative.sock
+    => /start/relative.sock
+    Qmp relative.sock in a folder that the process has left
+    => QEMU process 8 has a QMP monitor, but none that takes connections: relative.sock in a folder that the process has left (help: start it with `-qmp unix:PATH,server=on,wait=off`)
+    ");
 }
 
 #[test]

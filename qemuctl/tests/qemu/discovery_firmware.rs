@@ -57,7 +57,35 @@ fn debians_descriptors_lead_to_ovmf_and_aavmf() {
             told.push(format!("  {name}: {}", line.replace(&root, "")));
         }
     }
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    7.2:
+      q35: /usr/share/OVMF/OVMF_CODE_4M.fd + /usr/share/OVMF/OVMF_VARS_4M.fd
+      q35 secure: /usr/share/OVMF/OVMF_CODE_4M.ms.fd + /usr/share/OVMF/OVMF_VARS_4M.ms.fd with SMM
+      q35 secure, own keys: /usr/share/OVMF/OVMF_CODE_4M.secboot.fd + /usr/share/OVMF/OVMF_VARS_4M.fd with SMM
+      i440fx: /usr/share/OVMF/OVMF_CODE_4M.fd + /usr/share/OVMF/OVMF_VARS_4M.fd
+      i440fx secure: no firmware for x86_64 pc-i440fx-7.2 (uefi, secure boot, enrolled keys): the installed ones are for other machine types or lack a feature
+      virt: /usr/share/AAVMF/AAVMF_CODE.fd + /usr/share/AAVMF/AAVMF_VARS.fd
+      virt secure: /usr/share/AAVMF/AAVMF_CODE.ms.fd + /usr/share/AAVMF/AAVMF_VARS.ms.fd
+      virt secure, own keys: no firmware for aarch64 virt-7.2 (uefi, secure boot): firmware /usr/share/qemu/firmware/50-edk2-aarch64-secure.json: its file /usr/share/AAVMF/AAVMF_CODE.secboot.fd cannot be opened: No such file or directory (os error 2)
+    10.0:
+      q35: /usr/share/OVMF/OVMF_CODE_4M.fd + /usr/share/OVMF/OVMF_VARS_4M.fd
+      q35 secure: /usr/share/OVMF/OVMF_CODE_4M.ms.fd + /usr/share/OVMF/OVMF_VARS_4M.ms.fd with SMM
+      q35 secure, own keys: /usr/share/OVMF/OVMF_CODE_4M.secboot.fd + /usr/share/OVMF/OVMF_VARS_4M.fd with SMM
+      i440fx: /usr/share/OVMF/OVMF_CODE_4M.fd + /usr/share/OVMF/OVMF_VARS_4M.fd
+      i440fx secure: no firmware for x86_64 pc-i440fx-10.0 (uefi, secure boot, enrolled keys): the installed ones are for other machine types or lack a feature
+      virt: /usr/share/AAVMF/AAVMF_CODE.no-secboot.fd + /usr/share/AAVMF/AAVMF_VARS.fd
+      virt secure: /usr/share/AAVMF/AAVMF_CODE.ms.fd + /usr/share/AAVMF/AAVMF_VARS.ms.fd
+      virt secure, own keys: /usr/share/AAVMF/AAVMF_CODE.secboot.fd + /usr/share/AAVMF/AAVMF_VARS.fd
+    11.1:
+      q35: /usr/share/OVMF/OVMF_CODE_4M.fd + /usr/share/OVMF/OVMF_VARS_4M.fd
+      q35 secure: /usr/share/OVMF/OVMF_CODE_4M.ms.fd + /usr/share/OVMF/OVMF_VARS_4M.ms.fd with SMM
+      q35 secure, own keys: /usr/share/OVMF/OVMF_CODE_4M.secboot.fd + /usr/share/OVMF/OVMF_VARS_4M.fd with SMM
+      i440fx: /usr/share/OVMF/OVMF_CODE_4M.fd + /usr/share/OVMF/OVMF_VARS_4M.fd
+      i440fx secure: no firmware for x86_64 pc-i440fx-11.1 (uefi, secure boot, enrolled keys): the installed ones are for other machine types or lack a feature
+      virt: /usr/share/AAVMF/AAVMF_CODE.no-secboot.fd + /usr/share/AAVMF/AAVMF_VARS.fd
+      virt secure: /usr/share/AAVMF/AAVMF_CODE.ms.fd + /usr/share/AAVMF/AAVMF_VARS.ms.fd
+      virt secure, own keys: /usr/share/AAVMF/AAVMF_CODE.secboot.fd + /usr/share/AAVMF/AAVMF_VARS.fd
+    ");
 }
 
 #[tokio::test]

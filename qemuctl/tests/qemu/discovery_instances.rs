@@ -23,6 +23,8 @@ impl Foreign {
             .arg(&pid_file)
             .args(arguments)
             .current_dir(dir)
+            // As a shell does; the second process goes to `/`.
+            .env("PWD", dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             // The second process keeps it open, so it must not be a pipe that is read to its end.
@@ -132,7 +134,7 @@ fn a_qemu_without_a_monitor_says_so() {
         let told = foreign.0.attachable().expect_err("there is none").to_string();
         let pid = foreign.process().pid.to_string();
         insta::allow_duplicates! {
-            insta::assert_snapshot!(told.replace(&pid, "PID"), @"");
+            insta::assert_snapshot!(told.replace(&pid, "PID"), @"QEMU process PID has no QMP monitor (help: start it with `-qmp unix:PATH,server=on,wait=off`)");
         }
     }
 }
