@@ -84,7 +84,7 @@ crate::shape::record! { input BackupCommon {
 } }
 
 /// Struct `BackupPerf`, since 6.0: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BackupPerf).
-#[cfg(any(feature = "block-core", feature = "transaction"))]
+#[cfg(all(feature = "unstable", any(feature = "block-core", feature = "transaction")))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BackupPerf {
     /// `use-copy-range`.
@@ -96,7 +96,7 @@ pub struct BackupPerf {
     /// `min-cluster-size`, since 9.2.
     pub min_cluster_size: Option<u64>,
 }
-#[cfg(any(feature = "block-core", feature = "transaction"))]
+#[cfg(all(feature = "unstable", any(feature = "block-core", feature = "transaction")))]
 crate::shape::record! { input BackupPerf {
     may use_copy_range = "use-copy-range",
     may max_workers = "max-workers",
@@ -996,6 +996,7 @@ crate::shape::record! { input BlockGraphInfo {
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockIOThrottle {
     /// `device`.
+    #[deprecated(note = "QEMU deprecates `device`")]
     pub device: Option<String>,
     /// `id`, since 2.8.
     pub id: Option<String>,
@@ -2026,7 +2027,8 @@ pub struct BlockdevBackup {
     pub filter_node_name: Option<String>,
     /// `discard-source`, since 9.1.
     pub discard_source: Option<bool>,
-    /// `x-perf`, since 6.0.
+    /// `x-perf`, since 6.0, unstable.
+    #[cfg(feature = "unstable")]
     pub x_perf: Option<BackupPerf>,
     /// `target`.
     pub target: String,
@@ -2050,6 +2052,7 @@ impl BlockdevBackup {
             auto_dismiss: None,
             filter_node_name: None,
             discard_source: None,
+            #[cfg(feature = "unstable")]
             x_perf: None,
             target: target.into(),
         }
@@ -2071,7 +2074,7 @@ crate::shape::record! { input BlockdevBackup {
     may auto_dismiss = "auto-dismiss",
     may filter_node_name = "filter-node-name",
     may discard_source = "discard-source",
-    may x_perf = "x-perf",
+    #[cfg(feature = "unstable")] may x_perf = "x-perf",
     must target = "target",
 } }
 
@@ -3700,7 +3703,8 @@ pub struct BlockdevOptionsFile {
     pub locking: Option<OnOffAuto>,
     /// `drop-cache`, since 4.0.
     pub drop_cache: Option<bool>,
-    /// `x-check-cache-dropped`, since 3.0.
+    /// `x-check-cache-dropped`, since 3.0, unstable.
+    #[cfg(feature = "unstable")]
     pub x_check_cache_dropped: Option<bool>,
 }
 #[cfg(feature = "block-core")]
@@ -3714,6 +3718,7 @@ impl BlockdevOptionsFile {
             aio_max_batch: None,
             locking: None,
             drop_cache: None,
+            #[cfg(feature = "unstable")]
             x_check_cache_dropped: None,
         }
     }
@@ -3726,7 +3731,7 @@ crate::shape::record! { input BlockdevOptionsFile {
     may aio_max_batch = "aio-max-batch",
     may locking = "locking",
     may drop_cache = "drop-cache",
-    may x_check_cache_dropped = "x-check-cache-dropped",
+    #[cfg(feature = "unstable")] may x_check_cache_dropped = "x-check-cache-dropped",
 } }
 
 /// Struct `BlockdevOptionsGenericCOWFormat`, since 2.9: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BlockdevOptionsGenericCOWFormat).
@@ -3932,7 +3937,8 @@ pub struct BlockdevOptionsNbd {
     pub tls_creds: Option<String>,
     /// `tls-hostname`, since 7.0.
     pub tls_hostname: Option<String>,
-    /// `x-dirty-bitmap`, since 3.0.
+    /// `x-dirty-bitmap`, since 3.0, unstable.
+    #[cfg(feature = "unstable")]
     pub x_dirty_bitmap: Option<String>,
     /// `reconnect-delay`, since 4.2.
     pub reconnect_delay: Option<u32>,
@@ -3948,6 +3954,7 @@ impl BlockdevOptionsNbd {
             export: None,
             tls_creds: None,
             tls_hostname: None,
+            #[cfg(feature = "unstable")]
             x_dirty_bitmap: None,
             reconnect_delay: None,
             open_timeout: None,
@@ -3960,7 +3967,7 @@ crate::shape::record! { input BlockdevOptionsNbd {
     may export = "export",
     may tls_creds = "tls-creds",
     may tls_hostname = "tls-hostname",
-    may x_dirty_bitmap = "x-dirty-bitmap",
+    #[cfg(feature = "unstable")] may x_dirty_bitmap = "x-dirty-bitmap",
     may reconnect_delay = "reconnect-delay",
     may open_timeout = "open-timeout",
 } }
@@ -4796,7 +4803,8 @@ pub struct DriveBackup {
     pub filter_node_name: Option<String>,
     /// `discard-source`, since 9.1.
     pub discard_source: Option<bool>,
-    /// `x-perf`, since 6.0.
+    /// `x-perf`, since 6.0, unstable.
+    #[cfg(feature = "unstable")]
     pub x_perf: Option<BackupPerf>,
     /// `target`.
     pub target: String,
@@ -4824,6 +4832,7 @@ impl DriveBackup {
             auto_dismiss: None,
             filter_node_name: None,
             discard_source: None,
+            #[cfg(feature = "unstable")]
             x_perf: None,
             target: target.into(),
             format: None,
@@ -4847,7 +4856,7 @@ crate::shape::record! { input DriveBackup {
     may auto_dismiss = "auto-dismiss",
     may filter_node_name = "filter-node-name",
     may discard_source = "discard-source",
-    may x_perf = "x-perf",
+    #[cfg(feature = "unstable")] may x_perf = "x-perf",
     must target = "target",
     may format = "format",
     may mode = "mode",
@@ -6313,67 +6322,86 @@ crate::shape::record! { input SshHostKeyHash {
 pub struct ThrottleGroupProperties {
     /// `limits`.
     pub limits: Option<ThrottleLimits>,
-    /// `x-iops-total`.
+    /// `x-iops-total`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_total: Option<i64>,
-    /// `x-iops-total-max`.
+    /// `x-iops-total-max`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_total_max: Option<i64>,
-    /// `x-iops-total-max-length`.
+    /// `x-iops-total-max-length`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_total_max_length: Option<i64>,
-    /// `x-iops-read`.
+    /// `x-iops-read`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_read: Option<i64>,
-    /// `x-iops-read-max`.
+    /// `x-iops-read-max`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_read_max: Option<i64>,
-    /// `x-iops-read-max-length`.
+    /// `x-iops-read-max-length`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_read_max_length: Option<i64>,
-    /// `x-iops-write`.
+    /// `x-iops-write`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_write: Option<i64>,
-    /// `x-iops-write-max`.
+    /// `x-iops-write-max`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_write_max: Option<i64>,
-    /// `x-iops-write-max-length`.
+    /// `x-iops-write-max-length`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_write_max_length: Option<i64>,
-    /// `x-bps-total`.
+    /// `x-bps-total`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_total: Option<i64>,
-    /// `x-bps-total-max`.
+    /// `x-bps-total-max`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_total_max: Option<i64>,
-    /// `x-bps-total-max-length`.
+    /// `x-bps-total-max-length`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_total_max_length: Option<i64>,
-    /// `x-bps-read`.
+    /// `x-bps-read`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_read: Option<i64>,
-    /// `x-bps-read-max`.
+    /// `x-bps-read-max`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_read_max: Option<i64>,
-    /// `x-bps-read-max-length`.
+    /// `x-bps-read-max-length`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_read_max_length: Option<i64>,
-    /// `x-bps-write`.
+    /// `x-bps-write`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_write: Option<i64>,
-    /// `x-bps-write-max`.
+    /// `x-bps-write-max`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_write_max: Option<i64>,
-    /// `x-bps-write-max-length`.
+    /// `x-bps-write-max-length`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_bps_write_max_length: Option<i64>,
-    /// `x-iops-size`.
+    /// `x-iops-size`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_iops_size: Option<i64>,
 }
 #[cfg(feature = "qom")]
 crate::shape::record! { input ThrottleGroupProperties {
     may limits = "limits",
-    may x_iops_total = "x-iops-total",
-    may x_iops_total_max = "x-iops-total-max",
-    may x_iops_total_max_length = "x-iops-total-max-length",
-    may x_iops_read = "x-iops-read",
-    may x_iops_read_max = "x-iops-read-max",
-    may x_iops_read_max_length = "x-iops-read-max-length",
-    may x_iops_write = "x-iops-write",
-    may x_iops_write_max = "x-iops-write-max",
-    may x_iops_write_max_length = "x-iops-write-max-length",
-    may x_bps_total = "x-bps-total",
-    may x_bps_total_max = "x-bps-total-max",
-    may x_bps_total_max_length = "x-bps-total-max-length",
-    may x_bps_read = "x-bps-read",
-    may x_bps_read_max = "x-bps-read-max",
-    may x_bps_read_max_length = "x-bps-read-max-length",
-    may x_bps_write = "x-bps-write",
-    may x_bps_write_max = "x-bps-write-max",
-    may x_bps_write_max_length = "x-bps-write-max-length",
-    may x_iops_size = "x-iops-size",
+    #[cfg(feature = "unstable")] may x_iops_total = "x-iops-total",
+    #[cfg(feature = "unstable")] may x_iops_total_max = "x-iops-total-max",
+    #[cfg(feature = "unstable")] may x_iops_total_max_length = "x-iops-total-max-length",
+    #[cfg(feature = "unstable")] may x_iops_read = "x-iops-read",
+    #[cfg(feature = "unstable")] may x_iops_read_max = "x-iops-read-max",
+    #[cfg(feature = "unstable")] may x_iops_read_max_length = "x-iops-read-max-length",
+    #[cfg(feature = "unstable")] may x_iops_write = "x-iops-write",
+    #[cfg(feature = "unstable")] may x_iops_write_max = "x-iops-write-max",
+    #[cfg(feature = "unstable")] may x_iops_write_max_length = "x-iops-write-max-length",
+    #[cfg(feature = "unstable")] may x_bps_total = "x-bps-total",
+    #[cfg(feature = "unstable")] may x_bps_total_max = "x-bps-total-max",
+    #[cfg(feature = "unstable")] may x_bps_total_max_length = "x-bps-total-max-length",
+    #[cfg(feature = "unstable")] may x_bps_read = "x-bps-read",
+    #[cfg(feature = "unstable")] may x_bps_read_max = "x-bps-read-max",
+    #[cfg(feature = "unstable")] may x_bps_read_max_length = "x-bps-read-max-length",
+    #[cfg(feature = "unstable")] may x_bps_write = "x-bps-write",
+    #[cfg(feature = "unstable")] may x_bps_write_max = "x-bps-write-max",
+    #[cfg(feature = "unstable")] may x_bps_write_max_length = "x-bps-write-max-length",
+    #[cfg(feature = "unstable")] may x_iops_size = "x-iops-size",
 } }
 
 /// Struct `ThrottleLimits`, since 2.11: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.ThrottleLimits).
@@ -6609,10 +6637,12 @@ pub struct BlockCommit {
     /// `base-node`, since 3.1.
     pub base_node: Option<String>,
     /// `base`.
+    #[deprecated(note = "QEMU deprecates `base`")]
     pub base: Option<String>,
     /// `top-node`, since 3.1.
     pub top_node: Option<String>,
     /// `top`.
+    #[deprecated(note = "QEMU deprecates `top`")]
     pub top: Option<String>,
     /// `backing-file`, since 2.1.
     pub backing_file: Option<String>,
@@ -7106,6 +7136,7 @@ crate::shape::command! { BlockdevBackup = "blockdev-backup" -> crate::Empty; }
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockdevChangeMedium {
     /// `device`.
+    #[deprecated(note = "QEMU deprecates `device`")]
     pub device: Option<String>,
     /// `id`, since 2.8.
     pub id: Option<String>,
@@ -7151,6 +7182,7 @@ crate::shape::command! { BlockdevChangeMedium = "blockdev-change-medium" -> crat
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BlockdevCloseTray {
     /// `device`.
+    #[deprecated(note = "QEMU deprecates `device`")]
     pub device: Option<String>,
     /// `id`, since 2.8.
     pub id: Option<String>,
@@ -7322,6 +7354,7 @@ crate::shape::command! { BlockdevMirror = "blockdev-mirror" -> crate::Empty; }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BlockdevOpenTray {
     /// `device`.
+    #[deprecated(note = "QEMU deprecates `device`")]
     pub device: Option<String>,
     /// `id`, since 2.8.
     pub id: Option<String>,
@@ -7502,6 +7535,7 @@ crate::shape::command! { DriveMirror = "drive-mirror" -> crate::Empty; }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Eject {
     /// `device`.
+    #[deprecated(note = "QEMU deprecates `device`")]
     pub device: Option<String>,
     /// `id`, since 2.8.
     pub id: Option<String>,

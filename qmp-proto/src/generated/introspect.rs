@@ -181,6 +181,7 @@ pub struct SchemaInfoEnum {
     /// `members`, since 6.2.
     pub members: Vec<SchemaInfoEnumMember>,
     /// `values`.
+    #[deprecated(note = "QEMU deprecates `values`")]
     pub values: Vec<String>,
 }
 #[cfg(feature = "introspect")]

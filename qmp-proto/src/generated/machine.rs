@@ -733,7 +733,8 @@ pub struct MachineInfo {
     pub default_ram_id: Option<String>,
     /// `acpi`, since 8.0.
     pub acpi: Option<bool>,
-    /// `compat-props`, since 9.1.
+    /// `compat-props`, since 9.1, unstable.
+    #[cfg(feature = "unstable")]
     pub compat_props: Option<Vec<CompatProperty>>,
 }
 #[cfg(all(feature = "unstable", feature = "machine"))]
@@ -748,7 +749,7 @@ crate::shape::record! { output MachineInfo {
     may default_cpu_type = "default-cpu-type",
     may default_ram_id = "default-ram-id",
     may acpi = "acpi",
-    may compat_props = "compat-props",
+    #[cfg(feature = "unstable")] may compat_props = "compat-props",
 } }
 
 /// Struct `Memdev`, since 2.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-machine.Memdev).
@@ -1957,12 +1958,13 @@ crate::shape::command! { QueryHvBalloonStatusReport = "query-hv-balloon-status-r
 #[doc(alias = "query-machines")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryMachines {
-    /// `compat-props`, since 9.1.
+    /// `compat-props`, since 9.1, unstable.
+    #[cfg(feature = "unstable")]
     pub compat_props: Option<bool>,
 }
 #[cfg(all(feature = "unstable", feature = "machine"))]
 crate::shape::record! { input QueryMachines {
-    may compat_props = "compat-props",
+    #[cfg(feature = "unstable")] may compat_props = "compat-props",
 } }
 #[cfg(all(feature = "unstable", feature = "machine"))]
 crate::shape::command! { QueryMachines = "query-machines" -> Vec<MachineInfo>; }

@@ -452,7 +452,8 @@ pub enum MigrationCapability {
     AutoConverge,
     /// `postcopy-ram`, since 2.6.
     PostcopyRam,
-    /// `x-colo`, since 2.8.
+    /// `x-colo`, since 2.8, unstable.
+    #[cfg(feature = "unstable")]
     XColo,
     /// `release-ram`, since 2.9.
     ReleaseRam,
@@ -468,7 +469,8 @@ pub enum MigrationCapability {
     PostcopyBlocktime,
     /// `late-block-activate`, since 3.0.
     LateBlockActivate,
-    /// `x-ignore-shared`, since 4.0.
+    /// `x-ignore-shared`, since 4.0, unstable.
+    #[cfg(feature = "unstable")]
     XIgnoreShared,
     /// `validate-uuid`, since 4.2.
     ValidateUuid,
@@ -501,7 +503,7 @@ crate::shape::words! { MigrationCapability {
     Events = "events",
     AutoConverge = "auto-converge",
     PostcopyRam = "postcopy-ram",
-    XColo = "x-colo",
+    #[cfg(feature = "unstable")] XColo = "x-colo",
     ReleaseRam = "release-ram",
     ReturnPath = "return-path",
     PauseBeforeSwitchover = "pause-before-switchover",
@@ -509,7 +511,7 @@ crate::shape::words! { MigrationCapability {
     DirtyBitmaps = "dirty-bitmaps",
     PostcopyBlocktime = "postcopy-blocktime",
     LateBlockActivate = "late-block-activate",
-    XIgnoreShared = "x-ignore-shared",
+    #[cfg(feature = "unstable")] XIgnoreShared = "x-ignore-shared",
     ValidateUuid = "validate-uuid",
     BackgroundSnapshot = "background-snapshot",
     ZeroCopySend = "zero-copy-send",
@@ -630,13 +632,17 @@ pub struct MigrationInfo {
     pub postcopy_blocktime: Option<u32>,
     /// `postcopy-vcpu-blocktime`, since 3.0.
     pub postcopy_vcpu_blocktime: Option<Vec<u32>>,
-    /// `postcopy-latency`.
+    /// `postcopy-latency`, unstable.
+    #[cfg(feature = "unstable")]
     pub postcopy_latency: Option<u64>,
-    /// `postcopy-latency-dist`.
+    /// `postcopy-latency-dist`, unstable.
+    #[cfg(feature = "unstable")]
     pub postcopy_latency_dist: Option<Vec<u64>>,
-    /// `postcopy-vcpu-latency`.
+    /// `postcopy-vcpu-latency`, unstable.
+    #[cfg(feature = "unstable")]
     pub postcopy_vcpu_latency: Option<Vec<u64>>,
-    /// `postcopy-non-vcpu-latency`.
+    /// `postcopy-non-vcpu-latency`, unstable.
+    #[cfg(feature = "unstable")]
     pub postcopy_non_vcpu_latency: Option<u64>,
     /// `socket-address`, since 4.0.
     pub socket_address: Option<Vec<SocketAddress>>,
@@ -668,10 +674,10 @@ crate::shape::record! { output MigrationInfo {
     may error_desc = "error-desc",
     may postcopy_blocktime = "postcopy-blocktime",
     may postcopy_vcpu_blocktime = "postcopy-vcpu-blocktime",
-    may postcopy_latency = "postcopy-latency",
-    may postcopy_latency_dist = "postcopy-latency-dist",
-    may postcopy_vcpu_latency = "postcopy-vcpu-latency",
-    may postcopy_non_vcpu_latency = "postcopy-non-vcpu-latency",
+    #[cfg(feature = "unstable")] may postcopy_latency = "postcopy-latency",
+    #[cfg(feature = "unstable")] may postcopy_latency_dist = "postcopy-latency-dist",
+    #[cfg(feature = "unstable")] may postcopy_vcpu_latency = "postcopy-vcpu-latency",
+    #[cfg(feature = "unstable")] may postcopy_non_vcpu_latency = "postcopy-non-vcpu-latency",
     may socket_address = "socket-address",
     may vfio = "vfio",
     may blocked_reasons = "blocked-reasons",
@@ -834,7 +840,8 @@ pub struct MigrationParameters {
     pub avail_switchover_bandwidth: Option<u64>,
     /// `downtime-limit`, since 2.8.
     pub downtime_limit: Option<u64>,
-    /// `x-checkpoint-delay`, since 2.8.
+    /// `x-checkpoint-delay`, since 2.8, unstable.
+    #[cfg(feature = "unstable")]
     pub x_checkpoint_delay: Option<u32>,
     /// `multifd-channels`, since 4.0.
     pub multifd_channels: Option<u8>,
@@ -854,7 +861,8 @@ pub struct MigrationParameters {
     pub multifd_zstd_level: Option<u8>,
     /// `block-bitmap-mapping`, since 5.2.
     pub block_bitmap_mapping: Option<Vec<BitmapMigrationNodeAlias>>,
-    /// `x-vcpu-dirty-limit-period`, since 8.1.
+    /// `x-vcpu-dirty-limit-period`, since 8.1, unstable.
+    #[cfg(feature = "unstable")]
     pub x_vcpu_dirty_limit_period: Option<u64>,
     /// `vcpu-dirty-limit`, since 8.1.
     pub vcpu_dirty_limit: Option<u64>,
@@ -866,7 +874,8 @@ pub struct MigrationParameters {
     pub direct_io: Option<bool>,
     /// `cpr-exec-command`.
     pub cpr_exec_command: Option<Vec<String>>,
-    /// `x-rdma-chunk-size`.
+    /// `x-rdma-chunk-size`, unstable.
+    #[cfg(feature = "unstable")]
     pub x_rdma_chunk_size: Option<u64>,
     /// `compress-level`, until 7.2.
     pub compress_level: Option<u8>,
@@ -895,7 +904,7 @@ crate::shape::record! { both MigrationParameters {
     may max_bandwidth = "max-bandwidth",
     may avail_switchover_bandwidth = "avail-switchover-bandwidth",
     may downtime_limit = "downtime-limit",
-    may x_checkpoint_delay = "x-checkpoint-delay",
+    #[cfg(feature = "unstable")] may x_checkpoint_delay = "x-checkpoint-delay",
     may multifd_channels = "multifd-channels",
     may xbzrle_cache_size = "xbzrle-cache-size",
     may max_postcopy_bandwidth = "max-postcopy-bandwidth",
@@ -905,13 +914,13 @@ crate::shape::record! { both MigrationParameters {
     may multifd_qatzip_level = "multifd-qatzip-level",
     may multifd_zstd_level = "multifd-zstd-level",
     may block_bitmap_mapping = "block-bitmap-mapping",
-    may x_vcpu_dirty_limit_period = "x-vcpu-dirty-limit-period",
+    #[cfg(feature = "unstable")] may x_vcpu_dirty_limit_period = "x-vcpu-dirty-limit-period",
     may vcpu_dirty_limit = "vcpu-dirty-limit",
     may mode = "mode",
     may zero_page_detection = "zero-page-detection",
     may direct_io = "direct-io",
     may cpr_exec_command = "cpr-exec-command",
-    may x_rdma_chunk_size = "x-rdma-chunk-size",
+    #[cfg(feature = "unstable")] may x_rdma_chunk_size = "x-rdma-chunk-size",
     may compress_level = "compress-level",
     may compress_threads = "compress-threads",
     may compress_wait_thread = "compress-wait-thread",

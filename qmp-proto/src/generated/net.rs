@@ -858,7 +858,8 @@ pub struct NetdevVhostVDPAOptions {
     pub vhostfd: Option<String>,
     /// `queues`.
     pub queues: Option<i64>,
-    /// `x-svq`, since 7.1.
+    /// `x-svq`, since 7.1, unstable.
+    #[cfg(feature = "unstable")]
     pub x_svq: Option<bool>,
 }
 #[cfg(feature = "net")]
@@ -866,7 +867,7 @@ crate::shape::record! { input NetdevVhostVDPAOptions {
     may vhostdev = "vhostdev",
     may vhostfd = "vhostfd",
     may queues = "queues",
-    may x_svq = "x-svq",
+    #[cfg(feature = "unstable")] may x_svq = "x-svq",
 } }
 
 /// Struct `NetdevVmnetBridgedOptions`, since 7.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-net.NetdevVmnetBridgedOptions).

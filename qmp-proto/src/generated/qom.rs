@@ -1572,6 +1572,7 @@ crate::shape::record! { input RemoteObjectProperties {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RngEgdProperties {
     /// `opened`.
+    #[deprecated(note = "QEMU deprecates `opened`")]
     pub opened: Option<bool>,
     /// `chardev`.
     pub chardev: String,
@@ -1595,6 +1596,7 @@ crate::shape::record! { input RngEgdProperties {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RngProperties {
     /// `opened`.
+    #[deprecated(note = "QEMU deprecates `opened`")]
     pub opened: Option<bool>,
 }
 #[cfg(feature = "qom")]
@@ -1607,6 +1609,7 @@ crate::shape::record! { input RngProperties {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RngRandomProperties {
     /// `opened`.
+    #[deprecated(note = "QEMU deprecates `opened`")]
     pub opened: Option<bool>,
     /// `filename`.
     pub filename: Option<String>,

@@ -59,7 +59,13 @@ impl<'a> Release<'a> {
             Some(base) => self.members(base)?,
             None => Vec::new(),
         };
-        all.extend(members);
+        for member in members {
+            // What is learned of an inherited member stands with the heir.
+            match all.iter_mut().find(|inherited| inherited.name == member.name) {
+                Some(inherited) => *inherited = member,
+                None => all.push(member),
+            }
+        }
         Ok(all)
     }
 }

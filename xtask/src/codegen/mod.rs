@@ -2,8 +2,11 @@
 //!
 //! Exceptions are rows of data in `overrides`, each with its reason.
 
+mod compare;
 mod emit;
 mod import;
+mod introspect;
+mod learn;
 mod merge;
 mod merged;
 mod model;
@@ -15,6 +18,7 @@ mod plan;
 mod rename;
 mod store;
 mod unify;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -35,11 +39,25 @@ enum SchemaJob {
         #[arg(long, value_name = "DIR")]
         qemu_src: PathBuf,
     },
+    /// Add what a live QEMU has beyond the known facts
+    Learn {
+        /// A `qemu-system-*` program
+        #[arg(long, value_name = "BIN")]
+        qemu: PathBuf,
+    },
+    /// Compare the types with a live QEMU; fails if it has something that they lack
+    Verify {
+        /// A `qemu-system-*` program; more than one may be given
+        #[arg(long, value_name = "BIN", required = true, num_args = 1..)]
+        qemu: Vec<PathBuf>,
+    },
 }
 
 pub fn run_schema(args: &SchemaArgs) -> Result<()> {
     match &args.job {
         SchemaJob::Import { qemu_src } => import::import(qemu_src),
+        SchemaJob::Learn { qemu } => learn::run(qemu),
+        SchemaJob::Verify { qemu } => qemu.iter().try_for_each(|qemu| verify::run(qemu)),
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::import::Provenance;
-use super::model::Schema;
+use super::learn;
+use super::model::{Definition, Schema};
 use crate::run::workspace;
 
 /// The two schemas of QEMU.
@@ -62,7 +63,23 @@ pub fn read_all(dialect: Dialect) -> Result<Vec<Schema>> {
     for version in RELEASES {
         schemas.push(read(&file_name(version, dialect))?);
     }
+    if let (Dialect::Qmp, Some(newest)) = (dialect, schemas.last_mut()) {
+        for definition in read_learned()? {
+            learn::patch(&mut newest.definitions, definition);
+        }
+    }
     Ok(schemas)
+}
+
+/// What `schema learn` found, on top of the newest release's facts.
+pub const LEARNED: &str = "learned.json";
+
+/// The learned facts; none if nothing was learned yet.
+pub fn read_learned() -> Result<Vec<Definition>> {
+    if !dir().join(LEARNED).exists() {
+        return Ok(Vec::new());
+    }
+    Ok(read(LEARNED)?.definitions)
 }
 
 /// Writes one file of facts and its provenance.
