@@ -12,6 +12,7 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod decode;
 #[allow(
     clippy::pedantic,
     clippy::large_enum_variant,
@@ -31,6 +32,7 @@ mod generated;
 mod shape;
 mod wire;
 
+pub use decode::{DecodeError, decode, decode_reply, error_path};
 pub use event::AnyEvent;
 pub use generated::*;
 pub use wire::{ErrorClass, TimedEvent, Timestamp, VersionInfo, VersionTriple};

@@ -108,7 +108,6 @@ crate::shape::record! { output SevCapability {
 /// Struct `SevGuestInfo`, since 2.12: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-misc-i386.SevGuestInfo).
 #[cfg(feature = "misc-i386")]
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct SevGuestInfo {
     /// `policy`.
     pub policy: u32,
@@ -116,7 +115,14 @@ pub struct SevGuestInfo {
     pub handle: u32,
 }
 #[cfg(feature = "misc-i386")]
-crate::shape::record! { output SevGuestInfo {
+impl SevGuestInfo {
+    /// With the mandatory members; the optional ones are left out.
+    pub fn new(policy: u32, handle: u32) -> Self {
+        Self { policy, handle }
+    }
+}
+#[cfg(feature = "misc-i386")]
+crate::shape::record! { input SevGuestInfo {
     must policy = "policy",
     must handle = "handle",
 } }
@@ -139,32 +145,6 @@ crate::shape::words! { SevGuestType {
     SevSnp = "sev-snp",
 } }
 
-/// What only some [`SevInfo`] have, by `sev-type`.
-#[cfg(feature = "misc-i386")]
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum SevInfoBranch {
-    /// `sev`.
-    Sev(SevGuestInfo),
-    /// `sev-snp`.
-    SevSnp(SevSnpGuestInfo),
-    /// A branch that this crate does not know, with all its members.
-    Unknown {
-        /// The word of `sev-type`.
-        tag: String,
-        /// The members of the branch.
-        data: serde_json::Map<String, serde_json::Value>,
-    },
-}
-#[cfg(feature = "misc-i386")]
-crate::shape::branches! { output SevInfoBranch by "sev-type" {
-    data {
-        Sev = "sev",
-        SevSnp = "sev-snp",
-    }
-    unit {
-    }
-} }
 /// Struct `SevInfo`, since 2.12: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-misc-i386.SevInfo).
 #[cfg(feature = "misc-i386")]
 #[derive(Clone, Debug, PartialEq)]
@@ -180,12 +160,14 @@ pub struct SevInfo {
     pub build_id: u8,
     /// `state`.
     pub state: SevState,
+    /// `sev-type`.
+    pub sev_type: Option<SevGuestType>,
     /// `policy`, until 7.2.
     pub policy: Option<u32>,
     /// `handle`, until 7.2.
     pub handle: Option<u32>,
-    /// `sev-type`, with what belongs to each.
-    pub sev_type: SevInfoBranch,
+    /// `snp-policy`, until 10.0.
+    pub snp_policy: Option<u64>,
 }
 #[cfg(feature = "misc-i386")]
 crate::shape::record! { output SevInfo {
@@ -194,9 +176,11 @@ crate::shape::record! { output SevInfo {
     must api_minor = "api-minor",
     must build_id = "build-id",
     must state = "state",
+    may sev_type = "sev-type",
     may policy = "policy",
     may handle = "handle",
-} by sev_type }
+    may snp_policy = "snp-policy",
+} }
 
 /// Struct `SevLaunchMeasureInfo`, since 2.12: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-misc-i386.SevLaunchMeasureInfo).
 #[cfg(feature = "misc-i386")]
@@ -214,13 +198,19 @@ crate::shape::record! { output SevLaunchMeasureInfo {
 /// Struct `SevSnpGuestInfo`, since 9.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-misc-i386.SevSnpGuestInfo).
 #[cfg(feature = "misc-i386")]
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct SevSnpGuestInfo {
     /// `snp-policy`.
     pub snp_policy: u64,
 }
 #[cfg(feature = "misc-i386")]
-crate::shape::record! { output SevSnpGuestInfo {
+impl SevSnpGuestInfo {
+    /// With the mandatory members; the optional ones are left out.
+    pub fn new(snp_policy: u64) -> Self {
+        Self { snp_policy }
+    }
+}
+#[cfg(feature = "misc-i386")]
+crate::shape::record! { input SevSnpGuestInfo {
     must snp_policy = "snp-policy",
 } }
 

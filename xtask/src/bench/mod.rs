@@ -3,6 +3,8 @@
 //! One module a benchmark. The programs that measure live with the crate they measure (as an
 //! example or a bench target); here they are set up, run, and their limits checked.
 
+mod compile;
+
 use anyhow::Result;
 
 /// Measure one part in a release build
@@ -13,8 +15,12 @@ pub struct Args {
 }
 
 #[derive(clap::Subcommand)]
-enum Bench {}
+enum Bench {
+    Compile(compile::Args),
+}
 
 pub fn run(args: &Args) -> Result<()> {
-    match args.bench {}
+    match &args.bench {
+        Bench::Compile(args) => compile::run(args),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::introspect::{Live, LiveMember, LiveType};
+use super::introspect::{Live, LiveMember, LiveType, LiveVariant};
 use super::merged::{Member, Merged, Payload, Shape};
 use super::model::element;
 
@@ -149,13 +149,14 @@ impl Walk<'_> {
             }
             Payload::Members(members) => {
                 if let Some(LiveType::Object { members: theirs, .. }) = self.live.types.get(live) {
-                    self.members(&owner, members, theirs, None);
+                    let theirs: Vec<_> = theirs.iter().collect();
+                    self.members(&owner, members, &theirs, None);
                 }
             }
         }
     }
 
-    fn members(&mut self, owner: &Owner, ours: &[Member], theirs: &[LiveMember], tag: Option<&str>) {
+    fn members(&mut self, owner: &Owner, ours: &[Member], theirs: &[&LiveMember], tag: Option<&str>) {
         for member in theirs.iter().filter(|member| tag != Some(member.name.as_str())) {
             self.features(owner, Some(&member.name), &member.features);
             let Some(known) = ours.iter().find(|known| known.name == member.name) else {
@@ -186,6 +187,17 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// A union that is a struct with us: the members of its branches are among ours, too.
+    fn flat(&mut self, owner: &Owner, ours: &[Member], theirs: &[LiveMember], variants: &[LiveVariant]) {
+        let mut all: Vec<&LiveMember> = theirs.iter().collect();
+        for variant in variants {
+            if let Some(LiveType::Object { members, .. }) = self.live.types.get(&variant.r#type) {
+                all.extend(members);
+            }
+        }
+        self.members(owner, ours, &all, None);
     }
 
     fn types(&mut self, path: &str, ours: &str, live: &str) {
@@ -220,8 +232,13 @@ impl Walk<'_> {
             (LiveType::Object { members, tag, variants }, Some(Shape::Object(object))) => {
                 let owner = Owner::Type(ours.to_owned());
                 let known = object.tag.as_ref();
+                if known.is_none() && !variants.is_empty() {
+                    self.flat(&owner, &object.members, members, variants);
+                    return;
+                }
                 // A release may have the discriminator as a plain member still.
-                self.members(&owner, &object.members, members, known.map(|tag| tag.name.as_str()));
+                let theirs: Vec<_> = members.iter().collect();
+                self.members(&owner, &object.members, &theirs, known.map(|tag| tag.name.as_str()));
                 if tag.is_some() && tag.as_deref() != known.map(|known| known.name.as_str()) {
                     self.mismatch(path, ours, &format!("tagged {tag:?}"));
                     return;

@@ -1,18 +1,13 @@
 //! Asks a live QEMU for its schema (`query-qmp-schema`). Types have numbers there instead of names.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A slow machine needs a second; this is for a QEMU that hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
+use super::talk::Talk;
 
 /// What a live QEMU says about itself.
 pub struct Live {
@@ -116,61 +111,11 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D:
 
 /// Starts `qemu` without a machine and asks it.
 pub fn ask(qemu: &Path) -> Result<Live> {
-    let mut child = Command::new(qemu)
-        .args(["-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .with_context(|| format!("cannot start {}", qemu.display()))?;
-    let answer = converse(&mut child);
-    // Whatever was said, nothing of ours outlives this function.
-    child.kill().ok();
-    child.wait().with_context(|| format!("cannot wait for {}", qemu.display()))?;
-    answer.with_context(|| format!("{} did not tell its schema", qemu.display()))
-}
-
-fn converse(child: &mut Child) -> Result<Live> {
-    let mut stdin = child.stdin.take().context("no stdin")?;
-    let stdout = BufReader::new(child.stdout.take().context("no stdout")?);
-    let (sender, lines) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in stdout.lines() {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    let end = Instant::now() + DEADLINE;
-    let mut next = || -> Result<Value> {
-        let line = lines
-            .recv_timeout(end.saturating_duration_since(Instant::now()))
-            .context("it ended or said nothing in time")?
-            .context("cannot read what it says")?;
-        serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))
-    };
-    let greeting = next()?;
-    let part = |name: &str| greeting["QMP"]["version"]["qemu"][name].as_u64();
-    let (Some(major), Some(minor), Some(micro)) = (part("major"), part("minor"), part("micro")) else {
-        bail!("no greeting but {greeting}");
-    };
-    let mut reply = |command: &str| -> Result<Value> {
-        writeln!(stdin, "{{\"execute\":\"{command}\"}}").context("cannot write to it")?;
-        loop {
-            let mut message = next()?;
-            if let Some(error) = message.get("error") {
-                bail!("{command}: {error}");
-            }
-            if let Some(value) = message.get_mut("return") {
-                return Ok(value.take());
-            }
-        }
-    };
-    reply("qmp_capabilities")?;
-    let entries: Vec<Entry> =
-        serde_json::from_value(reply("query-qmp-schema")?).context("cannot understand query-qmp-schema")?;
+    let mut talk = Talk::start(qemu, &["-machine", "none", "-nodefaults"])?;
+    let reply = talk.execute("query-qmp-schema", &Value::Object(serde_json::Map::new()))?;
+    let entries: Vec<Entry> = serde_json::from_value(reply).context("cannot understand query-qmp-schema")?;
     let mut live = Live {
-        version: format!("{major}.{minor}.{micro}"),
+        version: talk.version()?,
         commands: BTreeMap::new(),
         events: BTreeMap::new(),
         types: BTreeMap::new(),

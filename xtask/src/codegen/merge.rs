@@ -212,12 +212,31 @@ impl<'a> Merger<'a> {
         }
         let mut members = self.members(found.len(), facts)?;
         let Some(discriminator) = discriminator else { return Ok(Object { members, tag: None }) };
+        let name = &found[0].1.name;
+        if overrides::FLAT_UNIONS.iter().any(|(union, _)| union == name) {
+            self.flatten(&mut members, branches)?;
+            return Ok(Object { members, tag: None });
+        }
         let Some(at) = members.iter().position(|member| member.name == *discriminator) else {
             bail!("no member '{discriminator}' to discriminate by");
         };
         let tag = members.remove(at);
         let branches = self.branches(&tag.r#type, branches)?;
         Ok(Object { members, tag: Some(Tag { name: tag.name, branches }) })
+    }
+
+    /// Adds the members of all branches to `members`, as optional ones.
+    fn flatten(&self, members: &mut Vec<Member>, branches: Vec<Vec<Fact<'a>>>) -> Result<()> {
+        for branch in branches.into_iter().flatten() {
+            for member in self.releases[branch.release].members(branch.r#type)? {
+                if !members.iter().any(|known| known.name == member.name) {
+                    let status = self.status(branch.release, member.since.as_ref(), &member.features);
+                    let (name, r#type) = (member.name.clone(), member.r#type.clone());
+                    members.push(Member { name, r#type, optional: true, status });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// One branch for each word of the enum `name`.

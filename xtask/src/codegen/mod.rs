@@ -15,8 +15,10 @@ mod output;
 mod overrides;
 mod parser;
 mod plan;
+mod record;
 mod rename;
 mod store;
+mod talk;
 mod unify;
 mod verify;
 
@@ -45,6 +47,12 @@ enum SchemaJob {
         #[arg(long, value_name = "BIN")]
         qemu: PathBuf,
     },
+    /// Record a live QEMU's replies and events for the replay test
+    Record {
+        /// A `qemu-system-x86_64` program
+        #[arg(long, value_name = "BIN")]
+        qemu: PathBuf,
+    },
     /// Compare the types with a live QEMU; fails if it has something that they lack
     Verify {
         /// A `qemu-system-*` program; more than one may be given
@@ -57,6 +65,7 @@ pub fn run_schema(args: &SchemaArgs) -> Result<()> {
     match &args.job {
         SchemaJob::Import { qemu_src } => import::import(qemu_src),
         SchemaJob::Learn { qemu } => learn::run(qemu),
+        SchemaJob::Record { qemu } => record::run(qemu),
         SchemaJob::Verify { qemu } => qemu.iter().try_for_each(|qemu| verify::run(qemu)),
     }
 }

@@ -70,6 +70,8 @@ fn wanted() -> Result<BTreeMap<PathBuf, String>> {
         let text = format(&text).with_context(|| format!("generated/{name}"))?;
         wanted.insert(dir.join(name), text);
     }
+    let text = format(&emit::replay(&emitters[0])).context("tests/replay/commands.rs")?;
+    wanted.insert(workspace().join("qmp-proto/tests/replay/commands.rs"), text);
     let path = workspace().join("qmp-proto/Cargo.toml");
     let manifest =
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

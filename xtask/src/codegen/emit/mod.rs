@@ -189,3 +189,4 @@ pub fn index(emitters: &[Emitter]) -> String {
 }
 
 pub use events::event_enum;
+pub use roots::replay;

@@ -97,3 +97,19 @@ impl Emitter<'_> {
         let _ = writeln!(out, "{cfg}crate::shape::event! {{ {rust} = \"{wire}\" }}\n");
     }
 }
+
+/// `tests/replay/commands.rs` of qmp-proto: decodes any command's reply by the command's name, and
+/// encodes it again.
+pub fn replay(emitter: &Emitter) -> String {
+    let mut text = format!(
+        "{}//! Every command's reply, by the command's name.\n\n#![allow(deprecated, reason = \"replies of deprecated \
+         commands are read, too\")]\n\nuse qmp_proto::*;\n\nuse super::{{Trip, trip}};\n\n/// How the reply to `command` is \
+         decoded and encoded again; nothing for a name that is not known.\npub fn replay(command: &str) -> Option<Trip>          {{\n    Some(match command {{\n",
+        super::MARK
+    );
+    for wire in emitter.merged.commands.keys() {
+        let _ = writeln!(text, "        \"{wire}\" => trip::<{}>,", naming::camel(wire));
+    }
+    text.push_str("        _ => return None,\n    })\n}\n");
+    text
+}
