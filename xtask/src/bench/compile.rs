@@ -133,7 +133,8 @@ fn measure(candidate: &Candidate) -> Result<(Cost, f64)> {
     for entry in fs::read_dir(&deps).with_context(|| format!("cannot read {}", deps.display()))? {
         let entry = entry.with_context(|| format!("cannot read {}", deps.display()))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(candidate.library) && name.ends_with(".rlib") {
+        let is_rlib = Path::new(&name).extension().is_some_and(|extension| extension == "rlib");
+        if name.starts_with(candidate.library) && is_rlib {
             let bytes = entry.metadata().context("cannot see the library")?.len();
             #[expect(clippy::cast_precision_loss, reason = "a library has far fewer than 2^52 bytes")]
             return Ok((cost, bytes as f64 / 1e6));

@@ -82,7 +82,7 @@ pub fn compare(merged: &Merged, live: &Live) -> Comparison {
         let owner = Owner::Command(name.clone());
         walk.features(&owner, None, &command.features);
         // QEMU tells nothing about what an open command takes beyond the listed members.
-        walk.payload(owner, &ours.shape.data, &command.arg_type);
+        walk.payload(&owner, &ours.shape.data, &command.arg_type);
         match &ours.shape.returns {
             Some(returns) => walk.types(&format!("{name} →"), returns, &command.ret_type),
             None if walk.is_empty(&command.ret_type) => {}
@@ -101,7 +101,7 @@ pub fn compare(merged: &Merged, live: &Live) -> Comparison {
         };
         let owner = Owner::Event(name.clone());
         walk.features(&owner, None, &event.features);
-        walk.payload(owner, &ours.shape, &event.arg_type);
+        walk.payload(&owner, &ours.shape, &event.arg_type);
     }
     for name in merged.commands.keys().filter(|name| !live.commands.contains_key(*name)) {
         walk.find(Finding::Extra(format!("command {name}")));
@@ -139,10 +139,10 @@ impl Walk<'_> {
         matches!(self.live.types.get(live), Some(LiveType::Object { members, tag: None, .. }) if members.is_empty())
     }
 
-    fn payload(&mut self, owner: Owner, ours: &Payload, live: &str) {
+    fn payload(&mut self, owner: &Owner, ours: &Payload, live: &str) {
         match ours {
             Payload::Type(name) => {
-                let path = match &owner {
+                let path = match owner {
                     Owner::Command(name) | Owner::Event(name) | Owner::Type(name) => name.clone(),
                 };
                 self.types(&path, name, live);
@@ -150,7 +150,7 @@ impl Walk<'_> {
             Payload::Members(members) => {
                 if let Some(LiveType::Object { members: theirs, .. }) = self.live.types.get(live) {
                     let theirs: Vec<_> = theirs.iter().collect();
-                    self.members(&owner, members, &theirs, None);
+                    self.members(owner, members, &theirs, None);
                 }
             }
         }

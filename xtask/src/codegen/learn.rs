@@ -78,7 +78,7 @@ impl Learner<'_> {
                     Member { optional: true, features: named(&features), ..member(name, r#type) };
                 self.patch_member(&owner, member);
             }
-            Finding::MissingWord { owner, word } => self.patch_word(owner, word, &[]),
+            Finding::MissingWord { owner, word } => self.patch_word(&owner, word, &[]),
             Finding::MissingBranch { owner, value, live } => {
                 let Some(tag) = self.tag_of(&owner) else { return };
                 let r#type = self.type_name(&format!("{owner}-{value}"), &live);
@@ -216,8 +216,8 @@ impl Learner<'_> {
         }
     }
 
-    fn patch_word(&mut self, owner: String, name: String, features: &[String]) {
-        self.add(&owner, &[], Kind::Enum { values: vec![word(name, features)] });
+    fn patch_word(&mut self, owner: &str, name: String, features: &[String]) {
+        self.add(owner, &[], Kind::Enum { values: vec![word(name, features)] });
     }
 
     /// Notes the features that the facts do not have yet.
@@ -242,7 +242,7 @@ impl Learner<'_> {
             (owner, Some(part)) => {
                 if let Some(Shape::Enum { words }) = merged.shape(&owner) {
                     if words.iter().any(|word| word.name == part && !is_known(&word.status)) {
-                        self.patch_word(owner_name(&owner).to_owned(), part, features);
+                        self.patch_word(owner_name(&owner), part, features);
                     }
                     return;
                 }
