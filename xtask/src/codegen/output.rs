@@ -16,12 +16,7 @@ use crate::run::workspace;
 pub fn run(check: bool) -> Result<()> {
     let wanted = wanted()?;
     let existing = existing(&workspace().join("qmp-proto/src/generated"))?;
-    let mut stale = Vec::new();
-    for (path, text) in &wanted {
-        if std::fs::read_to_string(path).ok().as_ref() != Some(text) {
-            stale.push(path.clone());
-        }
-    }
+    let stale = stale(&wanted, &|path| std::fs::read_to_string(path).ok());
     let extra: Vec<PathBuf> = existing.into_iter().filter(|path| !wanted.contains_key(path)).collect();
     if check {
         let names: Vec<String> = stale.iter().chain(&extra).map(|path| shown(path)).collect();
@@ -42,6 +37,12 @@ pub fn run(check: bool) -> Result<()> {
         println!("removed {}", shown(path));
     }
     Ok(())
+}
+
+/// The files whose text is not the wanted one.
+fn stale(wanted: &BTreeMap<PathBuf, String>, read: &dyn Fn(&Path) -> Option<String>) -> Vec<PathBuf> {
+    let differs = |(path, text): &(&PathBuf, &String)| read(path).as_ref() != Some(text);
+    wanted.iter().filter(differs).map(|(path, _)| path.clone()).collect()
 }
 
 fn shown(path: &Path) -> String {
@@ -114,4 +115,22 @@ fn existing(dir: &Path) -> Result<Vec<PathBuf>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", dir.display())),
     }
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_changed_line_is_noticed_and_its_file_named() {
+        let wanted = wanted().expect("generates");
+        assert_eq!(stale(&wanted, &|path| std::fs::read_to_string(path).ok()), Vec::<PathBuf>::new());
+        let changed = stale(&wanted, &|path| {
+            let text = std::fs::read_to_string(path).ok()?;
+            let is_changed = path.ends_with("generated/job.rs");
+            Some(if is_changed { text.replacen("pub struct", "pub  struct", 1) } else { text })
+        });
+        let names: Vec<String> = changed.iter().map(|path| shown(path)).collect();
+        assert_eq!(names, ["qmp-proto/src/generated/job.rs"]);
+    }
 }

@@ -9,6 +9,8 @@ mod definition;
 mod docs;
 mod error;
 mod lexer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
