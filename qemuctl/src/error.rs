@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use qmp_client::ClientError;
 
+use crate::config::ConfigError;
 use crate::launch::LaunchFailure;
 use crate::state::ExitReason;
 
@@ -29,8 +30,8 @@ pub enum Error {
     SocketPathTooLong { path: PathBuf, length: usize, limit: usize },
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("the config {} is not valid: {reason}", path.display())]
-    ConfigFile { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(transparent)]
     Discovery(#[from] qemu_discovery::DiscoveryError),
     #[error(transparent)]

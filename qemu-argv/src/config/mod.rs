@@ -25,6 +25,7 @@ mod memory;
 mod netdev;
 mod network;
 mod numa;
+mod paths;
 mod rng;
 mod rtc;
 mod sandbox;

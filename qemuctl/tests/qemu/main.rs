@@ -1,6 +1,7 @@
 //! Tests that drive a real QEMU. They fail, saying what is missing, where it is not there.
 
 mod boot_sector;
+mod cli;
 mod control;
 mod detached;
 mod discovery;

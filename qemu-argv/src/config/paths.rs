@@ -1,0 +1,257 @@
+//! Every path of the host in a configuration, so that a launcher can say what relative ones count from.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    AudioBackend, Backing, CharBackend, DiskBackend, Display, Firmware, MemoryBackend, NetBackend, RngSource,
+    Share, SocketAddress, SocketNet, SpiceListen, UsbKind, VmConfig, VncListen,
+};
+
+type Visit<'a> = dyn FnMut(&mut PathBuf) + 'a;
+
+impl VmConfig {
+    /// Calls `visit` on every path of the host: images, kernels, sockets, devices, programs, directories.
+    ///
+    /// A program that is a bare name is left out, since it is looked up in `PATH`. `extra_args` and the properties
+    /// that are passed on as they are may hold paths too; nobody but QEMU knows which.
+    pub fn for_each_path(&mut self, visit: &mut dyn FnMut(&mut PathBuf)) {
+        self.qemu.iter_mut().for_each(|path| program(path, visit));
+        self.socket_dir.iter_mut().for_each(&mut *visit);
+        if let MemoryBackend::File { path, .. } = &mut self.memory.backend {
+            visit(path);
+        }
+        let boot = &mut self.boot;
+        for path in [&mut boot.kernel, &mut boot.initrd, &mut boot.dtb, &mut boot.splash] {
+            path.iter_mut().for_each(&mut *visit);
+        }
+        self.firmware.iter_mut().for_each(|image| firmware(image, visit));
+        for disk in &mut self.disks {
+            disk_backend(&mut disk.backend, visit);
+            backing(&mut disk.backing, visit);
+        }
+        self.cdroms
+            .iter_mut()
+            .flat_map(|drive| &mut drive.medium)
+            .for_each(|medium| disk_backend(medium, visit));
+        self.networks.iter_mut().for_each(|network| net_backend(&mut network.backend, visit));
+        self.screens(visit);
+        self.streams(visit);
+        if let Some(RngSource::Random { path }) = self.rng.as_mut().map(|rng| &mut rng.source) {
+            visit(path);
+        }
+        self.fw_cfg.iter_mut().flat_map(|entry| &mut entry.file).for_each(&mut *visit);
+        self.secrets.iter_mut().flat_map(|secret| &mut secret.file).for_each(&mut *visit);
+        self.tls.iter_mut().for_each(|tls| visit(&mut tls.dir));
+        self.tpm.iter_mut().for_each(|tpm| visit(&mut tpm.socket));
+        for share in &mut self.shares {
+            match share {
+                Share::Virtiofs { socket: path, .. } | Share::NineP { path, .. } => visit(path),
+            }
+        }
+        for device in &mut self.host_devices {
+            [&mut device.sysfs, &mut device.rom_file].into_iter().flatten().for_each(&mut *visit);
+        }
+    }
+
+    fn screens(&mut self, visit: &mut Visit<'_>) {
+        if let Display::EglHeadless { render_node } | Display::Dbus { render_node, .. } = &mut self.display {
+            render_node.iter_mut().for_each(&mut *visit);
+        }
+        if let Some(VncListen::Unix { path }) = self.vnc.as_mut().map(|vnc| &mut vnc.listen) {
+            visit(path);
+        }
+        if let Some(spice) = &mut self.spice {
+            [&mut spice.x509_dir, &mut spice.render_node].into_iter().flatten().for_each(&mut *visit);
+            if let SpiceListen::Unix { path } = &mut spice.listen {
+                visit(path);
+            }
+        }
+        for audio in &mut self.audio {
+            if let AudioBackend::Wav { path } = &mut audio.backend {
+                visit(path);
+            }
+        }
+    }
+
+    fn streams(&mut self, visit: &mut Visit<'_>) {
+        self.serials.iter_mut().for_each(|serial| char_backend(&mut serial.backend, visit));
+        for chardev in &mut self.chardevs {
+            char_backend(&mut chardev.backend, visit);
+            chardev.log.iter_mut().for_each(&mut *visit);
+        }
+        self.channels.iter_mut().for_each(|channel| char_backend(&mut channel.backend, visit));
+        for device in &mut self.usb_devices {
+            if let UsbKind::Redirection { backend: Some(backend) } = &mut device.device {
+                char_backend(backend, visit);
+            }
+        }
+    }
+}
+
+fn program(path: &mut PathBuf, visit: &mut Visit<'_>) {
+    if path.as_path() != Path::new(path.file_name().unwrap_or_default()) {
+        visit(path);
+    }
+}
+
+fn firmware(image: &mut Firmware, visit: &mut Visit<'_>) {
+    match image {
+        Firmware::Bios(bios) => visit(&mut bios.path),
+        Firmware::Uefi(uefi) => {
+            let paths = [&mut uefi.code, &mut uefi.vars, &mut uefi.vars_template];
+            paths.into_iter().flatten().for_each(&mut *visit);
+        }
+    }
+}
+
+fn address(address: &mut SocketAddress, visit: &mut Visit<'_>) {
+    if let SocketAddress::Unix { path } = address {
+        visit(path);
+    }
+}
+
+fn disk_backend(backend: &mut DiskBackend, visit: &mut Visit<'_>) {
+    match backend {
+        DiskBackend::File { path } | DiskBackend::HostDevice { path } => visit(path),
+        DiskBackend::Nbd { server, .. } => address(server, visit),
+        DiskBackend::Rbd { conf, monitors, .. } => {
+            conf.iter_mut().for_each(&mut *visit);
+            for monitor in monitors {
+                address(monitor, visit);
+            }
+        }
+        // Paths on other hosts are not ours.
+        _ => {}
+    }
+}
+
+fn backing(of: &mut Backing, visit: &mut Visit<'_>) {
+    if let Backing::Image(image) = of {
+        disk_backend(&mut image.backend, visit);
+        backing(&mut image.backing, visit);
+    }
+}
+
+fn net_backend(backend: &mut NetBackend, visit: &mut Visit<'_>) {
+    match backend {
+        NetBackend::User(user) => {
+            [&mut user.tftp, &mut user.smb].into_iter().flatten().for_each(&mut *visit);
+        }
+        NetBackend::Tap(tap) => {
+            [&mut tap.script, &mut tap.down_script]
+                .into_iter()
+                .flatten()
+                .for_each(|path| program(path, visit));
+        }
+        NetBackend::Bridge(bridge) => bridge.helper.iter_mut().for_each(|path| program(path, visit)),
+        NetBackend::Socket(socket) => match socket {
+            SocketNet::Listen { address: at }
+            | SocketNet::Connect { address: at }
+            | SocketNet::Mcast { address: at, .. } => address(at, visit),
+            SocketNet::Udp { address: at, local } => {
+                address(at, visit);
+                address(local, visit);
+            }
+        },
+        NetBackend::Stream(stream) => address(&mut stream.address, visit),
+        NetBackend::Dgram(dgram) => {
+            dgram.local.iter_mut().for_each(|local| address(local, visit));
+            address(&mut dgram.remote, visit);
+        }
+        NetBackend::Vde(vde) => vde.socket.iter_mut().for_each(visit),
+        NetBackend::Passt(passt) => passt.path.iter_mut().for_each(|path| program(path, visit)),
+        NetBackend::VhostUser(user) => visit(&mut user.path),
+        NetBackend::VhostVdpa(vdpa) => visit(&mut vdpa.device),
+        _ => {}
+    }
+}
+
+fn char_backend(backend: &mut CharBackend, visit: &mut Visit<'_>) {
+    match backend {
+        CharBackend::File { path, .. }
+        | CharBackend::Pipe { path }
+        | CharBackend::Serial { path }
+        | CharBackend::Parallel { path } => visit(path),
+        CharBackend::Socket { address: at, .. } => address(at, visit),
+        CharBackend::Udp { remote, local } => {
+            address(remote, visit);
+            if let Some(local) = local {
+                address(local, visit);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// A path field that is not visited is a relative path that means something else each time.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "reads this crate's own source")]
+    fn every_path_field_is_visited() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config");
+        let mut fields = Vec::new();
+        for entry in std::fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("readable").path();
+            let text = std::fs::read_to_string(&path).expect("readable");
+            let file = path.file_stem().expect("a file").to_string_lossy().into_owned();
+            let declared = text.lines().filter_map(|line| {
+                let (name, kind) = line.trim().trim_start_matches("pub ").split_once(": ")?;
+                let is_path = matches!(kind, "PathBuf," | "Option<PathBuf>," | "Vec<PathBuf>,");
+                is_path.then(|| format!("{file}.{name}"))
+            });
+            fields.extend(declared);
+        }
+        fields.sort();
+        // Before a line is added here, `for_each_path` must visit the new field.
+        insta::assert_snapshot!(fields.join("\n"), @"
+        audio.path
+        block.conf
+        block.path
+        block.path
+        block.path
+        boot.dtb
+        boot.initrd
+        boot.kernel
+        boot.splash
+        chardev.log
+        chardev.path
+        chardev.path
+        chardev.path
+        chardev.path
+        display.render_node
+        display.render_node
+        firmware.code
+        firmware.path
+        firmware.vars
+        firmware.vars_template
+        host_device.rom_file
+        host_device.sysfs
+        memory.path
+        netdev.device
+        netdev.down_script
+        netdev.helper
+        netdev.path
+        netdev.path
+        netdev.script
+        netdev.smb
+        netdev.socket
+        netdev.tftp
+        rng.path
+        secret.file
+        share.path
+        share.socket
+        spice.path
+        spice.render_node
+        spice.x509_dir
+        tables.file
+        tls.dir
+        tpm.socket
+        vm.qemu
+        vm.socket_dir
+        vnc.path
+        ");
+    }
+}

@@ -1,0 +1,74 @@
+//! `argv`: QEMU's command line for a machine, without starting it.
+
+use qemu_argv::{Endpoints, plan};
+use serde::Serialize;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::machine::MachineArgs;
+use super::prepare::Qemu;
+
+/// Print the command line of QEMU for a machine, without starting it
+///
+/// What is printed can be pasted into a shell: the monitor, the console and the agent are sockets in the socket
+/// directory. `run` and `start` use the same devices, and pass the monitor as an open descriptor besides.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    machine: MachineArgs,
+
+    /// Print the plan (ids, addresses, sockets) instead, as JSON
+    #[arg(long)]
+    plan: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Rendered<'a> {
+    /// The program.
+    program: &'a std::path::Path,
+    #[serde(flatten)]
+    command_line: &'a qemu_argv::CommandLine,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let loaded = args.machine.load()?;
+    let qemu = Qemu::find(&loaded.config).await?;
+    context.detail(format_args!("{} {}: {}", qemu.program.display(), qemu.target.version, qemu.why));
+    if let Some(warning) = &qemu.warning {
+        context.warn(warning);
+    }
+    let socket_dir = match (context.chosen_dir(), &loaded.config.socket_dir) {
+        (None, Some(dir)) => dir.clone(),
+        _ => std::path::absolute(context.dir()?)?,
+    };
+    let endpoints = Endpoints { socket_dir: Some(socket_dir), ..Endpoints::default() };
+    let plan = plan(&loaded.config, &qemu.target, &endpoints).map_err(|error| loaded.explain(&error))?;
+    if args.plan {
+        context.print_json(&plan)?;
+        return Ok(Exit::Done);
+    }
+    let command_line = plan.command_line();
+    if context.json {
+        context.print_json(&Rendered { program: &qemu.program, command_line: &command_line })?;
+    } else {
+        let program = shell_word(&qemu.program.to_string_lossy());
+        context.print(format_args!("{program} \\\n{}", indented(&command_line.to_string())))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn indented(script: &str) -> String {
+    script.lines().map(|line| format!("  {}", line.trim_start())).collect::<Vec<_>>().join("\n")
+}
+
+/// A word that a shell reads as it is.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}

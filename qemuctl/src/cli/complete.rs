@@ -1,0 +1,22 @@
+//! What the shell is offered for the name of a VM.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use clap_complete::CompletionCandidate;
+use qemuctl::runtime::{Record, default_socket_dir};
+
+/// The names of running VMs that begin with what has been typed. The socket directory is the environment's: options
+/// that stand earlier on the line are not known here.
+pub(crate) fn vm_names(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else { return Vec::new() };
+    let dir = std::env::var_os("QEMUCTL_SOCKET_DIR").map(Into::into).or_else(|| default_socket_dir().ok());
+    let names = dir.map(|dir| names_in(&dir)).unwrap_or_default();
+    names.into_iter().filter(|name| name.starts_with(typed)).map(CompletionCandidate::new).collect()
+}
+
+/// The names of the VMs that run with their sockets in `dir`.
+pub(crate) fn names_in(dir: &Path) -> Vec<String> {
+    let records = Record::all(dir).unwrap_or_default();
+    records.into_iter().filter(Record::is_alive).map(|record| record.name).collect()
+}

@@ -1,0 +1,112 @@
+//! `events`: what happens to a VM, as it happens.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use qemuctl::EventsError;
+use serde_json::Value;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::vm::Vm;
+
+/// Print what happens to a VM, as it happens
+///
+/// One event a line: the time (UTC), QEMU's name of the event, and its data. With --json each line is the event as
+/// QEMU sends it. Ends when the VM ends.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    vm: Vm,
+
+    /// Print events of this name alone, such as SHUTDOWN; may be given several times
+    #[arg(short, long, value_name = "EVENT")]
+    only: Vec<String>,
+
+    /// End with the first event of this name
+    #[arg(short, long, value_name = "EVENT")]
+    until: Option<String>,
+
+    /// End after that many seconds, with exit code 5
+    #[arg(short, long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let vm = args.vm.attach(context).await?;
+    let mut events = vm.events();
+    context.note(format_args!("listening to {}", vm.name()));
+    let deadline = args.timeout.map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds));
+    loop {
+        let received = match deadline {
+            Some(deadline) => match tokio::time::timeout_at(deadline, events.recv()).await {
+                Ok(received) => received,
+                Err(_) => return Ok(Exit::TimedOut),
+            },
+            None => events.recv().await,
+        };
+        let event = match received {
+            Ok(event) => event,
+            Err(EventsError::Missed(count)) => {
+                context.warn(format_args!(
+                    "{count} events came faster than they could be printed, and are lost"
+                ));
+                continue;
+            }
+            Err(_) if args.until.is_some() => {
+                return Err(Failure::new(Exit::Failed, format!("{} has ended before that event", vm.name())));
+            }
+            Err(_) => return Ok(Exit::Done),
+        };
+        let name = event.event.name().to_owned();
+        if args.only.is_empty() || args.only.iter().any(|only| is_name(only, &name)) {
+            let data = serde_json::to_value(&event).map_err(std::io::Error::from)?;
+            if context.json { context.print(&data)? } else { context.print(line(&data))? }
+        }
+        if args.until.as_ref().is_some_and(|until| is_name(until, &name)) {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// Whether what was typed is the event's name: `block-job-completed` will do.
+fn is_name(typed: &str, name: &str) -> bool {
+    typed.replace('-', "_").eq_ignore_ascii_case(name)
+}
+
+/// An event for people.
+fn line(event: &Value) -> String {
+    let stamp = &event["timestamp"];
+    let seconds = stamp["seconds"].as_i64().unwrap_or_default().rem_euclid(86_400);
+    let millis = stamp["microseconds"].as_i64().unwrap_or_default() / 1_000;
+    let name = event["event"].as_str().unwrap_or_default();
+    let mut line =
+        format!("{:02}:{:02}:{:02}.{millis:03}  {name}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    for (position, (key, value)) in event["data"].as_object().into_iter().flatten().enumerate() {
+        let gap = if position == 0 { "  " } else { " " };
+        // Writing to a String cannot fail.
+        let _ = match value.as_str() {
+            Some(text) if !text.contains(char::is_whitespace) => write!(line, "{gap}{key}={text}"),
+            _ => write!(line, "{gap}{key}={value}"),
+        };
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_line() {
+        let event = serde_json::json!({
+            "event": "BLOCK_IO_ERROR",
+            "data": {"device": "", "node-name": "disk0", "nospace": true, "reason": "No space left on device"},
+            "timestamp": {"seconds": 1_700_000_000_i64, "microseconds": 123_456},
+        });
+        insta::assert_snapshot!(line(&event), @r#"22:13:20.123  BLOCK_IO_ERROR  device= node-name=disk0 nospace=true reason="No space left on device""#);
+        let bare = serde_json::json!({"event": "STOP", "timestamp": {"seconds": -1, "microseconds": -1}});
+        insta::assert_snapshot!(line(&bare), @"23:59:59.000  STOP");
+    }
+}

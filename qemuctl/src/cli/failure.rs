@@ -1,0 +1,123 @@
+//! A command that did not succeed, told so that one can act on it.
+
+use std::error::Error as StdError;
+use std::io;
+
+use qemu_discovery::DiscoveryError;
+use qemuctl::LaunchFailure;
+use qemuctl::config::ConfigError;
+
+use super::exit::Exit;
+
+/// What went wrong, why, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    /// What only those who look closer want to see.
+    pub(crate) detail: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), help: None, detail: None }
+    }
+
+    /// A failure with the message of an error and of everything that caused it.
+    pub(crate) fn of(exit: Exit, error: &dyn StdError) -> Self {
+        Self::new(exit, chain(error))
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// A failure that needs no words: they have been said, or nobody reads them any more.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self::new(exit, "")
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+}
+
+/// An error and its causes in one line. Many errors repeat their cause already.
+fn chain(error: &dyn StdError) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = cause.source();
+    }
+    message
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            // Whoever read our output has had enough, as `head` does.
+            return Self::silent(Exit::Done);
+        }
+        Self::of(Exit::Failed, &error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let exit = if matches!(error, ConfigError::Read { .. }) { Exit::Failed } else { Exit::BadConfig };
+        Self::of(exit, &error)
+    }
+}
+
+impl From<DiscoveryError> for Failure {
+    fn from(error: DiscoveryError) -> Self {
+        Self::of(Exit::Failed, &error)
+    }
+}
+
+impl From<LaunchFailure> for Failure {
+    fn from(failure: LaunchFailure) -> Self {
+        let mut message =
+            format!("cannot launch {}: {} while {}", failure.name, failure.cause, failure.phase);
+        if let Some(exit) = failure.exit {
+            message = format!("{message} (QEMU ended with {exit})");
+        }
+        let lines = failure.output.iter().chain(&failure.console);
+        let message = lines.fold(message, |message, line| format!("{message}\n  {line}"));
+        let help =
+            failure.cause.advice().map_or_else(|| "-v shows QEMU's command line".to_owned(), str::to_owned);
+        let detail = Some(failure.command);
+        Self { detail, ..Self::new(Exit::Failed, message).with_help(help) }
+    }
+}
+
+impl From<qemuctl::Error> for Failure {
+    fn from(error: qemuctl::Error) -> Self {
+        use qemuctl::Error;
+        let error = match error {
+            Error::Config(error) => return error.into(),
+            Error::Launch(failure) => return (*failure).into(),
+            error => error,
+        };
+        let exit = match &error {
+            Error::InvalidName { .. } | Error::Plan(_) => Exit::BadConfig,
+            Error::NotFound { .. } => Exit::NotFound,
+            Error::Timeout { .. } => Exit::TimedOut,
+            _ => Exit::Failed,
+        };
+        let help = match &error {
+            Error::NameTaken { name, .. } => Some(format!(
+                "see it with `qemuctl status {name}`, or give this one another name with --name"
+            )),
+            Error::NotFound { .. } => Some("`qemuctl list` shows the VMs that run".to_owned()),
+            _ => None,
+        };
+        Self { help, ..Self::of(exit, &error) }
+    }
+}

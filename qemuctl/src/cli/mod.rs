@@ -1,0 +1,135 @@
+//! The command line: what can be asked for, and who does it.
+
+mod argv;
+mod check;
+mod complete;
+mod console;
+mod context;
+mod events;
+mod exit;
+mod failure;
+mod hmp;
+mod list;
+mod loaded;
+mod machine;
+mod power;
+mod prepare;
+mod progress;
+mod qmp;
+mod run;
+mod signals;
+mod start;
+mod status;
+mod stop;
+mod terminal;
+mod uptime;
+mod vm;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::CompleteEnv;
+
+use context::Context;
+use exit::Exit;
+use failure::Failure;
+use power::Action;
+use vm::Vm;
+
+/// Run, watch and control QEMU virtual machines, without a daemon
+#[derive(Parser, Debug)]
+#[command(name = "qemuctl", version, propagate_version = true, max_term_width = 100, after_long_help = exit::HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    context: Context,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Run(run::Args),
+    Start(start::Args),
+    #[command(visible_alias = "ps")]
+    List(list::Args),
+    Status(status::Args),
+    Stop(stop::Args),
+    /// End a VM at once, as a power cut would
+    Kill {
+        #[command(flatten)]
+        vm: Vm,
+    },
+    /// Let a VM's processors stand still
+    Pause {
+        #[command(flatten)]
+        vm: Vm,
+    },
+    /// Let a paused VM run on
+    #[command(visible_alias = "unpause")]
+    Resume {
+        #[command(flatten)]
+        vm: Vm,
+    },
+    /// Press a VM's reset button
+    Reset {
+        #[command(flatten)]
+        vm: Vm,
+    },
+    Wait(wait::Args),
+    Events(events::Args),
+    Qmp(qmp::Args),
+    Hmp(hmp::Args),
+    Console(console::Args),
+    Argv(argv::Args),
+    Check(check::Args),
+}
+
+impl Command {
+    async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Run(args) => run::run(args, context).await,
+            Self::Start(args) => start::run(args, context).await,
+            Self::List(args) => list::run(args, context).await,
+            Self::Status(args) => status::run(args, context).await,
+            Self::Stop(args) => stop::run(args, context).await,
+            Self::Kill { vm } => power::run(&vm, Action::Kill, context).await,
+            Self::Pause { vm } => power::run(&vm, Action::Pause, context).await,
+            Self::Resume { vm } => power::run(&vm, Action::Resume, context).await,
+            Self::Reset { vm } => power::run(&vm, Action::Reset, context).await,
+            Self::Wait(args) => wait::run(args, context).await,
+            Self::Events(args) => events::run(args, context).await,
+            Self::Qmp(args) => qmp::run(args, context).await,
+            Self::Hmp(args) => hmp::run(args, context).await,
+            Self::Console(args) => console::run(args, context).await,
+            Self::Argv(args) => argv::run(args, context).await,
+            Self::Check(args) => check::run(args, context).await,
+        }
+    }
+}
+
+/// Does what the command line asks for.
+pub(crate) fn main() -> ExitCode {
+    // The shell asks for completions through the environment; then nothing else is done.
+    CompleteEnv::with_factory(Cli::command).complete();
+    let Cli { context, command } = Cli::parse();
+    context.set_up();
+    // One thread: QEMU is tied to the thread that starts it, and nothing here computes.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = runtime.map_err(Failure::from).and_then(|runtime| {
+        let done = runtime.block_on(command.run(&context));
+        // A thread that waits for input must not keep the program.
+        runtime.shutdown_background();
+        done
+    });
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.is_silent() {
+                context.fail(&failure);
+            }
+            failure.exit.into()
+        }
+    }
+}

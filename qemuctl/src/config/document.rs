@@ -1,0 +1,237 @@
+//! A config file as a value, and where in the text each part of it stands.
+//!
+//! Both formats become the same: a JSON value to read the config from, and a tree of positions, so that whatever is
+//! wrong can be shown in the file, also when it is found long after reading.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Number, Value};
+use toml::de::{DeTable, DeValue};
+
+use super::path::Step;
+
+/// What is wrong with a text as such, and where.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    pub(super) message: String,
+    pub(super) span: Range<usize>,
+}
+
+/// Where a value stands, and what is in it.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// Of the key, in a table.
+    pub(super) key: Option<Range<usize>>,
+    pub(super) value: Range<usize>,
+    inner: Inner,
+}
+
+#[derive(Debug, Default)]
+enum Inner {
+    #[default]
+    Leaf,
+    List(Vec<Node>),
+    Table(BTreeMap<String, Node>),
+}
+
+impl Node {
+    /// The node at the end of `steps`, or the last one on the way that is there.
+    pub(super) fn nearest(&self, steps: &[Step]) -> &Self {
+        let mut node = self;
+        for step in steps {
+            let next = match (&node.inner, step) {
+                (Inner::Table(table), Step::Field(name)) => table.get(name),
+                (Inner::List(list), Step::Item(index)) => list.get(*index),
+                _ => None,
+            };
+            let Some(next) = next else { break };
+            node = next;
+        }
+        node
+    }
+}
+
+/// Reads TOML. What could be read comes with everything that could not.
+pub(super) fn from_toml(text: &str) -> (Value, Node, Vec<SyntaxError>) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let errors = errors
+        .into_iter()
+        .map(|error| SyntaxError {
+            message: error.message().to_owned(),
+            span: error.span().unwrap_or(text.len()..text.len()),
+        })
+        .collect();
+    let span = table.span();
+    let (value, inner) = toml_table(table.get_ref());
+    (value, Node { key: None, value: span, inner }, errors)
+}
+
+fn toml_table(table: &DeTable<'_>) -> (Value, Inner) {
+    let mut map = Map::new();
+    let mut nodes = BTreeMap::new();
+    for (key, entry) in table {
+        let (value, inner) = toml_value(entry.get_ref());
+        let name = key.get_ref().to_string();
+        map.insert(name.clone(), value);
+        nodes.insert(name, Node { key: Some(key.span()), value: entry.span(), inner });
+    }
+    (Value::Object(map), Inner::Table(nodes))
+}
+
+fn toml_value(value: &DeValue<'_>) -> (Value, Inner) {
+    let leaf = match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Integer(number) => integer(number.as_str(), number.radix()),
+        DeValue::Float(number) => float(number.as_str()),
+        DeValue::Datetime(time) => Value::String(time.to_string()),
+        DeValue::Array(array) => {
+            let (values, nodes) = array
+                .iter()
+                .map(|entry| {
+                    let (value, inner) = toml_value(entry.get_ref());
+                    (value, Node { key: None, value: entry.span(), inner })
+                })
+                .unzip();
+            return (Value::Array(values), Inner::List(nodes));
+        }
+        DeValue::Table(table) => return toml_table(table),
+    };
+    (leaf, Inner::Leaf)
+}
+
+/// A number too large for 64 bits stays a text, which no number field takes.
+fn integer(digits: &str, radix: u32) -> Value {
+    u64::from_str_radix(digits, radix)
+        .map(Number::from)
+        .or_else(|_| i64::from_str_radix(digits, radix).map(Number::from))
+        .map_or_else(|_| Value::String(digits.to_owned()), Value::Number)
+}
+
+/// JSON has no infinities; they stay a text, which no number field takes.
+fn float(digits: &str) -> Value {
+    digits
+        .parse()
+        .ok()
+        .and_then(Number::from_f64)
+        .map_or_else(|| Value::String(digits.to_owned()), Value::Number)
+}
+
+/// Reads JSON.
+pub(super) fn from_json(text: &str) -> (Value, Node, Vec<SyntaxError>) {
+    match serde_json::from_str(text) {
+        Ok(value) => {
+            let mut errors = Vec::new();
+            let whole = text.len() - text.trim_start().len()..text.trim_end().len();
+            let node = json_node(text, whole, None, &mut errors);
+            (value, node, errors)
+        }
+        Err(error) => {
+            let at = offset(text, error.line(), error.column());
+            let message = error.to_string();
+            // The place is told by the span.
+            let message = match message.split_once(" at line ") {
+                _ if text.trim().is_empty() => "the file is empty".to_owned(),
+                Some((message, _)) => message.to_owned(),
+                None => message,
+            };
+            let empty = (Value::Object(Map::new()), Node::default());
+            (empty.0, empty.1, vec![SyntaxError { message, span: at..at }])
+        }
+    }
+}
+
+/// The position in the text of `serde_json`'s line and column, which count bytes from 1.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    (start + column.saturating_sub(1)).min(text.len())
+}
+
+/// The positions within `text[span]`, which is known to be one JSON value.
+fn json_node(
+    text: &str,
+    span: Range<usize>,
+    key: Option<Range<usize>>,
+    errors: &mut Vec<SyntaxError>,
+) -> Node {
+    let raw = &text[span.clone()];
+    let inner = match raw.as_bytes().first() {
+        Some(b'{') => match serde_json::from_str::<Entries<'_>>(raw) {
+            Ok(entries) => json_table(text, &entries, errors),
+            Err(_) => Inner::Leaf,
+        },
+        Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(raw) {
+            Ok(items) => Inner::List(
+                items.iter().map(|item| json_node(text, position(text, item), None, errors)).collect(),
+            ),
+            Err(_) => Inner::Leaf,
+        },
+        _ => Inner::Leaf,
+    };
+    Node { key, value: span, inner }
+}
+
+fn json_table(text: &str, entries: &Entries<'_>, errors: &mut Vec<SyntaxError>) -> Inner {
+    let mut nodes = BTreeMap::new();
+    for (name, raw) in &entries.0 {
+        let value = position(text, raw);
+        let key = json_key(text, value.start);
+        if nodes.contains_key(name) {
+            errors.push(SyntaxError { message: format!("`{name}` is here twice"), span: key.clone() });
+        }
+        nodes.insert(name.clone(), json_node(text, value, Some(key), errors));
+    }
+    Inner::Table(nodes)
+}
+
+/// Where a value that was borrowed from `text` stands in it.
+fn position(text: &str, raw: &RawValue) -> Range<usize> {
+    let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+    start..start + raw.get().len()
+}
+
+/// Where the key in front of the value at `value` stands, with its quotes.
+fn json_key(text: &str, value: usize) -> Range<usize> {
+    let end = text[..value].trim_end().trim_end_matches(':').trim_end().len();
+    let bytes = text.as_bytes();
+    let mut start = end.saturating_sub(1);
+    while start > 0 {
+        start -= 1;
+        let escapes = bytes[..start].iter().rev().take_while(|&&byte| byte == b'\\').count();
+        if bytes[start] == b'"' && escapes % 2 == 0 {
+            break;
+        }
+    }
+    start..end
+}
+
+/// The entries of a JSON object as they stand in the text, also those of the same name.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}

@@ -1,0 +1,162 @@
+//! Turns serde's messages into ones for people who write config files, and finds what they may have meant.
+
+/// How alike two words must be, from 0 to 1, to be taken for a slip of the fingers.
+const ALIKE: f64 = 0.82;
+
+/// More choices than this are not listed; the reference has them.
+const LISTED: usize = 16;
+
+/// A message for people, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Advice {
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+/// What serde said, for people.
+pub(super) fn advice(message: &str) -> Advice {
+    for (opening, what) in [("unknown field `", "field"), ("unknown variant `", "value")] {
+        let Some((word, expected)) = message.strip_prefix(opening).and_then(|rest| rest.split_once('`'))
+        else {
+            continue;
+        };
+        return Advice {
+            message: format!("unknown {what} `{word}`"),
+            help: choose(word, &quoted(expected), what),
+        };
+    }
+    if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return Advice { message: format!("`{name}` is missing here"), help: None };
+    }
+    Advice { message: with_plain_words(message), help: None }
+}
+
+/// The words in backticks of a text.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+fn choose(word: &str, choices: &[&str], what: &str) -> Option<String> {
+    if let Some(choice) = nearest(word, choices.iter().copied()) {
+        return Some(format!("did you mean `{choice}`?"));
+    }
+    match choices {
+        [] => None,
+        [only] => Some(format!("only `{only}` can be here")),
+        many if many.len() <= LISTED => Some(format!("one of {}", many.join(", "))),
+        _ => Some(format!("there is no such {what} here; `qemuctl schema` lists all of them")),
+    }
+}
+
+/// The choice that `word` most likely was meant to be, if any is near: a slip of the fingers, or another tool's word.
+pub fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    let word = plain(word);
+    let meant = synonym(&word);
+    let mut best = None;
+    for choice in choices {
+        if meant.contains(&choice) {
+            return Some(choice);
+        }
+        let score = strsim::jaro_winkler(&word, &plain(choice));
+        if score >= ALIKE && best.is_none_or(|(_, other)| score > other) {
+            best = Some((choice, score));
+        }
+    }
+    best.map(|(choice, _)| choice)
+}
+
+/// What other tools call things.
+fn synonym(word: &str) -> &'static [&'static str] {
+    match word {
+        "ram" | "mem" => &["memory"],
+        "cpus" | "vcpus" | "cores" | "processors" | "smp" => &["cpu", "count"],
+        "drives" | "drive" | "hda" | "image" | "images" => &["disks", "backend"],
+        "nics" | "nic" | "net" | "netdev" | "interfaces" => &["networks"],
+        "cdrom" | "iso" => &["cdroms"],
+        "uefi" | "efi" | "bios" | "pflash" => &["firmware"],
+        "file" | "filename" => &["path", "backend"],
+        "kernel" | "initrd" | "append" | "cmdline" => &["boot", "append"],
+        "serial" => &["serials"],
+        "accelerator" | "kvm" => &["accel"],
+        "hostfwd" | "ports" | "portforward" | "forwards" => &["forward", "forwards", "host_forward"],
+        "mac_address" | "macaddr" => &["mac"],
+        "readonly" | "ro" => &["read_only"],
+        _ => &[],
+    }
+}
+
+/// serde names Rust's types; a config has numbers, texts, lists and tables.
+fn with_plain_words(message: &str) -> String {
+    let Some((before, expected)) = message.split_once(", expected ") else { return message.to_owned() };
+    let expected = match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0 on",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f64" | "f32" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "path string" => "a text in quotes",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        _ if expected.starts_with("struct ") || expected.starts_with("internally tagged enum") => "a table",
+        other => other,
+    };
+    let found = before.strip_prefix("invalid type: ").or_else(|| before.strip_prefix("invalid value: "));
+    let Some(found) = found else { return message.to_owned() };
+    let found = match (found, found.strip_prefix("string ")) {
+        (_, Some(text)) => format!("the text {text}"),
+        ("map", _) => "a table".to_owned(),
+        ("sequence", _) => "a list".to_owned(),
+        ("null", _) => "nothing".to_owned(),
+        _ => found.replace('`', ""),
+    };
+    format!("expected {expected}, found {found}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serdes_words_become_plain_ones() {
+        let said = [
+            "unknown field `memry`, expected one of `name`, `memory`, `disks`",
+            "unknown field `ram`, expected one of `name`, `memory`, `disks`",
+            "unknown field `colour`, expected one of `name`, `memory`, `disks`",
+            "unknown field `x`, expected `name`",
+            "unknown field `x`, there are no fields",
+            "unknown variant `quow2`, expected one of `raw`, `qcow2`, `luks`",
+            "unknown variant `read-only`, expected `read_only` or `read_write`",
+            "missing field `backend`",
+            "invalid type: string \"4\", expected u32",
+            "invalid value: integer `-1`, expected u32",
+            "invalid type: map, expected a sequence",
+            "invalid type: boolean `true`, expected struct VmConfig",
+            "\"2 gigs\" is no size; sizes look like 2GiB",
+        ];
+        let advice: Vec<String> = said
+            .iter()
+            .map(|message| {
+                let Advice { message, help } = advice(message);
+                format!("{message} | {}", help.unwrap_or_default())
+            })
+            .collect();
+        insta::assert_snapshot!(advice.join("\n"), @r#"
+        unknown field `memry` | did you mean `memory`?
+        unknown field `ram` | did you mean `memory`?
+        unknown field `colour` | one of name, memory, disks
+        unknown field `x` | only `name` can be here
+        unknown field `x` | 
+        unknown value `quow2` | did you mean `qcow2`?
+        unknown value `read-only` | did you mean `read_only`?
+        `backend` is missing here | 
+        expected a whole number from 0 to 4294967295, found the text "4" | 
+        expected a whole number from 0 to 4294967295, found integer -1 | 
+        expected a list, found a table | 
+        expected a table, found boolean true | 
+        "2 gigs" is no size; sizes look like 2GiB |
+        "#);
+    }
+}

@@ -1,0 +1,185 @@
+//! From a plain value to a config, with everything that is wrong found in one go.
+//!
+//! serde stops at the first fault. So the part that is at fault is cut out and the rest is read again, until nothing
+//! is left to say.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+
+use super::document::Node;
+use super::fault::{ConfigFault, Place};
+use super::hint::{Advice, advice};
+use super::path::{Display, Step};
+
+/// Enough for a person to mend at a time.
+const MOST: usize = 50;
+
+/// Something wrong at some place of a config.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) steps: Vec<Step>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn in_file(self, file: &Path, text: &str, root: &Node) -> ConfigFault {
+        let node = root.nearest(&self.steps);
+        // A long table is told by its name; a single value by itself.
+        let span = match &node.key {
+            Some(key) if text.get(node.value.clone()).is_none_or(|value| value.contains('\n')) => key.clone(),
+            Some(key) if is_unknown(&self.message) => key.clone(),
+            _ => node.value.clone(),
+        };
+        let somewhere = !self.steps.is_empty() && !span.is_empty();
+        // The message has the name of a field that does not exist.
+        let known =
+            if is_unknown(&self.message) { &self.steps[..self.steps.len().max(1) - 1] } else { &self.steps };
+        ConfigFault {
+            file: file.into(),
+            field: Display(known).to_string(),
+            message: self.message,
+            help: self.help,
+            place: somewhere.then(|| Place::of(text, span)),
+        }
+    }
+}
+
+fn is_unknown(message: &str) -> bool {
+    message.starts_with("unknown field ")
+}
+
+/// Reads a `T`, and everything that stands in its way.
+pub(super) fn read<T: DeserializeOwned>(mut value: Value) -> (Option<T>, Vec<Finding>) {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut cut: Vec<Vec<Step>> = Vec::new();
+    while findings.len() < MOST {
+        let error = match serde_path_to_error::deserialize::<_, T>(&value) {
+            Ok(read) => return (Some(read), findings),
+            Err(error) => error,
+        };
+        let message = error.inner().to_string();
+        let mut steps: Vec<Step> = error
+            .path()
+            .iter()
+            .filter_map(|segment| match segment {
+                Segment::Seq { index } => Some(Step::Item(*index)),
+                Segment::Map { key } => Some(Step::Field(key.clone())),
+                Segment::Enum { .. } | Segment::Unknown => None,
+            })
+            .collect();
+        locate(&message, &mut steps, &value);
+        let original = in_the_file(&steps, &cut);
+        let is_consequence = missing(&message).is_some_and(|name| {
+            cut.iter().any(|cut| cut.split_last() == Some((&Step::Field(name.into()), &original)))
+        });
+        if !is_consequence {
+            let Advice { message, help } = advice(&message);
+            findings.push(Finding { steps: original.clone(), message, help });
+        }
+        if !remove(&mut value, &steps) {
+            break;
+        }
+        cut.push(original);
+    }
+    without_repetition(&mut findings);
+    (None, findings)
+}
+
+/// A field that is there under a misspelt name is not missing as well.
+fn without_repetition(findings: &mut Vec<Finding>) {
+    let meant: Vec<(Vec<Step>, String)> = findings
+        .iter()
+        .filter_map(|finding| {
+            let name = finding.help.as_ref()?.strip_prefix("did you mean `")?.strip_suffix("`?")?;
+            let (_, table) = finding.steps.split_last()?;
+            Some((table.to_vec(), format!("`{name}` is missing here")))
+        })
+        .collect();
+    findings.retain(|finding| {
+        !meant.iter().any(|(table, message)| *table == finding.steps && *message == finding.message)
+    });
+}
+
+fn missing(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// Inside a tagged table serde forgets the way; the name in its message finds it again.
+fn locate(message: &str, steps: &mut Vec<Step>, value: &Value) {
+    let Some((name, _)) = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'))
+    else {
+        return;
+    };
+    if steps.last() == Some(&Step::Field(name.to_owned())) {
+        return;
+    }
+    if let Some(rest) = follow(value, steps).and_then(|value| find(value, name)) {
+        steps.extend(rest);
+    }
+}
+
+fn follow<'a>(value: &'a Value, steps: &[Step]) -> Option<&'a Value> {
+    steps.iter().try_fold(value, |value, step| match step {
+        Step::Field(name) => value.get(name),
+        Step::Item(index) => value.get(index),
+    })
+}
+
+/// The way to the first entry of that name in `value`, at any depth.
+fn find(value: &Value, name: &str) -> Option<Vec<Step>> {
+    let inside = |step: Step, value: &Value| {
+        let mut way = vec![step];
+        way.extend(find(value, name)?);
+        Some(way)
+    };
+    match value {
+        Value::Object(table) if table.contains_key(name) => Some(vec![Step::Field(name.to_owned())]),
+        Value::Object(table) => table.iter().find_map(|(key, value)| inside(Step::Field(key.clone()), value)),
+        Value::Array(list) => {
+            list.iter().enumerate().find_map(|(index, value)| inside(Step::Item(index), value))
+        }
+        _ => None,
+    }
+}
+
+/// The way in the file to what stands at `steps` now, after the elements in `cut` have gone from their lists.
+fn in_the_file(steps: &[Step], cut: &[Vec<Step>]) -> Vec<Step> {
+    let mut way: Vec<Step> = Vec::new();
+    for step in steps {
+        let Step::Item(index) = step else {
+            way.push(step.clone());
+            continue;
+        };
+        let mut gone: Vec<usize> = cut
+            .iter()
+            .filter_map(|cut| match cut.split_last() {
+                Some((Step::Item(index), list)) if list == way => Some(*index),
+                _ => None,
+            })
+            .collect();
+        gone.sort_unstable();
+        way.push(Step::Item(gone.iter().fold(*index, |index, &gone| index + usize::from(gone <= index))));
+    }
+    way
+}
+
+/// Cuts the part at `steps` out; tells whether there was one.
+fn remove(value: &mut Value, steps: &[Step]) -> bool {
+    let Some((last, way)) = steps.split_last() else { return false };
+    let parent = way.iter().try_fold(value, |value, step| match step {
+        Step::Field(name) => value.get_mut(name),
+        Step::Item(index) => value.get_mut(index),
+    });
+    match (parent, last) {
+        (Some(Value::Object(table)), Step::Field(name)) => table.remove(name).is_some(),
+        (Some(Value::Array(items)), Step::Item(index)) if *index < items.len() => {
+            items.remove(*index);
+            true
+        }
+        _ => false,
+    }
+}
