@@ -14,7 +14,7 @@ pub struct Audio {
     pub id: Option<String>,
     /// The device the guest sees.
     pub device: SoundDevice,
-    /// The codecs of an HDA controller. Left out: one that plays and records.
+    /// The codecs of an HDA controller. Left out: one that plays, and records where the backend can.
     pub codecs: Vec<HdaCodec>,
     /// Where the host plays it.
     pub backend: AudioBackend,

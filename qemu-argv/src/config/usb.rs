@@ -29,17 +29,16 @@ impl FromStr for UsbController {
         let model = match text {
             "xhci" => UsbModel::Xhci,
             "nec-xhci" => UsbModel::NecXhci,
-            "ehci" => UsbModel::Ehci,
             "uhci" => UsbModel::Uhci,
             _ => {
-                return Err(format!("unknown USB controller {text:?}; known are xhci, nec-xhci, ehci, uhci"));
+                return Err(format!("unknown USB controller {text:?}; known are xhci, nec-xhci, uhci"));
             }
         };
         Ok(Self { model, ..Self::default() })
     }
 }
 
-/// The model of a USB controller.
+/// The model of a USB controller. There is no EHCI: alone it takes only devices of high speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -49,8 +48,6 @@ pub enum UsbModel {
     Xhci,
     /// `nec-usb-xhci`: the same for guests that know only real hardware.
     NecXhci,
-    /// `usb-ehci`: USB 2.
-    Ehci,
     /// `piix3-usb-uhci`: USB 1.
     Uhci,
 }

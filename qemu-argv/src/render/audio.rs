@@ -103,7 +103,12 @@ fn controller(
     pci: PciRequest,
 ) {
     draft.device(at, driver, id, Props::new(), Connector::Pci(pci));
-    let codecs: &[HdaCodec] = if audio.codecs.is_empty() { &[HdaCodec::Duplex] } else { &audio.codecs };
+    let records = !matches!(audio.backend, AudioBackend::Wav { .. });
+    let usual = if records { HdaCodec::Duplex } else { HdaCodec::Output };
+    let codecs: &[HdaCodec] = if audio.codecs.is_empty() { &[usual] } else { &audio.codecs };
+    if !records && codecs.iter().any(|codec| *codec != HdaCodec::Output) {
+        draft.conflict(at.field("codecs"), "a file records nothing: its only codec is `output`");
+    }
     if codecs.len() > 15 {
         draft.conflict(at.field("codecs"), "an HDA controller has room for 15 codecs");
     }

@@ -3,6 +3,7 @@
 use crate::config::{Memory, MemoryBackend, MemoryLock, Size};
 use crate::draft::Draft;
 use crate::error::At;
+use crate::target::Arch;
 use crate::value::Props;
 
 /// The object that holds guest memory when there is one.
@@ -15,6 +16,9 @@ pub(super) fn memory(draft: &mut Draft<'_>) {
     if memory.size < Size::mib(1) {
         let why = "is less than a MiB; a number without unit counts bytes, so write \"512MiB\" or the like";
         draft.invalid(at.field("size"), &memory.size.to_string(), why);
+    }
+    if draft.target.arch == Arch::Loongarch64 && memory.size <= Size::gib(1) {
+        draft.needs(at.field("size"), "a loongarch64 machine of 1 GiB or less", 10, 0);
     }
     let mut props = Props::new().with("size", kib(draft, at.field("size"), memory.size));
     if let Some(max) = memory.max {

@@ -57,6 +57,7 @@ pub(crate) fn all(draft: &mut Draft<'_>) {
     throttle::groups(draft);
     vm::monitors(draft);
     chardev::chardevs(draft);
+    usb::controllers(draft);
     disk::disks(draft);
     cdrom::cdroms(draft);
     network::networks(draft);
@@ -69,7 +70,6 @@ pub(crate) fn all(draft: &mut Draft<'_>) {
     channel::guest_agent(draft);
     channel::spice_agent(draft);
     channel::channels(draft);
-    usb::controllers(draft);
     usb::devices(draft);
     balloon::balloon(draft);
     rng::rng(draft);

@@ -83,6 +83,23 @@ fn user(draft: &mut Draft<'_>, at: At<'_>, net: &UserNet) -> Props {
         .with_some("hostname", net.hostname.as_ref())
         .with_some("domainname", net.domain.as_ref())
         .with_some("dnssearch", texts(net.dns_search.iter().cloned()));
+    // QEMU 7.2 crashes on a longer boot file; a DHCP reply has room for no more of the others.
+    for (field, text, longest) in [
+        ("hostname", &net.hostname, 32),
+        ("domain", &net.domain, 255),
+        ("tftp_server_name", &net.tftp_server_name, 255),
+        ("bootfile", &net.bootfile, 127),
+    ] {
+        if let Some(text) = text.as_ref().filter(|text| text.is_empty() || text.len() > longest) {
+            draft.invalid(at.field(field), text, format!("is empty or longer than {longest} bytes"));
+        }
+    }
+    for (index, domain) in net.dns_search.iter().enumerate() {
+        let labels = domain.trim_end_matches('.').split('.');
+        if domain.len() > 255 || !labels.clone().all(|label| (1..=63).contains(&label.len())) {
+            draft.invalid(at.item("dns_search", index), domain, "is no domain name");
+        }
+    }
     if net.restrict {
         props.set("restrict", true);
     }

@@ -22,7 +22,6 @@ fn controller(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbController) 
     }
     let ports = match usb.model {
         UsbModel::Xhci | UsbModel::NecXhci => usb.ports.unwrap_or(15),
-        UsbModel::Ehci => 6,
         UsbModel::Uhci => 2,
     };
     if !(1..=15).contains(&ports) {
@@ -32,7 +31,6 @@ fn controller(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbController) 
     let (driver, mut pci) = match usb.model {
         UsbModel::Xhci => ("qemu-xhci", PciRequest::express()),
         UsbModel::NecXhci => ("nec-usb-xhci", PciRequest::express()),
-        UsbModel::Ehci => ("usb-ehci", PciRequest::conventional()),
         UsbModel::Uhci => ("piix3-usb-uhci", PciRequest::conventional()),
     };
     pci.address.clone_from(&usb.address);

@@ -1,0 +1,210 @@
+//! What QEMU says it has is what the plan says: property by property, node by node.
+
+use std::collections::BTreeMap;
+
+use qemu_argv::{Plan, Props};
+use serde_json::{Value, json};
+
+use super::world::{Running, World};
+use crate::support::VERSIONS;
+
+/// Properties that QEMU does not give back as they were set, and why.
+const ONE_WAY: [(&str, &str); 13] = [
+    ("acpi-index", "a number of the board"),
+    ("addr", "given back as a number of slot and function"),
+    ("audiodev", "a reference, whose name QEMU keeps to itself in some versions"),
+    ("bus", "a place in the tree, not a property"),
+    ("devno", "given back with other zeroes"),
+    ("guest-stats-polling-interval", "set before the guest is there"),
+    ("guid", "`auto` became a random one"),
+    ("iothread", "given back as a path in the tree"),
+    ("rng", "given back as a path in the tree"),
+    ("wwn", "given back as a number or as text, by version"),
+    ("fsdev", "a reference that is not given back"),
+    ("mem-path", "only on some versions"),
+    ("limits", "given back with every limit; looked at below"),
+];
+
+#[test]
+fn devices_and_objects_have_the_planned_properties() {
+    for version in VERSIONS {
+        for name in ["full-q35", "full-pc", "full-aarch64", "spice-q35", "vnc-unix", "s390x"] {
+            let world = World::new(version);
+            let config = world.machine(name);
+            let Ok(plan) = world.plan(&config) else { continue };
+            world.furnish(&config, &plan);
+            let mut vm = world.start(&config, &plan);
+            vm.ready().unwrap_or_else(|error| panic!("{name} on {version}: {error}"));
+            let wrong = [devices(&mut vm, &plan), objects(&mut vm, &plan), nodes(&mut vm, &plan)].concat();
+            assert!(wrong.is_empty(), "{name} on {version}:\n{}", wrong.join("\n"));
+            chardevs(&mut vm, &plan);
+            assert_eq!(vm.query("query-name", &json!({}))["name"], plan.name());
+        }
+    }
+}
+
+fn compare(vm: &mut Running, path: &str, props: &Props) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (key, value) in props.iter() {
+        if ONE_WAY.iter().any(|(name, _)| *name == key) {
+            continue;
+        }
+        let planned = serde_json::to_value(value).expect("a value is JSON");
+        let reply = vm.execute("qom-get", &json!({ "path": path, "property": key })).expect("QEMU is there");
+        let there = reply.get("return").unwrap_or(&reply);
+        // QEMU reads `on` and `off` where a property has more words than these.
+        let same = *there == planned
+            || matches!(&planned, Value::String(word) if word == "off" && *there == json!(false));
+        if !same {
+            wrong.push(format!("  {path} {key}: planned {planned}, there is {there}"));
+        }
+    }
+    wrong
+}
+
+fn devices(vm: &mut Running, plan: &Plan) -> Vec<String> {
+    plan.devices()
+        .iter()
+        .flat_map(|device| {
+            let path = format!("/machine/peripheral/{}", device.id);
+            let mut wrong = compare(vm, &path, &device.place);
+            // USB storage hands its node on to a SCSI disk of its own; that it is there, the node's user shows.
+            let props =
+                device.props.iter().filter(|(key, _)| device.driver != "usb-storage" || *key != "drive");
+            let props =
+                props.fold(Props::new(), |props, (key, value)| props.with(key.to_owned(), value.clone()));
+            wrong.extend(compare(vm, &path, &props));
+            wrong
+        })
+        .collect()
+}
+
+fn objects(vm: &mut Running, plan: &Plan) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for object in plan.objects() {
+        if object.qom_type == "secret" {
+            continue;
+        }
+        let path = format!("/objects/{}", object.id);
+        wrong.extend(compare(vm, &path, &object.props));
+        if object.qom_type == "throttle-group" {
+            let there = vm.query("qom-get", &json!({ "path": path, "property": "limits" }));
+            let planned = serde_json::to_value(object.props.get("limits")).expect("limits are JSON");
+            for (key, value) in planned.as_object().expect("limits are a table") {
+                if there[key] != *value {
+                    wrong.push(format!("  {path} {key}: planned {value}, there is {}", there[key]));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+/// Names, drivers, files byte for byte, caches, and whether they can be written.
+fn nodes(vm: &mut Running, plan: &Plan) -> Vec<String> {
+    let reply = vm.query("query-named-block-nodes", &json!({ "flat": true }));
+    let there: BTreeMap<_, _> = reply
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|node| (node["node-name"].as_str().expect("a name").to_owned(), node.clone()))
+        .collect();
+    let mut wrong = Vec::new();
+    for node in plan.block_nodes() {
+        let Some(found) = there.get(&node.node_name) else {
+            wrong.push(format!("  there is no block node {}", node.node_name));
+            continue;
+        };
+        let mut check = |what: &str, planned: Value, is: &Value| {
+            if planned != *is {
+                wrong.push(format!(
+                    "  block node {} {what}: planned {planned}, there is {is}",
+                    node.node_name
+                ));
+            }
+        };
+        check("driver", json!(node.driver), &found["drv"]);
+        if let Some(file) = node.props.get_str("filename") {
+            check("file", json!(file), &found["file"]);
+        }
+        if let Some(qemu_argv::Value::Bool(read_only)) = node.props.get("read-only") {
+            check("read-only", json!(read_only), &found["ro"]);
+        }
+        if let Some(qemu_argv::Value::Map(cache)) = node.props.get("cache") {
+            for (key, value) in cache.iter() {
+                check(key, serde_json::to_value(value).expect("a value is JSON"), &found["cache"][key]);
+            }
+        }
+    }
+    let own = there.keys().filter(|name| !name.starts_with('#'));
+    for name in own.filter(|name| !plan.block_nodes().iter().any(|node| node.node_name == **name)) {
+        wrong.push(format!("  there is an unplanned block node {name}"));
+    }
+    wrong
+}
+
+fn chardevs(vm: &mut Running, plan: &Plan) {
+    let reply = vm.query("query-chardev", &json!({}));
+    let mut there: Vec<_> = reply
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|chardev| chardev["label"].as_str().expect("a label"))
+        .collect();
+    there.sort_unstable();
+    let mut planned: Vec<_> = plan.chardevs().iter().map(|chardev| chardev.id.as_str()).collect();
+    planned.sort_unstable();
+    assert_eq!(there, planned);
+}
+
+#[test]
+fn displays_listen_where_they_should() {
+    for version in VERSIONS {
+        let world = World::new(version);
+        let config = world.machine("vnc-unix");
+        let plan = world.plan(&config).expect("a plan");
+        world.furnish(&config, &plan);
+        let mut vm = world.start(&config, &plan);
+        vm.ready().expect(version);
+        let there = vm.query("query-vnc-servers", &json!({}));
+        let socket = world.dir.path().join("vnc=1, a.sock");
+        let server = &there[0]["server"][0];
+        assert_eq!(
+            (&server["family"], &server["service"], &server["auth"]),
+            (&json!("unix"), &json!(socket.to_str()), &json!("vnc")),
+            "{version}: {there}"
+        );
+    }
+}
+
+#[test]
+fn user_networks_are_as_configured() {
+    for version in VERSIONS {
+        let world = World::new(version);
+        let config = world.machine("full-q35");
+        let plan = world.plan(&config).expect("a plan");
+        world.furnish(&config, &plan);
+        let mut vm = world.start(&config, &plan);
+        vm.ready().expect(version);
+        let network = vm.monitor("info network");
+        let line = network.lines().find(|line| line.contains("net0: index=0,type=user")).unwrap_or_default();
+        assert_eq!(
+            line.trim(),
+            r"\ net0: index=0,type=user,net=10.1.2.0,restrict=on",
+            "{version}: {network}"
+        );
+        let mut forwards: Vec<_> = vm
+            .monitor("info usernet")
+            .lines()
+            .filter(|line| line.contains("HOST_FORWARD"))
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .map(|words| format!("{} {} {} {}", words[0], words[2], words[4], words[5]))
+            .collect();
+        forwards.sort();
+        assert_eq!(
+            forwards,
+            ["TCP[HOST_FORWARD] 127.0.0.1 10.1.2.20 22", "UDP[HOST_FORWARD] 127.0.0.1 10.1.2.15 53"],
+            "{version}"
+        );
+    }
+}

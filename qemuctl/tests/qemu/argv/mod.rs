@@ -1,0 +1,6 @@
+//! The renderer against real QEMUs: what it plans is accepted, means what it says, and can neither be injected into nor leaks.
+
+mod accepted;
+mod hostile;
+mod meaning;
+mod world;
