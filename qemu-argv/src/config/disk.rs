@@ -85,6 +85,10 @@ pub struct Disk {
     /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
     #[serde(default)]
     pub address: Option<Address>,
+    /// Whether it must be possible to unplug it while the guest runs; `false` lets it share a slot with others. Left
+    /// out: it is possible while there is room.
+    #[serde(default)]
+    pub hotplug: Option<bool>,
     /// Further properties of the device, passed on as they are.
     #[serde(default)]
     pub properties: Props,
@@ -117,6 +121,7 @@ impl Disk {
             write_error: None,
             share_rw: false,
             address: None,
+            hotplug: None,
             properties: Props::new(),
         }
     }

@@ -30,6 +30,9 @@ pub struct Network {
     pub mtu: Option<u16>,
     /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
     pub address: Option<Address>,
+    /// Whether it must be possible to unplug it while the guest runs; `false` lets it share a slot with others. Left
+    /// out: it is possible while there is room.
+    pub hotplug: Option<bool>,
     /// Further properties of the device, passed on as they are.
     pub properties: Props,
 }
@@ -52,6 +55,7 @@ impl Network {
             queues: None,
             mtu: None,
             address: None,
+            hotplug: None,
             properties: Props::new(),
         }
     }

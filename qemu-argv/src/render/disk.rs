@@ -121,6 +121,7 @@ fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk, node: String
 fn interface(draft: &mut Draft<'_>, at: At<'_>, disk: &Disk) -> (String, Connector, usize) {
     let mut pci = PciRequest::express();
     pci.address.clone_from(&disk.address);
+    pci.hotplug = disk.hotplug.into();
     let on_pci = matches!(disk.interface, DiskInterface::Virtio | DiskInterface::Nvme);
     if disk.address.is_some() && !on_pci {
         draft.conflict(

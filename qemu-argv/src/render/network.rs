@@ -56,9 +56,20 @@ fn mac_of(name: &str, id: &str) -> MacAddress {
 }
 
 fn no_device(draft: &mut Draft<'_>, at: At<'_>, network: &Network) {
-    let Network { id: _, backend: _, model: _, mac, boot_index, queues: _, mtu, address, properties } =
-        network;
-    if mac.is_some() || boot_index.is_some() || mtu.is_some() || address.is_some() || !properties.is_empty() {
+    let Network {
+        id: _,
+        backend: _,
+        model: _,
+        mac,
+        boot_index,
+        queues: _,
+        mtu,
+        address,
+        hotplug,
+        properties,
+    } = network;
+    let placed = address.is_some() || hotplug.is_some();
+    if mac.is_some() || boot_index.is_some() || mtu.is_some() || placed || !properties.is_empty() {
         draft.conflict(at.field("model"), "without a device there is nothing to set on one");
     }
 }
@@ -100,6 +111,7 @@ fn add(draft: &mut Draft<'_>, at: At<'_>, id: &str, network: &Network, props: Pr
     let express = matches!(network.model, Model::Virtio | Model::E1000e | Model::Igb);
     let mut pci = if express { PciRequest::express() } else { PciRequest::conventional() };
     pci.address.clone_from(&network.address);
+    pci.hotplug = network.hotplug.map_or(pci.hotplug, |wanted| Some(wanted).into());
     let driver = match network.model {
         Model::Virtio => {
             let driver = draft.board.virtio("virtio-net");

@@ -40,7 +40,7 @@ pub(crate) async fn launch(
     let qemu = Qemu::find(config).await?;
     let config = VmConfig { name: Some(name.clone()), ..config.clone() };
     let endpoints = Endpoints { qmp_fd: Some(0), socket_dir: Some(dir.path().to_owned()) };
-    let plan = qemu_argv::plan(&config, &qemu.target, &endpoints)?;
+    let plan = qemu_argv::replan(&config, &qemu.target, &endpoints, options.earlier.as_ref())?;
     for socket in plan.sockets() {
         check_socket_path(&socket.path)?;
         residue.add([socket.path.clone()]);

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use qemu_argv::Plan;
+
 /// How a VM is launched, beyond what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchOptions {
@@ -16,6 +18,9 @@ pub struct LaunchOptions {
     pub paused: bool,
     /// Keep the guest's serial console in this file too.
     pub console_log: Option<PathBuf>,
+    /// The plan of an earlier launch of this VM ([`Instance::plan`](crate::Instance::plan)): devices that are still
+    /// there keep their addresses, and so guests their interface names.
+    pub earlier: Option<Plan>,
 }
 
 impl Default for LaunchOptions {
@@ -26,6 +31,7 @@ impl Default for LaunchOptions {
             socket_dir: None,
             paused: false,
             console_log: None,
+            earlier: None,
         }
     }
 }

@@ -14,3 +14,4 @@ mod lifecycle;
 mod own_process;
 mod readme;
 mod support;
+mod topology;

@@ -102,6 +102,17 @@ pub enum Hotplug {
     Required,
 }
 
+/// Configurations say yes, no, or nothing.
+impl From<Option<bool>> for Hotplug {
+    fn from(wanted: Option<bool>) -> Self {
+        match wanted {
+            Some(true) => Self::Required,
+            Some(false) => Self::Never,
+            None => Self::Preferred,
+        }
+    }
+}
+
 /// What a SCSI device wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScsiRequest {

@@ -1,0 +1,58 @@
+//! Very many devices: refused in time, accepted by QEMU, counted by a guest.
+
+use qemu_argv::{
+    AccelChoice, Arch, Disk, DiskBackend, Endpoints, Machine, Memory, Size, Target, Version, VmConfig, plan,
+};
+
+use super::frozen::Frozen;
+use super::guest::Guest;
+use super::tree::planned;
+use crate::support::{VERSIONS, qemu};
+
+/// A machine with so many small disks.
+fn disks(machine: &str, count: usize) -> VmConfig {
+    VmConfig {
+        name: Some("many".into()),
+        arch: Some(Arch::X86_64),
+        machine: Machine { kind: Some(machine.into()), accel: AccelChoice::Tcg, ..Machine::default() },
+        memory: Memory::new(Size::mib(512)),
+        disks: (0..count).map(|_| Disk::new(DiskBackend::Null { size: Size::mib(1) })).collect(),
+        ..VmConfig::default()
+    }
+}
+
+#[test]
+fn three_hundred_on_the_i440fx_are_refused_before_qemu() {
+    let target = Target::new(Version::new(10, 0), Arch::X86_64);
+    let error = plan(&disks("pc", 300), &target, &Endpoints::default()).expect_err("it has 30 slots");
+    assert_eq!(
+        error.to_string(),
+        "cannot plan the machine: disks[240]: no room for disk240 and 59 more devices: pci.0 is full (30 slots for \
+         hot-pluggable devices, or 8 other devices in each); set hotplug = false on devices that stay (8 share a slot), \
+         put disks on virtio-scsi (256 on one slot), or use a machine with PCI Express, such as q35 or virt"
+    );
+}
+
+#[tokio::test]
+async fn five_hundred_on_q35_are_accepted_where_they_were_planned() {
+    // All at once: the newer ones take their time.
+    let [first, second, third] = VERSIONS;
+    tokio::join!(five_hundred_on(first), five_hundred_on(second), five_hundred_on(third));
+}
+
+async fn five_hundred_on(version: &str) {
+    let target = Target::new(version.parse().expect("a version"), Arch::X86_64);
+    let endpoints = Endpoints { qmp_fd: Some(0), ..Endpoints::default() };
+    let config = VmConfig { serials: Vec::new(), ..disks("q35", 500) };
+    let plan = plan(&config, &target, &endpoints).expect("they fit");
+    let frozen = Frozen::start(&qemu(version, "qemu-system-x86_64"), &plan.command_line().args).await;
+    let tree = frozen.expect(version).tree().await;
+    assert_eq!(tree.places(plan.topology()), planned(plan.topology()), "{version}");
+}
+
+#[tokio::test]
+async fn a_guest_counts_a_hundred_and_twenty() {
+    let mut guest = Guest::boot("7.2", &disks("q35", 120), None).await;
+    assert_eq!(guest.run("ls -d /sys/block/vd* | wc -l").await, ["120"]);
+    guest.agrees_with_the_plan().await;
+}
