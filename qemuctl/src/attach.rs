@@ -111,7 +111,9 @@ async fn attach(
 ) -> Result<Instance, Error> {
     let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
     let fail = |error: ClientError| match error {
-        ClientError::Busy { .. } | ClientError::NoGreeting { .. } => Error::Busy { socket: socket.clone() },
+        ClientError::Busy { .. } | ClientError::NoGreeting { .. } | ClientError::NotReady { .. } => {
+            Error::Busy { socket: socket.clone() }
+        }
         source => Error::Attach { socket: socket.clone(), source },
     };
     let connect = |source| fail(ClientError::Connect { path: socket.clone(), source });

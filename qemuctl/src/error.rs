@@ -7,6 +7,7 @@ use std::time::Duration;
 use qmp_client::ClientError;
 
 use crate::config::ConfigError;
+use crate::guest::ExpectError;
 use crate::launch::LaunchFailure;
 use crate::state::ExitReason;
 
@@ -48,6 +49,8 @@ pub enum Error {
     Gone { action: &'static str, name: String, reason: ExitReason },
     #[error(transparent)]
     Qmp(#[from] ClientError),
+    #[error(transparent)]
+    Expect(#[from] ExpectError),
     #[error("{name} has no {what}")]
     Missing { name: String, what: String },
     #[error("{action} of {name} not done within {after:?}")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qemu_argv::{Plan, VmConfig};
-use qmp_client::{ClientError, Events, Session};
+use qmp_client::{ClientError, Session};
 use qmp_proto::{Command, Cont, Quit, Stop, SystemPowerdown, SystemReset};
 use serde_json::Value;
 use tokio::sync::{OnceCell, watch};
@@ -185,11 +185,6 @@ impl Instance {
             Ok(state) => Ok(state),
             Err(error) => Err(self.explain("query-status", error)),
         }
-    }
-
-    /// Every event from now on, typed, in order.
-    pub fn events(&self) -> Events {
-        self.vm().session.events()
     }
 
     /// The connection to QEMU's monitor, for everything that has no method here.

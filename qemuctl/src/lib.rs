@@ -26,9 +26,12 @@
 //! ```
 
 mod attach;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod config;
 pub mod control;
 mod error;
+mod events;
 pub mod guest;
 mod instance;
 pub mod launch;
@@ -39,9 +42,10 @@ mod supervise;
 
 pub use control::{Authentication, ClientStream, Expiry, IoBurst, IoLimits, MouseButton, Rung, StopOutcome};
 pub use error::Error;
+pub use events::Subscription;
 pub use guest::{Console, ConsoleReader};
 pub use instance::{Instance, Ownership};
-pub use launch::{Cause, LaunchFailure, LaunchOptions, Phase};
+pub use launch::{Cause, LaunchFailure, LaunchOptions, Phase, SecretSource};
 pub use process::ProcessExit;
 pub use state::{ExitReason, State};
 pub use supervise::Exit;

@@ -14,6 +14,8 @@ pub enum Cause {
     DiskLocked,
     /// A disk image is not in the format that the config names.
     ImageFormat,
+    /// The secret of an encrypted image is wrong.
+    WrongSecret,
     /// A port or socket is in use.
     AddressInUse,
     /// A file may not be read or written.
@@ -68,6 +70,7 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["Is another process using the image"], Cause::DiskLocked),
     (&["Image is not in "], Cause::ImageFormat),
     (&["Could not read image"], Cause::ImageFormat),
+    (&["cannot unlock any keyslot"], Cause::WrongSecret),
     (&["Address already in use"], Cause::AddressInUse),
     (&["Could not set up host forwarding rule"], Cause::AddressInUse),
     (&["could not load PC BIOS"], Cause::MissingFirmware),
@@ -154,6 +157,7 @@ impl fmt::Display for Cause {
             Self::AcceleratorMissing => "the accelerator is not available",
             Self::DiskLocked => "a disk image is locked by another process",
             Self::ImageFormat => "a disk image has another format",
+            Self::WrongSecret => "the secret of an encrypted image is wrong",
             Self::AddressInUse => "an address is already in use",
             Self::PermissionDenied => "permission denied",
             Self::MissingFirmware => "firmware is missing or does not fit",

@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use command_fds::{CommandFdExt, FdMapping};
 use nix::fcntl::OFlag;
 use qemu_argv::CommandLine;
 use tokio::io::AsyncRead;
@@ -45,10 +46,16 @@ pub(super) struct ChildSpec {
 impl ChildSpec {
     /// The command with its streams: QEMU's monitor is its standard input, one end of a pair of sockets.
     /// Returns our end of the monitor, and what the child prints.
-    pub(super) fn pipes(&self) -> io::Result<(Command, UnixStream, Box<dyn AsyncRead + Send + Unpin>)> {
+    pub(super) fn pipes(
+        &self,
+        descriptors: Vec<FdMapping>,
+    ) -> io::Result<(Command, UnixStream, Box<dyn AsyncRead + Send + Unpin>)> {
         let (ours, qemus) = UnixStream::pair()?;
         let mut command = self.command();
         command.stdin(Stdio::from(OwnedFd::from(qemus)));
+        if !descriptors.is_empty() {
+            command.fd_mappings(descriptors).map_err(io::Error::other)?;
+        }
         let output: Box<dyn AsyncRead + Send + Unpin> = match &self.tie {
             Tie::Guarded(_) => {
                 let (reader, writer) = io::pipe()?;

@@ -2,6 +2,7 @@
 
 mod cause;
 mod child;
+mod descriptors;
 mod failure;
 mod options;
 mod places;
@@ -9,6 +10,7 @@ mod qemu;
 mod start;
 
 pub use cause::Cause;
+pub use descriptors::{SecretCallback, SecretSource};
 pub use failure::{LaunchFailure, Phase};
 pub use options::LaunchOptions;
 
@@ -54,8 +56,9 @@ pub(crate) async fn launch(
         residue.add([log.clone()]);
     }
     let line = plan.command_line();
+    let descriptors = descriptors::open(&line.fds, &config, options)?;
     let spec = ChildSpec { name: name.clone(), program: qemu.program, line, tie };
-    let (mut start, monitor) = Start::spawn(spec, residue, options.ready_within).await?;
+    let (mut start, monitor) = Start::spawn(spec, descriptors, residue, options.ready_within).await?;
     // The launch has one deadline of its own; the session's come after it.
     let line_options = qmp_client::Options {
         greeting: options.ready_within.saturating_mul(2),

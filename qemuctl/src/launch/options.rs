@@ -1,12 +1,17 @@
 //! Deadlines and places of a launch.
 
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use qemu_argv::Plan;
+use qemu_argv::{FdRole, Plan};
+
+use super::SecretSource;
 
 /// How a VM is launched, beyond what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LaunchOptions {
     /// How long QEMU may take until it answers. A QEMU that fails is told at once, not after this.
     pub ready_within: Duration,
@@ -21,6 +26,10 @@ pub struct LaunchOptions {
     /// The plan of an earlier launch of this VM ([`Instance::plan`](crate::Instance::plan)): devices that are still
     /// there keep their addresses, and so guests their interface names.
     pub earlier: Option<Plan>,
+    /// The secrets that the config only names, by their ids. They go before those in the config.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Descriptors that QEMU inherits, such as the queues of a tap interface, by what the plan wants them for.
+    pub descriptors: Vec<(FdRole, Arc<OwnedFd>)>,
 }
 
 impl Default for LaunchOptions {
@@ -32,6 +41,8 @@ impl Default for LaunchOptions {
             paused: false,
             console_log: None,
             earlier: None,
+            secrets: BTreeMap::new(),
+            descriptors: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use command_fds::FdMapping;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -61,12 +62,13 @@ impl Start {
     /// Starts the process, and returns it with our end of its monitor.
     pub(super) async fn spawn(
         spec: ChildSpec,
+        descriptors: Vec<FdMapping>,
         residue: Residue,
         within: Duration,
     ) -> Result<(Self, UnixStream), Error> {
         let deadline = Instant::now() + within;
         let mut claim = Claim { process: None, residue };
-        let pipes = spec.pipes();
+        let pipes = spec.pipes(descriptors);
         let (command, monitor, source) =
             pipes.map_err(|error| spec.failure(Phase::Prepare, Cause::Other, Some(error.into())))?;
         let child = spawn(command).await.map_err(|error| {

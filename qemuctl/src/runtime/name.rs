@@ -19,10 +19,19 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
         "it contains a slash"
     } else if name.contains(char::is_control) {
         "it contains a control character"
+    } else if name.rsplit_once('.').is_some_and(|(_, ending)| is_taken(ending)) {
+        "it ends like the name of another VM's console or agent socket"
     } else {
         return Ok(());
     };
     Err(Error::InvalidName { name: name.to_owned(), reason })
+}
+
+/// Whether a VM's own sockets end this way: `a.console0.sock` must not be the monitor of a VM called `a.console0`.
+fn is_taken(ending: &str) -> bool {
+    ["agent", "console", "port", "vnc", "spice"].iter().any(|word| {
+        ending.strip_prefix(word).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 /// A name for a VM that was given none: `vm-` and eight random hexadecimal digits.
@@ -38,10 +47,11 @@ mod tests {
     #[test]
     fn bad_names_are_refused_with_a_reason() {
         let long = "x".repeat(201);
-        let refusals: Vec<String> = ["", "../x", "a/b", "-rf", ".hidden", "a\0b", "a\nb", &long]
-            .iter()
-            .map(|name| check_name(name).expect_err(name).to_string())
-            .collect();
+        let refusals: Vec<String> =
+            ["", "../x", "a/b", "-rf", ".hidden", "a\0b", "a\nb", "a.console0", "a.agent", &long]
+                .iter()
+                .map(|name| check_name(name).expect_err(name).to_string())
+                .collect();
         insta::assert_snapshot!(refusals.join("\n").replace(&long, "x…"), @r#"
 the VM name "" is not possible: it is empty
 the VM name "../x" is not possible: it must not begin with a dot or a dash
@@ -50,13 +60,15 @@ the VM name "-rf" is not possible: it must not begin with a dot or a dash
 the VM name ".hidden" is not possible: it must not begin with a dot or a dash
 the VM name "a\0b" is not possible: it contains a control character
 the VM name "a\nb" is not possible: it contains a control character
+the VM name "a.console0" is not possible: it ends like the name of another VM's console or agent socket
+the VM name "a.agent" is not possible: it ends like the name of another VM's console or agent socket
 the VM name "x…" is not possible: it is longer than 200 bytes
 "#);
     }
 
     #[test]
     fn odd_but_harmless_names_are_taken() {
-        for name in ["vm", "my vm, the \"second\"", "Größe", "a.b_c-d=e"] {
+        for name in ["vm", "my vm, the \"second\"", "Größe", "a.b_c-d=e", "web.consoles"] {
             check_name(name).expect(name);
         }
     }

@@ -1,0 +1,124 @@
+//! Descriptors that QEMU inherits: secrets, taps, vhost devices.
+//!
+//! A secret goes through a file in memory: it is never in QEMU's arguments or environment, nor in a file system.
+//! Descriptors beyond the standard three cost a `fork` instead of a `posix_spawn`, so only VMs that need them pay for them.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use command_fds::FdMapping;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use qemu_argv::{FdRole, FdSlot, VmConfig};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+use super::LaunchOptions;
+
+/// A function that tells a secret when it is needed.
+pub type SecretCallback = dyn Fn() -> io::Result<Zeroizing<Vec<u8>>> + Send + Sync;
+
+/// Where a secret comes from that the config only names. `Debug` never shows one.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum SecretSource {
+    /// The secret itself; wiped from memory when the options are dropped.
+    Value(Zeroizing<Vec<u8>>),
+    /// A file that holds it, to the last byte.
+    File(PathBuf),
+    /// An environment variable of this process that holds it.
+    Variable(String),
+    /// A function that tells it.
+    Callback(Arc<SecretCallback>),
+}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(_) => f.write_str("Value(…)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Variable(name) => f.debug_tuple("Variable").field(name).finish(),
+            Self::Callback(_) => f.write_str("Callback(…)"),
+        }
+    }
+}
+
+impl SecretSource {
+    fn read(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        match self {
+            Self::Value(value) => Ok(value.clone()),
+            Self::File(path) => std::fs::read(path).map(Zeroizing::new),
+            Self::Variable(name) => std::env::var(name)
+                .map(|value| Zeroizing::new(value.into_bytes()))
+                .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error)),
+            Self::Callback(tell) => tell(),
+        }
+    }
+}
+
+/// Opens what the plan expects behind each descriptor.
+pub(super) fn open(
+    slots: &[FdSlot],
+    config: &VmConfig,
+    options: &LaunchOptions,
+) -> Result<Vec<FdMapping>, Error> {
+    let mut mappings = Vec::new();
+    for slot in slots.iter().filter(|slot| slot.role != FdRole::Qmp) {
+        let missing = |reason: &str| Error::Unsupported {
+            action: "handing over a descriptor",
+            name: describe(&slot.role),
+            reason: reason.to_owned(),
+        };
+        let given = options.descriptors.iter().find(|(role, _)| *role == slot.role);
+        let parent_fd = match (&slot.role, given) {
+            (_, Some((_, fd))) => fd.try_clone().map_err(|error| missing(&error.to_string()))?,
+            (FdRole::Secret { id }, None) => secret(id, config, options)?,
+            (FdRole::VhostNet { .. }, None) => device(Path::new("/dev/vhost-net"))?,
+            (FdRole::VhostVsock, None) => device(Path::new("/dev/vhost-vsock"))?,
+            _ => return Err(missing("none is in the launch options")),
+        };
+        let child_fd = i32::try_from(slot.fd).map_err(|_| missing("its number is too large"))?;
+        mappings.push(FdMapping { parent_fd, child_fd });
+    }
+    Ok(mappings)
+}
+
+fn describe(role: &FdRole) -> String {
+    match role {
+        FdRole::Secret { id } => format!("secret {id}"),
+        FdRole::Tap { network, queue } => format!("tap of {network}, queue {queue}"),
+        FdRole::VhostNet { network, queue } => format!("vhost-net of {network}, queue {queue}"),
+        FdRole::VhostVsock => "vhost-vsock".to_owned(),
+        _ => "a descriptor".to_owned(),
+    }
+}
+
+/// A file in memory with the secret `id`: from the options, else from the config.
+fn secret(id: &str, config: &VmConfig, options: &LaunchOptions) -> Result<OwnedFd, Error> {
+    let fail = |source| Error::Io { action: "read the secret", path: id.into(), source };
+    let in_config = || {
+        let secret = config.secrets.iter().find(|secret| secret.id == id)?;
+        let value = secret.value.as_ref()?.expose();
+        Some(SecretSource::Value(Zeroizing::new(value.as_bytes().to_vec())))
+    };
+    let source = options.secrets.get(id).cloned().or_else(in_config).ok_or_else(|| {
+        fail(io::Error::new(io::ErrorKind::NotFound, "neither the config nor the launch options have it"))
+    })?;
+    let value = source.read().map_err(fail)?;
+    let write = || {
+        let mut file = File::from(memfd_create(c"secret", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(&value)?;
+        file.rewind()?;
+        io::Result::Ok(file.into())
+    };
+    write().map_err(fail)
+}
+
+fn device(path: &Path) -> Result<OwnedFd, Error> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    file.map(Into::into).map_err(|source| Error::Io { action: "open", path: path.into(), source })
+}
