@@ -26,6 +26,8 @@
 //! println!("qemu-system-{} {}", plan.arch(), plan.command_line());
 //! # Ok::<(), qemu_argv::PlanError>(())
 //! ```
+//!
+#![doc = include_str!("seed.md")]
 
 mod board;
 mod command_line;

@@ -4,6 +4,7 @@ mod support;
 
 use std::fmt::Write as _;
 
+use qemu_argv::Arch;
 use support::{VERSIONS, machines, planned};
 
 /// The newest version in full; of the others what differs, or why they refuse.
@@ -13,7 +14,8 @@ fn every_machine_renders_as_before() {
         let mut shown = String::new();
         let mut newest: Vec<String> = Vec::new();
         for version in VERSIONS.iter().rev() {
-            writeln!(shown, "QEMU {version}, qemu-system-{}", machine.arch()).expect("a String takes it");
+            writeln!(shown, "QEMU {version}, qemu-system-{}", machine.config.arch.unwrap_or(Arch::X86_64))
+                .expect("a String takes it");
             match planned(&machine.config, *version) {
                 Err(error) => writeln!(shown, "{error}\n").expect("a String takes it"),
                 Ok(plan) => {

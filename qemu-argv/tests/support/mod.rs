@@ -20,12 +20,6 @@ pub struct Machine {
     pub config: VmConfig,
 }
 
-impl Machine {
-    pub fn arch(&self) -> Arch {
-        self.config.arch.unwrap_or(Arch::X86_64)
-    }
-}
-
 /// Every file of `tests/machines`, by name.
 pub fn machines() -> Vec<Machine> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");

@@ -3,6 +3,7 @@
 //! One module a benchmark. The programs that measure live with the crate they measure (as an
 //! example or a bench target); here they are set up, run, and their limits checked.
 
+mod argv;
 mod compile;
 
 use anyhow::Result;
@@ -16,11 +17,13 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Bench {
+    Argv(argv::Args),
     Compile(compile::Args),
 }
 
 pub fn run(args: &Args) -> Result<()> {
     match &args.bench {
+        Bench::Argv(args) => argv::run(args),
         Bench::Compile(args) => compile::run(args),
     }
 }
