@@ -3,6 +3,7 @@
 //! Everything in this crate that looks at `/dev`, `/proc`, `/sys`, `/etc` or `/usr` asks [`Places`] for the path, so
 //! that a test can hand it a small tree of its own and reach every verdict.
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -74,11 +75,9 @@ impl Places {
     }
 
     /// The path that a place in this tree has for whoever lives in it: the opposite of [`at`](Self::at).
-    pub fn inside<'a>(&self, place: &'a Path) -> std::borrow::Cow<'a, Path> {
+    pub fn inside<'a>(&self, place: &'a Path) -> Cow<'a, Path> {
         match place.strip_prefix(&self.root) {
-            Ok(rest) if !place.starts_with("/") || self.root != Path::new("/") => {
-                Path::new("/").join(rest).into()
-            }
+            Ok(rest) if self.root != Path::new("/") => Path::new("/").join(rest).into(),
             _ => place.into(),
         }
     }

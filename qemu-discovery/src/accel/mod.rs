@@ -6,6 +6,8 @@
 
 mod guest;
 mod kvm;
+#[cfg(test)]
+mod tests;
 mod trial;
 
 use std::time::Duration;
@@ -237,7 +239,8 @@ impl Request<'_> {
             first_fault.get_or_insert(fault);
         }
         let obstacle = first_fault.unwrap_or_else(|| Obstacle::new("no CPU model to try"));
-        Ok(Verdict::Unusable { cpu: models.into_iter().next().flatten(), obstacle })
+        let cpu = self.answer(models.first().and_then(Option::as_deref));
+        Ok(Verdict::Unusable { cpu, obstacle })
     }
 
     /// The models worth trying. One that the user named is the only one; `host` may be amended.

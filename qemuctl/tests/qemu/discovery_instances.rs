@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use qemuctl::qemu_discovery::instances::{self, Address, ProcessId, RunningQemu};
 use qemuctl::qmp_client::{Options, Session};
-use qemuctl::{Accelerator, Arch, qmp_proto};
+use qemuctl::{Accelerator, Arch, Instance, qmp_proto};
 
+use crate::boot_sector::Guest;
 use crate::support::{VERSIONS, qemu};
 
 /// A QEMU in the background, as an administrator would start it; ended with the value.
@@ -151,6 +152,19 @@ fn what_runs_the_guest_and_who_it_is_are_told() {
         assert_eq!((qemu.uuid.as_deref(), qemu.name.as_deref(), &qemu.hidden), (Some(uuid), None, &None));
         let age = qemu.started.expect("a time").elapsed().unwrap_or_default();
         assert!(age < Duration::from_secs(600), "{age:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_of_ours_is_told_from_foreign_ones() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = Guest::Deaf.config(&qemu(version, "qemu-system-x86_64"), dir.path(), "ours");
+        let vm = Instance::start(&config).await.expect("it starts");
+        let found = instances::find(vm.pid().expect("a process")).expect("it is a QEMU");
+        assert_eq!((found.ours, found.name.as_deref()), (true, Some("ours")), "{:?}", found.monitors);
+        vm.kill().await.expect("it ends");
+        assert!(!instances::is_running(found.process));
     }
 }
 
