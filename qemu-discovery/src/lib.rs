@@ -36,4 +36,4 @@ pub use binary::{all_binaries_in, find_binary, find_binary_in, find_tool_in};
 pub use error::DiscoveryError;
 pub use obstacle::Obstacle;
 pub use places::Places;
-pub use probe::{CpuModel, Machine, Probe, probe, probe_in};
+pub use probe::{CpuModel, Machine, Probe, Property, probe, probe_in};

@@ -53,6 +53,20 @@ pub struct CpuModel {
     pub complete_under_tcg: Option<bool>,
 }
 
+/// A property of a device driver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Property {
+    /// The name.
+    pub name: String,
+    /// QEMU's word for the type of its value, such as `uint32` or `OnOffAuto`.
+    pub kind: String,
+    /// QEMU's description.
+    pub description: Option<String>,
+    /// Its value where none is given, as far as QEMU tells.
+    pub default: Option<serde_json::Value>,
+}
+
 /// What a QEMU binary can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -183,6 +197,40 @@ impl Probe {
     /// Whether an option of the command line has a parameter, such as `chardev` and `reconnect-ms`.
     pub fn has_option(&self, option: &str, parameter: &str) -> bool {
         self.options.get(option).is_some_and(|parameters| parameters.contains(parameter))
+    }
+
+    /// The properties of a device driver, such as `virtio-blk-pci`, by name. `None`: there is no such driver.
+    ///
+    /// The binary is asked the first time, a tenth of a second; then the answer is kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`probe`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`probe`].
+    pub async fn device_properties(&self, driver: &str) -> Result<Option<Vec<Property>>, DiscoveryError> {
+        self.device_properties_in(&Places::host(), driver).await
+    }
+
+    /// [`device_properties`](Self::device_properties) with the cache of a given host.
+    ///
+    /// # Errors
+    ///
+    /// As [`probe`].
+    pub async fn device_properties_in(
+        &self,
+        places: &Places,
+        driver: &str,
+    ) -> Result<Option<Vec<Property>>, DiscoveryError> {
+        let slot = Slot::new(places, "device", (&self.binary, driver));
+        if let Some(properties) = slot.load(&self.identity) {
+            return Ok(properties);
+        }
+        let properties = session::properties(&self.binary, driver).await?;
+        slot.store(&self.identity, &properties);
+        Ok(properties)
     }
 
     /// What a plan for this binary rests on.

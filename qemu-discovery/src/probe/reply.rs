@@ -41,6 +41,27 @@ impl Command for Types {
     type Return = Vec<Named>;
 }
 
+/// `device-list-properties`: what a device driver can be told.
+#[derive(Serialize)]
+pub(super) struct DeviceProperties<'a> {
+    pub typename: &'a str,
+}
+
+impl Command for DeviceProperties<'_> {
+    const NAME: &'static str = "device-list-properties";
+    type Return = Vec<PropertyReply>;
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct PropertyReply {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub description: Option<String>,
+    pub default_value: Option<serde_json::Value>,
+}
+
 /// A line of the human monitor.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,7 +12,7 @@ use qmp_proto::Command as QmpCommand;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::{CpuModel, Machine, Probe, help, reply, schema};
+use super::{CpuModel, Machine, Probe, Property, help, reply, schema};
 use crate::DiscoveryError;
 use crate::error::in_full;
 use crate::process::{Stderr, clean_words};
@@ -38,43 +38,92 @@ pub(super) async fn ask(binary: &Path) -> Result<Probe, DiscoveryError> {
 }
 
 async fn interview(binary: &Path) -> Result<Probe, DiscoveryError> {
-    let io = |source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source };
-    let (ours, theirs) = UnixStream::pair().map_err(io)?;
-    let mut command = Command::new(binary);
-    command
-        .args(["-machine", "none", "-S", "-nodefaults", "-no-user-config", "-display", "none"])
-        // The second is for builds without TCG.
-        .args(["-accel", "tcg", "-accel", "kvm"])
-        .args(["-chardev", "socket,id=qmp,fd=0", "-qmp", "chardev:qmp"])
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .env("LC_ALL", "C")
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(io)?;
-    // The command holds QEMU's end of the channel: with it open there would be no end-of-file.
-    drop(command);
-    let stderr = Stderr::collect(child.stderr.take());
-    let answer = converse(binary, &child, ours).await;
-    drop(child.start_kill());
-    let status = child.wait().await;
-    let error = match answer {
-        Ok(probe) => return Ok(probe),
-        Err(error) => error,
+    let (running, ours) = Running::start(binary)?;
+    let answer = converse(binary, &running.child, ours).await;
+    running.end(binary, answer).await
+}
+
+/// Asks for the properties of a device driver. `None`: there is no such driver.
+pub(super) async fn properties(binary: &Path, driver: &str) -> Result<Option<Vec<Property>>, DiscoveryError> {
+    let question = async {
+        let (running, ours) = Running::start(binary)?;
+        let answer = async {
+            let session = open(ours).await?;
+            ask_one(&session, reply::DeviceProperties { typename: driver }).await
+        };
+        let answer = answer.await;
+        running.end(binary, answer).await
     };
-    let mut reason = match error {
-        Fault::Answer(command, reason) => {
-            return Err(DiscoveryError::Answer { path: binary.to_owned(), command, reason });
-        }
-        Fault::Gone(reason) => reason,
-    };
-    let words = clean_words(&stderr.text().await);
-    if !words.is_empty() {
-        reason = words;
-    } else if let Ok(status) = status {
-        reason = format!("{reason} ({status})");
+    let answer = timeout(DEADLINE, question)
+        .await
+        .map_err(|_| DiscoveryError::Timeout { path: binary.to_owned(), after: DEADLINE })??;
+    Ok(answer.map(|properties| {
+        let mut properties: Vec<Property> = properties
+            .into_iter()
+            .map(|property| Property {
+                name: property.name,
+                kind: property.kind,
+                description: property.description,
+                default: property.default_value,
+            })
+            .collect();
+        properties.sort_by(|a, b| a.name.cmp(&b.name));
+        properties
+    }))
+}
+
+/// A QEMU without a machine that waits for questions. It does not outlive the value.
+struct Running {
+    child: Child,
+    stderr: Stderr,
+}
+
+impl Running {
+    fn start(binary: &Path) -> Result<(Self, UnixStream), DiscoveryError> {
+        let io = |source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source };
+        let (ours, theirs) = UnixStream::pair().map_err(io)?;
+        let mut command = Command::new(binary);
+        command
+            .args(["-machine", "none", "-S", "-nodefaults", "-no-user-config", "-display", "none"])
+            // The second is for builds without TCG.
+            .args(["-accel", "tcg", "-accel", "kvm"])
+            .args(["-chardev", "socket,id=qmp,fd=0", "-qmp", "chardev:qmp"])
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .env("LC_ALL", "C")
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(io)?;
+        // The command holds QEMU's end of the channel: with it open there would be no end-of-file.
+        drop(command);
+        let stderr = Stderr::collect(child.stderr.take());
+        Ok((Self { child, stderr }, ours))
     }
-    Err(DiscoveryError::NotQemu { path: binary.to_owned(), reason })
+
+    /// Ends it, and adds what it said to an error.
+    async fn end<T>(mut self, binary: &Path, answer: Result<T, Fault>) -> Result<T, DiscoveryError> {
+        drop(self.child.start_kill());
+        let status = self.child.wait().await;
+        let mut reason = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(Fault::Answer(command, reason)) => {
+                return Err(DiscoveryError::Answer { path: binary.to_owned(), command, reason });
+            }
+            Err(Fault::Gone(reason)) => reason,
+        };
+        let words = clean_words(&self.stderr.text().await);
+        if !words.is_empty() {
+            reason = words;
+        } else if let Ok(status) = status {
+            reason = format!("{reason} ({status})");
+        }
+        Err(DiscoveryError::NotQemu { path: binary.to_owned(), reason })
+    }
+}
+
+async fn open(ours: UnixStream) -> Result<Session, Fault> {
+    let options = Options { greeting: DEADLINE, ..Options::default() };
+    Session::from_unix_stream(ours, &options).await.map_err(|error| Fault::Gone(in_full(&error)))
 }
 
 /// What can go wrong in the conversation.
@@ -100,9 +149,7 @@ async fn must<C: QmpCommand>(session: &Session, command: C) -> Result<C::Return,
 }
 
 async fn converse(binary: &Path, child: &Child, ours: UnixStream) -> Result<Probe, Fault> {
-    let options = Options { greeting: DEADLINE, ..Options::default() };
-    let session =
-        Session::from_unix_stream(ours, &options).await.map_err(|error| Fault::Gone(in_full(&error)))?;
+    let session = open(ours).await?;
     let version = must(&session, reply::Version {}).await?;
     let target = must(&session, reply::Target {}).await?;
     let arch = arch(&target.arch, binary).ok_or_else(|| {

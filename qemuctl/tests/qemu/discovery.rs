@@ -221,6 +221,31 @@ fn two_processes_ask_at_once() {
 }
 
 #[tokio::test]
+async fn the_properties_of_a_device_are_told_and_kept() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let program = Counted::new(dir.path(), &qemu(version, "qemu-system-x86_64"));
+        let probe = probed(dir.path(), &program.script).await;
+        let places = places(dir.path());
+        let ask = |driver| probe.device_properties_in(&places, driver);
+        let properties = ask("virtio-blk-pci").await.expect("an answer").expect("a driver");
+        let kind = |name: &str| {
+            properties.iter().find(|property| property.name == name).map(|property| &*property.kind)
+        };
+        assert_eq!(
+            (kind("serial"), kind("num-queues"), kind("no-such")),
+            (Some("str"), Some("uint16"), None)
+        );
+        // This came with 9.0.
+        assert_eq!(kind("iothread-vq-mapping").is_some(), version != "7.2");
+        assert_eq!(ask("no-such-device").await.expect("an answer"), None);
+        let starts = program.starts();
+        assert_eq!(ask("virtio-blk-pci").await.expect("an answer"), Some(properties));
+        assert_eq!(program.starts(), starts, "a kept answer starts nothing");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_qemu_is_told_so() {
     let dir = tempfile::tempdir().expect("a directory");
     let script = dir.path().join("qemu-system-x86_64");
