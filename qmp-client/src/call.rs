@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::command;
 use crate::error::ClientError;
-use crate::exchange::Lane;
-use crate::session::{Request, Session};
+use crate::line::Request;
+use crate::outgoing::Lane;
+use crate::session::Session;
 
 /// A command about to be sent, made by [`Session::call`].
 ///
@@ -95,7 +96,7 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
     pub async fn send(self) -> Result<R, ClientError> {
         let request = self.request?;
         let name = request.name.clone();
-        let reply = self.session.round_trip(request, self.deadline).await?;
+        let reply = self.session.line().round_trip(request, self.deadline).await?;
         command::decode(name, &reply)
     }
 }

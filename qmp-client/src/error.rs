@@ -36,6 +36,10 @@ pub enum ClientError {
     NotUnderstood { command: Cow<'static, str>, desc: String },
     #[error("{command}: no reply within {after:?}{}", if *sent { "" } else { "; it was not sent, because earlier commands are unanswered" })]
     Timeout { command: Cow<'static, str>, after: Duration, sent: bool },
+    #[error(
+        "{command}: no guest agent has answered within {after:?}: is one running in the guest, and its channel there?"
+    )]
+    NoAgent { command: Cow<'static, str>, after: Duration },
     #[error("{command}: the arguments cannot be written as JSON")]
     Encode { command: Cow<'static, str>, source: serde_json::Error },
     #[error("{command}: the command is refused unsent: {why}")]
@@ -48,6 +52,49 @@ pub enum ClientError {
     Descriptor { command: Cow<'static, str>, source: io::Error },
     #[error("{doing}: the connection has ended")]
     Closed { doing: Cow<'static, str>, source: CloseReason },
+}
+
+#[cfg(feature = "tracing")]
+impl ClientError {
+    /// The command that failed.
+    pub(crate) fn command(&self) -> &str {
+        match self {
+            Self::NotOutOfBand { command }
+            | Self::Refused { command, .. }
+            | Self::NotUnderstood { command, .. }
+            | Self::Timeout { command, .. }
+            | Self::NoAgent { command, .. }
+            | Self::Encode { command, .. }
+            | Self::Unsendable { command, .. }
+            | Self::Decode { command, .. }
+            | Self::NoDescriptors { command }
+            | Self::Descriptor { command, .. }
+            | Self::Closed { doing: command, .. } => command,
+            _ => "",
+        }
+    }
+
+    /// The kind of error, which repeats nothing that was said on the line.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Busy { .. } => "busy",
+            Self::Stream { .. } => "stream",
+            Self::NoGreeting { .. } => "no greeting",
+            Self::NotQmp { .. } => "not QMP",
+            Self::NotReady { .. } => "not ready",
+            Self::NoOutOfBand | Self::NotOutOfBand { .. } => "not out of band",
+            Self::Refused { .. } => "refused",
+            Self::NotUnderstood { .. } => "not understood",
+            Self::Timeout { .. } => "timeout",
+            Self::NoAgent { .. } => "no agent",
+            Self::Encode { .. } => "encode",
+            Self::Unsendable { .. } => "unsendable",
+            Self::Decode { .. } => "decode",
+            Self::NoDescriptors { .. } | Self::Descriptor { .. } => "descriptor",
+            Self::Closed { .. } => "closed",
+        }
+    }
 }
 
 /// Why a connection ended.
@@ -94,6 +141,20 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// The kind of end, which repeats nothing that was said on the line.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::Eof => "end of file",
+            Self::Truncated { .. } => "truncated",
+            Self::Garbage { .. } => "garbage",
+            Self::TooLong { .. } => "too long",
+            Self::Io { .. } => "I/O",
+            Self::Local => "closed here",
+        }
+    }
+
     /// What an I/O error means: a peer that is gone, or trouble of its own.
     pub(crate) fn from_io(error: &io::Error) -> Self {
         match error.kind() {

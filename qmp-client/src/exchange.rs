@@ -6,7 +6,6 @@
 //! reply has come, so that no reply can ever reach the wrong caller.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Poll, Waker};
 
@@ -14,6 +13,8 @@ use serde_json::value::RawValue;
 
 use crate::error::CloseReason;
 use crate::message::{Id, Refusal};
+use crate::outgoing::{Lane, Orphan, Outgoing};
+use crate::sync::Sync;
 
 /// How many in-band commands may be unanswered. QEMU stops reading at 8, out-of-band commands included;
 /// more than 2 gain nothing on a real QEMU.
@@ -27,61 +28,6 @@ const KEEP_CAPACITY: usize = 64 << 10;
 
 /// Makes QEMU's parser start afresh, at the price of one error without an id.
 const RESYNC: u8 = 0xff;
-
-/// A command on its way, without its id and closing brace.
-pub(crate) struct Outgoing {
-    pub bytes: Vec<u8>,
-    pub lane: Lane,
-    pub fd: Option<OwnedFd>,
-    /// What must follow if the caller goes away after the command was sent.
-    pub orphan: Option<Orphan>,
-}
-
-impl Outgoing {
-    /// An ordinary command.
-    pub(crate) fn in_band(bytes: Vec<u8>) -> Self {
-        Self { bytes, lane: Lane::InBand, fd: None, orphan: None }
-    }
-}
-
-/// How a command relates to the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lane {
-    /// In order, several in flight.
-    InBand,
-    /// In order, and no other in-band command in flight from its first byte to its reply.
-    Exclusive,
-    /// Ahead of all that waits.
-    OutOfBand,
-}
-
-/// A command that undoes one whose caller went away.
-pub(crate) enum Orphan {
-    /// Sent in any case.
-    Always(Box<Outgoing>),
-    /// Made from the late reply, if that was a success.
-    OnReply(Box<Undo>),
-}
-
-/// Makes the command that undoes another from its reply.
-pub(crate) type Undo = dyn FnOnce(&RawValue) -> Option<Outgoing> + Send;
-
-impl fmt::Debug for Orphan {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Always(_) => "Always",
-            Self::OnReply(_) => "OnReply",
-        })
-    }
-}
-
-// Arguments may hold secrets, so the bytes are not shown.
-impl fmt::Debug for Outgoing {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Self { bytes, lane, fd, orphan } = self;
-        write!(formatter, "Outgoing {{ {} bytes, {lane:?}, {fd:?}, {orphan:?} }}", bytes.len())
-    }
-}
 
 /// A waiting caller's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +66,8 @@ struct Flight {
     caller: Option<usize>,
     lane: Lane,
     orphan: Option<Orphan>,
+    /// What to send again if the agent does not answer: a command that must not get lost.
+    again: Option<Vec<u8>>,
     /// Where in the outgoing stream the command ends.
     end: u64,
 }
@@ -151,10 +99,22 @@ pub(crate) struct Exchange {
     /// Bytes written since the beginning.
     written: u64,
     closed: Option<CloseReason>,
+    /// The guest agent takes one command at a time, knows no ids, and has to be kept in step.
+    agent: Option<Sync>,
 }
 
 impl Exchange {
-    pub(crate) fn new() -> Self {
+    /// The bookkeeping of a QEMU monitor.
+    pub(crate) fn monitor() -> Self {
+        Self::new(None)
+    }
+
+    /// The bookkeeping of a guest agent's channel.
+    pub(crate) fn agent(sync: Sync) -> Self {
+        Self::new(Some(sync))
+    }
+
+    fn new(agent: Option<Sync>) -> Self {
         Self {
             callers: Vec::new(),
             free: Vec::new(),
@@ -169,6 +129,7 @@ impl Exchange {
             out_fd: None,
             written: 0,
             closed: None,
+            agent,
         }
     }
 
@@ -207,6 +168,19 @@ impl Exchange {
 
     /// Moves what may be sent now into the send buffer.
     pub(crate) fn fill(&mut self) {
+        if let Some(sync) = &mut self.agent {
+            if self.queue.is_empty() || !self.out.is_empty() || !self.flights.is_empty() {
+                return;
+            }
+            if sync.is_needed() {
+                self.out = sync.start();
+            } else if sync.is_done()
+                && let Some(number) = self.queue.pop_front()
+            {
+                self.send(number);
+            }
+            return;
+        }
         while !self.urgent.is_empty() && self.flights.iter().flatten().count() - self.in_band < URGENT_WINDOW
         {
             let Some(number) = self.urgent.pop_front() else { break };
@@ -246,14 +220,20 @@ impl Exchange {
             self.out.push(RESYNC);
             self.resync = Resync::Sent(id);
         }
+        // Only the guest agent may have to be told again.
+        let again = (self.agent.is_some() && caller.detached).then(|| command.bytes.clone());
         if self.out.is_empty() {
             self.out = command.bytes;
         } else {
             self.out.extend_from_slice(&command.bytes);
         }
-        self.out.extend_from_slice(b",\"id\":");
-        self.out.extend_from_slice(id.to_string().as_bytes());
-        self.out.push(b'}');
+        if self.agent.is_some() {
+            self.out.extend_from_slice(b"}\n");
+        } else {
+            self.out.extend_from_slice(b",\"id\":");
+            self.out.extend_from_slice(id.to_string().as_bytes());
+            self.out.push(b'}');
+        }
         if let Some(fd) = command.fd.take() {
             self.out_fd = Some(fd);
         }
@@ -263,7 +243,7 @@ impl Exchange {
         }
         let end = self.written + (self.out.len() - self.out_start) as u64;
         self.flights[id] =
-            Some(Flight { caller: Some(number), lane: command.lane, orphan: command.orphan, end });
+            Some(Flight { caller: Some(number), lane: command.lane, orphan: command.orphan, again, end });
         caller.state = State::Sent(id);
     }
 
@@ -289,7 +269,14 @@ impl Exchange {
 
     /// Hands a reply to its caller, who is to be woken. A late reply, or one to nobody, is discarded.
     pub(crate) fn on_reply(&mut self, id: Id, outcome: Result<&RawValue, Refusal>) -> Option<Waker> {
+        if let Some(sync) = self.agent.as_mut().filter(|sync| !sync.is_done()) {
+            if let Ok(reply) = outcome {
+                sync.on_reply(reply);
+            }
+            return None;
+        }
         let id = match (id, &outcome) {
+            _ if self.agent.is_some() => Some(0),
             (Id::Number(id), _) => usize::try_from(id).ok(),
             (Id::Missing, Err(refusal)) => return self.on_parse_error(refusal),
             _ => None,
@@ -393,6 +380,7 @@ impl Exchange {
             State::Queued(command) => {
                 let queue = if command.lane == Lane::OutOfBand { &mut self.urgent } else { &mut self.queue };
                 queue.retain(|&number| number != ticket.0);
+                self.lose_step();
             }
             State::Sent(id) => {
                 let flight = self.flights[id].as_mut();
@@ -403,10 +391,49 @@ impl Exchange {
                 if let Some(Orphan::Always(command)) = orphan {
                     self.submit_detached(*command);
                 }
+                if let Some(sync) = &mut self.agent {
+                    // The late reply has no id; getting in step anew tells it from the next one.
+                    sync.lose();
+                    self.finish(id, Outcome::Closed(CloseReason::Local));
+                }
             }
             State::Free | State::Done(_) => {}
         }
         self.release(ticket.0);
+    }
+
+    /// A caller gave up waiting for its turn. An agent that stays silent may have been restarted and
+    /// have lost what it was told: get in step anew, and say again what must not get lost.
+    fn lose_step(&mut self) {
+        let Some(sync) = &mut self.agent else { return };
+        let Some(flight) = self.flights.first_mut() else {
+            if !sync.is_done() {
+                sync.lose();
+            }
+            return;
+        };
+        if let Some(bytes) = flight.as_mut().and_then(|flight| flight.again.take()) {
+            sync.lose();
+            self.finish(0, Outcome::Closed(CloseReason::Local));
+            let number = self.enqueue(Outgoing::in_band(bytes), true);
+            self.queue.retain(|&queued| queued != number);
+            self.queue.push_front(number);
+        }
+    }
+
+    /// The part of a line that may be a message. None: it is a guest agent's stale words.
+    pub(crate) fn filter<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        self.agent.as_ref().map_or(Some(line), |sync| sync.filter(line))
+    }
+
+    /// The peer is a guest agent.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// The guest agent has not shown itself.
+    pub(crate) fn is_out_of_step(&self) -> bool {
+        self.agent.as_ref().is_some_and(|sync| !sync.is_done())
     }
 
     /// Whether the command was sent, wholly or in part.
@@ -468,3 +495,6 @@ impl Exchange {
         self.out.is_empty() && self.queue.is_empty() && self.urgent.is_empty() && self.flights.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

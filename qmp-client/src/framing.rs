@@ -6,11 +6,11 @@
 
 use std::ops::Range;
 
-/// What a buffer holds while nothing is going on, in bytes.
-const IDLE_CAPACITY: usize = 4096;
+/// The buffer's size while nothing is going on, in bytes.
+const IDLE_SIZE: usize = 8 << 10;
 
-/// Beyond this capacity, in bytes, the buffer is given back once it is empty.
-const KEEP_CAPACITY: usize = 64 << 10;
+/// A larger buffer than this, in bytes, is given back once it is empty.
+const KEEP_SIZE: usize = 64 << 10;
 
 /// A line grew beyond the bound, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,10 @@ pub(crate) struct TooLong(pub usize);
 /// Collects bytes and finds lines in them.
 #[derive(Debug)]
 pub(crate) struct Framer {
+    /// Initialised in full, so that no read has to clear it first.
     buffer: Vec<u8>,
+    /// How much of the buffer has been received.
+    filled: usize,
     /// Where the first line that was not taken begins.
     start: usize,
     /// Where the line that is being looked at begins: behind `start` inside a message that is spread over lines.
@@ -32,42 +35,49 @@ pub(crate) struct Framer {
 impl Framer {
     /// Accepts lines of up to `max` bytes.
     pub(crate) fn new(max: usize) -> Self {
-        Self { buffer: Vec::with_capacity(IDLE_CAPACITY), start: 0, line: 0, scanned: 0, max }
+        Self { buffer: vec![0; IDLE_SIZE], filled: 0, start: 0, line: 0, scanned: 0, max }
     }
 
-    /// The buffer with room at its end, to be appended to. Ranges given out before are void.
-    pub(crate) fn space(&mut self) -> &mut Vec<u8> {
-        if self.start == self.buffer.len() {
-            self.buffer.clear();
-            self.start = 0;
-            self.line = 0;
-            self.scanned = 0;
-            if self.buffer.capacity() > KEEP_CAPACITY {
-                self.buffer.shrink_to(IDLE_CAPACITY);
+    /// Room to receive into; then say how much came with [`Framer::received`]. Ranges given out before are void.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.start == self.filled {
+            (self.filled, self.start, self.line, self.scanned) = (0, 0, 0, 0);
+            if self.buffer.len() > KEEP_SIZE {
+                self.buffer = vec![0; IDLE_SIZE];
             }
-        } else if self.buffer.len() == self.buffer.capacity() {
-            self.buffer.drain(..self.start);
+        } else if self.filled == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.filled, 0);
+            self.filled -= self.start;
             self.scanned -= self.start;
             self.line -= self.start;
             self.start = 0;
-            // Twice the room each time, but never much beyond the bound.
-            let len = self.buffer.len();
-            self.buffer.reserve_exact(len.min((self.max + 2).saturating_sub(len)).max(IDLE_CAPACITY));
+            if self.filled > self.buffer.len() / 2 {
+                // A multiple each time, but never much beyond the bound.
+                let more = (self.max + 2).saturating_sub(self.filled).min(3 * self.filled).max(IDLE_SIZE);
+                let size = self.filled + more;
+                self.buffer.reserve_exact(size - self.buffer.len());
+                self.buffer.resize(size, 0);
+            }
         }
-        &mut self.buffer
+        &mut self.buffer[self.filled..]
+    }
+
+    /// Takes note that `count` bytes came into the space.
+    pub(crate) fn received(&mut self, count: usize) {
+        self.filled += count;
     }
 
     /// Takes the next whole line that is not blank, without its line end.
     pub(crate) fn next_line(&mut self) -> Result<Option<Range<usize>>, TooLong> {
         loop {
-            let Some(found) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {
-                self.scanned = self.buffer.len();
+            let Some(found) = memchr::memchr(b'\n', &self.buffer[self.scanned..self.filled]) else {
+                self.scanned = self.filled;
                 // One more byte may be the `\r` of the line end.
                 return if self.pending() > self.max + 1 { Err(TooLong(self.max)) } else { Ok(None) };
             };
             let end = self.scanned + found;
             let text = self.buffer[self.line..end].trim_ascii_end();
-            let goes_on = if self.line == self.start { text == b"{" } else { text != b"}" };
+            let goes_on = if self.line == self.start { text == b"{" } else { text.first() == Some(&b' ') };
             self.line = end + 1;
             self.scanned = end + 1;
             if goes_on {
@@ -92,7 +102,7 @@ impl Framer {
 
     /// How many bytes of an unfinished line have come.
     pub(crate) fn pending(&self) -> usize {
-        self.buffer.len() - self.start
+        self.filled - self.start
     }
 }
 
@@ -115,6 +125,18 @@ mod tests {
         found
     }
 
+    fn put(framer: &mut Framer, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let space = framer.space();
+            let count = space.len().min(rest.len());
+            assert!(count > 0, "there is always room");
+            space[..count].copy_from_slice(&rest[..count]);
+            framer.received(count);
+            rest = &rest[count..];
+        }
+    }
+
     #[test]
     fn any_cut_gives_the_same_lines() {
         let input = b"{\"a\":1}\r\n\r\n{\"b\":2}\n  \n{\"c\"";
@@ -123,7 +145,7 @@ mod tests {
                 let mut framer = Framer::new(100);
                 let mut found = Vec::new();
                 for part in [&input[..first], &input[first..second], &input[second..]] {
-                    framer.space().extend_from_slice(part);
+                    put(&mut framer, part);
                     found.append(&mut lines(&mut framer));
                 }
                 assert_eq!(found, ["{\"a\":1}", "{\"b\":2}"], "cut at {first} and {second}");
@@ -139,7 +161,7 @@ mod tests {
             let mut framer = Framer::new(100);
             let mut found = Vec::new();
             for part in [&input[..cut], &input[cut..]] {
-                framer.space().extend_from_slice(part);
+                put(&mut framer, part);
                 found.append(&mut lines(&mut framer));
             }
             assert_eq!(
@@ -149,8 +171,17 @@ mod tests {
             assert_eq!(framer.pending(), 0);
         }
         let mut framer = Framer::new(10);
-        framer.space().extend_from_slice(b"{\r\n    \"a\": 1,\r\n    \"b");
+        put(&mut framer, b"{\r\n    \"a\": 1,\r\n    \"b");
         assert_eq!(framer.next_line(), Err(TooLong(10)));
+    }
+
+    #[test]
+    fn a_lone_brace_does_not_swallow_the_rest() {
+        let mut framer = Framer::new(100);
+        put(&mut framer, b"{\n\xff{\"return\": 1}\n{}\n");
+        let first = framer.next_line().unwrap().unwrap();
+        assert_eq!(framer.bytes(first), b"{\n\xff{\"return\": 1}");
+        assert_eq!(lines(&mut framer), ["{}"]);
     }
 
     #[test]
@@ -158,8 +189,8 @@ mod tests {
         for (length, whole) in [(10, true), (11, false)] {
             for end in ["", "\n", "\r\n"] {
                 let mut framer = Framer::new(10);
-                framer.space().extend_from_slice(&vec![b'x'; length]);
-                framer.space().extend_from_slice(end.as_bytes());
+                put(&mut framer, &vec![b'x'; length]);
+                put(&mut framer, end.as_bytes());
                 let outcome = framer.next_line().map(|line| line.is_some());
                 let expected = match (whole, end) {
                     // The eleventh byte may still turn out to be a line end.
@@ -171,27 +202,40 @@ mod tests {
             }
         }
         let mut framer = Framer::new(10);
-        framer.space().extend_from_slice(&[b'x'; 12]);
+        put(&mut framer, &[b'x'; 12]);
         assert_eq!(framer.next_line(), Err(TooLong(10)));
     }
 
     #[test]
     fn memory_is_bounded_and_given_back() {
-        let mut framer = Framer::new(1 << 20);
+        const LONG: usize = 1 << 20;
+        let mut framer = Framer::new(LONG);
         let mut sent = 0;
-        while sent < 1 << 20 {
-            let space = framer.space();
-            let room = (space.capacity() - space.len()).min((1 << 20) - sent);
-            assert!(room > 0, "space always has room");
-            space.extend(std::iter::repeat_n(b'x', room));
-            sent += room;
+        while sent < LONG {
+            let count = framer.space().len().min(LONG - sent);
+            put(&mut framer, &vec![b'x'; count]);
+            sent += count;
             assert_eq!(framer.next_line(), Ok(None));
         }
-        framer.space().push(b'\n');
-        assert!(framer.buffer.capacity() <= (1 << 20) + 2 * IDLE_CAPACITY, "{}", framer.buffer.capacity());
-        assert_eq!(framer.next_line(), Ok(Some(0..1 << 20)));
-        framer.space();
-        assert_eq!(framer.buffer.capacity(), IDLE_CAPACITY);
+        put(&mut framer, b"\n");
+        assert!(framer.buffer.capacity() <= LONG + 2 * IDLE_SIZE, "{}", framer.buffer.capacity());
+        assert_eq!(framer.next_line(), Ok(Some(0..LONG)));
+        assert_eq!(framer.space().len(), IDLE_SIZE);
+        assert_eq!(framer.buffer.capacity(), IDLE_SIZE);
+    }
+
+    #[test]
+    fn a_long_tail_behind_taken_lines_makes_room() {
+        let mut framer = Framer::new(1 << 20);
+        let line = [&[b'x'; 3000][..], b"\n"].concat();
+        for _ in 0..1000 {
+            put(&mut framer, &line);
+            put(&mut framer, b"y");
+            assert_eq!(framer.next_line().map(|line| line.map(|line| line.len())), Ok(Some(3000)));
+            put(&mut framer, b"\n");
+            assert_eq!(framer.next_line().map(|line| line.map(|line| line.len())), Ok(Some(1)));
+        }
+        assert_eq!(framer.buffer.len(), IDLE_SIZE);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+pub mod agent;
 mod call;
 mod command;
 mod descriptors;
@@ -27,11 +28,16 @@ mod exchange;
 mod fd;
 mod framing;
 mod handshake;
+mod line;
 mod link;
 mod message;
 mod options;
+mod outgoing;
 mod session;
+mod sync;
 mod task;
+mod trace;
+mod unix;
 
 pub use call::Call;
 pub use descriptors::{FdsetFd, NamedFd};

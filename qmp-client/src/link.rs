@@ -3,28 +3,51 @@
 //! A command on an idle Unix socket is written by its caller at once, which saves a switch to the task;
 //! everything else is written by the task. No lock is held across an `await`, and no write blocks.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncWrite, Interest};
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use crate::error::CloseReason;
 use crate::events::Hub;
-use crate::exchange::{Exchange, Outgoing};
-use crate::fd;
+use crate::exchange::Exchange;
+use crate::outgoing::Outgoing;
+use crate::trace;
+use crate::unix::UnixWriter;
 
 /// The writing end of the connection.
 pub(crate) enum Writer {
     /// Can be written to from anywhere, and carries descriptors.
-    Unix(OwnedWriteHalf),
+    Unix(UnixWriter),
     /// Any other stream; written by the task only.
     Stream(Pin<Box<dyn AsyncWrite + Send>>),
     /// The connection has ended.
     Gone,
+}
+
+impl Writer {
+    /// Writes all of `bytes` and flushes them.
+    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Unix(socket) => {
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    let written = poll_fn(|context| socket.poll_write(context, rest, None)).await?;
+                    rest = &rest[written..];
+                }
+                Ok(())
+            }
+            Self::Stream(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+            Self::Gone => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
 }
 
 /// Whether QEMU answers, for those who watch.
@@ -104,6 +127,7 @@ impl Link {
         self.liveness.send_if_modified(|liveness| {
             let first = !matches!(liveness, Liveness::Closed(_));
             if first {
+                trace::closed(&reason);
                 *liveness = Liveness::Closed(reason);
             }
             first
@@ -116,6 +140,7 @@ impl Link {
         let mut core = self.lock();
         if core.heard == heard && core.exchange.closed().is_none() {
             core.unresponsive = true;
+            trace::responsive(false);
             self.liveness.send_replace(Liveness::Unresponsive);
         }
     }
@@ -125,6 +150,7 @@ impl Link {
         core.heard += 1;
         if core.unresponsive {
             core.unresponsive = false;
+            trace::responsive(true);
             self.liveness.send_replace(Liveness::Responsive);
         }
     }
@@ -151,28 +177,16 @@ impl Core {
     pub(crate) fn flush(&mut self, mut context: Option<&mut Context<'_>>) -> io::Result<()> {
         while let Some((bytes, fd)) = self.exchange.pending() {
             let written = match &mut self.writer {
-                Writer::Unix(half) => {
-                    let stream = half.as_ref();
-                    if let Some(context) = context.as_deref_mut() {
-                        match stream.poll_write_ready(context) {
-                            Poll::Ready(ready) => ready?,
-                            Poll::Pending => return Ok(()),
-                        }
-                    }
-                    let attempt = match fd {
-                        None => stream.try_write(bytes),
-                        Some(fd) => stream.try_io(Interest::WRITABLE, || fd::send(stream, bytes, fd)),
-                    };
-                    match attempt {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            if context.is_none() {
-                                return Ok(());
-                            }
-                            continue;
-                        }
-                        attempt => attempt?,
-                    }
-                }
+                Writer::Unix(socket) => match context.as_deref_mut() {
+                    Some(context) => match socket.poll_write(context, bytes, fd) {
+                        Poll::Ready(written) => written?,
+                        Poll::Pending => return Ok(()),
+                    },
+                    None => match socket.try_write(bytes, fd) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                        written => written?,
+                    },
+                },
                 Writer::Stream(stream) => {
                     let Some(context) = context.as_deref_mut() else { return Ok(()) };
                     match stream.as_mut().poll_write(context, bytes) {

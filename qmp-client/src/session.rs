@@ -1,34 +1,33 @@
 //! The handle of one QMP connection, to be cloned at will.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::io;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use qmp_proto::{Command, Event};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::call::Call;
 use crate::command;
 use crate::error::{ClientError, CloseReason};
-use crate::events::{EventWait, Events, Hub, Limits};
-use crate::exchange::{Exchange, Orphan, Outcome, Outgoing, Ticket};
+use crate::events::{EventWait, Events};
+use crate::exchange::Exchange;
 use crate::framing::{Framer, TooLong, preview};
 use crate::handshake::{Failure, Handshake, Step};
-use crate::link::{Link, Liveness, Writer};
+use crate::line::{Line, Request};
+use crate::link::{Liveness, Writer};
 use crate::message::{Greeting, Message};
 use crate::options::Options;
+use crate::outgoing::Outgoing;
 use crate::task::{self, Reader};
-
-/// A command of more bytes than this has its deadline extended while QEMU takes it.
-const LARGE: usize = 16 << 10;
+use crate::unix;
 
 /// A QMP session: one connection, negotiated and ready for commands.
 ///
@@ -52,21 +51,9 @@ pub struct Session {
 }
 
 struct Inner {
-    link: Arc<Link>,
+    line: Line,
     greeting: Greeting,
     oob: bool,
-    passes_fds: bool,
-    command_deadline: Duration,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let mut core = self.link.lock();
-        core.abandoned = true;
-        if let Some(task) = core.task.take() {
-            task.wake();
-        }
-    }
 }
 
 impl std::fmt::Debug for Session {
@@ -75,39 +62,8 @@ impl std::fmt::Debug for Session {
             .debug_struct("Session")
             .field("greeting", &self.inner.greeting)
             .field("oob", &self.inner.oob)
-            .field("liveness", &*self.inner.link.liveness.borrow())
+            .field("liveness", &*self.inner.line.link.liveness.borrow())
             .finish_non_exhaustive()
-    }
-}
-
-/// A command, encoded.
-pub(crate) struct Request {
-    pub name: Cow<'static, str>,
-    pub command: Outgoing,
-}
-
-impl Request {
-    pub(crate) fn typed<C: Command>(command: &C) -> Result<Self, ClientError> {
-        Self::new(Cow::Borrowed(C::NAME), command)
-    }
-
-    pub(crate) fn raw(name: &str, arguments: Option<&Value>) -> Result<Self, ClientError> {
-        Self::new(Cow::Owned(name.to_owned()), &arguments)
-    }
-
-    fn new<A: serde::Serialize + ?Sized>(
-        name: Cow<'static, str>,
-        arguments: &A,
-    ) -> Result<Self, ClientError> {
-        match command::encode(&name, arguments) {
-            Ok(bytes) => Ok(Self { name, command: Outgoing::in_band(bytes) }),
-            Err(error) => Err(error.of(name)),
-        }
-    }
-
-    pub(crate) fn orphan(mut self, orphan: Orphan) -> Self {
-        self.command.orphan = Some(orphan);
-        self
     }
 }
 
@@ -123,20 +79,8 @@ impl Session {
     ///
     /// Dropping the future closes the connection.
     pub async fn connect(path: impl AsRef<Path>, options: &Options) -> Result<Self, ClientError> {
-        let path = path.as_ref();
-        let failed = |source: io::Error| {
-            let path = path.to_owned();
-            if source.kind() == io::ErrorKind::WouldBlock {
-                ClientError::Busy { path }
-            } else {
-                ClientError::Connect { path, source }
-            }
-        };
-        let stream = tokio::time::timeout(options.connect, UnixStream::connect(path))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(failed)?;
-        Self::over_unix(stream, options).await
+        let stream = connect(path.as_ref(), options).await?;
+        Self::from_unix_stream(stream, options).await
     }
 
     /// Negotiates on a connected Unix socket, such as one end of a socketpair whose other end QEMU was given.
@@ -151,17 +95,8 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection.
-    pub async fn from_unix_stream(
-        stream: std::os::unix::net::UnixStream,
-        options: &Options,
-    ) -> Result<Self, ClientError> {
-        let wrap = |source| ClientError::Stream { source };
-        stream.set_nonblocking(true).map_err(wrap)?;
-        Self::over_unix(UnixStream::from_std(stream).map_err(wrap)?, options).await
-    }
-
-    async fn over_unix(stream: UnixStream, options: &Options) -> Result<Self, ClientError> {
-        let (reader, writer) = stream.into_split();
+    pub async fn from_unix_stream(stream: StdUnixStream, options: &Options) -> Result<Self, ClientError> {
+        let (reader, writer) = unix::split(stream).map_err(|source| ClientError::Stream { source })?;
         Self::start(Box::pin(reader), Writer::Unix(writer), options).await
     }
 
@@ -192,12 +127,8 @@ impl Session {
     async fn start(mut reader: Reader, mut writer: Writer, options: &Options) -> Result<Self, ClientError> {
         let mut framer = Framer::new(options.max_message);
         let (greeting, oob) = shake_hands(&mut reader, &mut writer, &mut framer, options).await?;
-        let passes_fds = matches!(writer, Writer::Unix(_));
-        let limits = Limits { events: options.event_backlog.max(1), bytes: options.event_backlog_bytes };
-        let link = Arc::new(Link::new(Exchange::new(), writer, Hub::new(limits)));
-        tokio::spawn(task::run(Arc::clone(&link), reader, framer));
-        let inner = Inner { link, greeting, oob, passes_fds, command_deadline: options.command };
-        Ok(Self { inner: Arc::new(inner) })
+        let line = Line::start(Exchange::monitor(), reader, writer, framer, options);
+        Ok(Self { inner: Arc::new(Inner { line, greeting, oob }) })
     }
 
     /// Sends `command` and waits for its reply.
@@ -217,7 +148,7 @@ impl Session {
     pub async fn execute<C: Command>(&self, command: C) -> Result<C::Return, ClientError> {
         let request = Request::typed(&command)?;
         let name = request.name.clone();
-        let reply = self.round_trip(request, None).await?;
+        let reply = self.inner.line.round_trip(request, None).await?;
         command::decode(name, &reply)
     }
 
@@ -264,7 +195,7 @@ impl Session {
 
     /// Subscribes to all events from now on.
     pub fn events(&self) -> Events {
-        self.inner.link.hub.all()
+        self.inner.line.link.hub.all()
     }
 
     /// Subscribes to the events of the given names from now on.
@@ -272,7 +203,7 @@ impl Session {
     where
         N: Into<Cow<'static, str>>,
     {
-        self.inner.link.hub.named(names.into_iter().map(Into::into))
+        self.inner.line.link.hub.named(names.into_iter().map(Into::into))
     }
 
     /// Subscribes to the events of one kind, to wait for the next of them.
@@ -290,7 +221,7 @@ impl Session {
     /// # }
     /// ```
     pub fn wait_for<E: Event>(&self) -> EventWait<E> {
-        EventWait::new(&self.inner.link.hub)
+        EventWait::new(&self.inner.line.link.hub)
     }
 
     /// What QEMU said first: its version and capabilities.
@@ -305,12 +236,12 @@ impl Session {
 
     /// Whether descriptors can be passed: over Unix sockets only.
     pub fn passes_descriptors(&self) -> bool {
-        self.inner.passes_fds
+        self.inner.line.passes_fds
     }
 
     /// Whether QEMU answers, to be watched.
     pub fn liveness(&self) -> watch::Receiver<Liveness> {
-        self.inner.link.liveness.subscribe()
+        self.inner.line.liveness()
     }
 
     /// Waits until the connection has ended and says why.
@@ -319,17 +250,12 @@ impl Session {
     ///
     /// Dropping the future changes nothing.
     pub async fn closed(&self) -> CloseReason {
-        let mut liveness = self.liveness();
-        let closed = liveness.wait_for(|liveness| matches!(liveness, Liveness::Closed(_))).await;
-        match closed.as_deref() {
-            Ok(Liveness::Closed(reason)) => reason.clone(),
-            _ => CloseReason::Local,
-        }
+        self.inner.line.closed().await
     }
 
     /// Closes the connection now, for all clones. Commands under way fail.
     pub fn close(&self) {
-        self.inner.link.close(&CloseReason::Local);
+        self.inner.line.link.close(&CloseReason::Local);
     }
 
     /// Prepares a request that needs more than the public methods offer.
@@ -339,91 +265,29 @@ impl Session {
 
     /// Sends a command whose outcome nobody waits for.
     pub(crate) fn send_detached(&self, command: Outgoing) {
-        self.inner.link.send_detached(command);
+        self.inner.line.link.send_detached(command);
     }
 
-    fn link(&self) -> &Arc<Link> {
-        &self.inner.link
+    pub(crate) fn line(&self) -> &Line {
+        &self.inner.line
     }
+}
 
-    /// Sends a request and waits for its reply, for at most `deadline` or else the session's deadline.
-    pub(crate) async fn round_trip(
-        &self,
-        request: Request,
-        deadline: Option<Duration>,
-    ) -> Result<Box<RawValue>, ClientError> {
-        let Request { name, command } = request;
-        let large = deadline.is_none() && command.bytes.len() > LARGE;
-        let after = deadline.unwrap_or(self.inner.command_deadline);
-        let (ticket, heard) = {
-            let mut core = self.link().lock();
-            let ticket = match core.exchange.submit(command) {
-                Ok(ticket) => ticket,
-                Err(source) => return Err(ClientError::Closed { doing: name, source }),
-            };
-            core.kick();
-            (ticket, core.heard)
-        };
-        let mut reply = Reply { link: self.link(), ticket: Some(ticket) };
-        let outcome = loop {
-            let progress = if large { reply.progress() } else { 0 };
-            match tokio::time::timeout(after, reply.outcome()).await {
-                Ok(outcome) => break outcome,
-                Err(_) if large && reply.progress() > progress => {}
-                Err(_) => {
-                    let sent = reply.was_sent();
-                    self.link().on_silence(heard);
-                    return Err(ClientError::Timeout { command: name, after, sent });
-                }
-            }
-        };
-        match outcome {
-            Outcome::Success(reply) => Ok(reply),
-            Outcome::Refused(refusal) => {
-                Err(ClientError::Refused { command: name, class: refusal.class, desc: refusal.desc })
-            }
-            Outcome::NotUnderstood(desc) => Err(ClientError::NotUnderstood { command: name, desc }),
-            Outcome::Closed(source) => Err(ClientError::Closed { doing: name, source }),
+/// Connects to the socket at `path`.
+pub(crate) async fn connect(path: &Path, options: &Options) -> Result<StdUnixStream, ClientError> {
+    let failed = |source: io::Error| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::WouldBlock {
+            ClientError::Busy { path }
+        } else {
+            ClientError::Connect { path, source }
         }
-    }
-}
-
-/// A caller waiting for its reply. Dropping it takes the command back as far as that is possible.
-struct Reply<'a> {
-    link: &'a Link,
-    ticket: Option<Ticket>,
-}
-
-impl Reply<'_> {
-    async fn outcome(&mut self) -> Outcome {
-        std::future::poll_fn(|context| {
-            let Some(ticket) = self.ticket else { return Poll::Ready(Outcome::Closed(CloseReason::Local)) };
-            let outcome = self.link.lock().exchange.poll(ticket, context.waker());
-            if outcome.is_ready() {
-                self.ticket = None;
-            }
-            outcome
-        })
+    };
+    let stream = tokio::time::timeout(options.connect, UnixStream::connect(path))
         .await
-    }
-
-    fn progress(&self) -> u64 {
-        self.ticket.map_or(0, |ticket| self.link.lock().exchange.progress(ticket))
-    }
-
-    fn was_sent(&self) -> bool {
-        self.ticket.is_none_or(|ticket| self.link.lock().exchange.was_sent(ticket))
-    }
-}
-
-impl Drop for Reply<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let mut core = self.link.lock();
-            core.exchange.abandon(ticket);
-            core.kick();
-        }
-    }
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(failed)?;
+    stream.into_std().map_err(|source| ClientError::Stream { source })
 }
 
 /// Waits for the greeting and negotiates.
@@ -466,9 +330,12 @@ async fn advance(
         let line = match framer.next_line() {
             Ok(Some(line)) => framer.bytes(line),
             Ok(None) => {
-                let read = tokio::io::AsyncReadExt::read_buf(reader, framer.space()).await;
+                let read = poll_fn(|context| task::poll_receive(reader, context, framer)).await;
                 if read.map_err(on_io)? == 0 {
-                    return Err(closed(CloseReason::Eof));
+                    return Err(closed(match framer.pending() {
+                        0 => CloseReason::Eof,
+                        received => CloseReason::Truncated { received },
+                    }));
                 }
                 continue;
             }
@@ -478,18 +345,7 @@ async fn advance(
         match handshake.on_message(message) {
             Step::Wait => {}
             Step::Send(command) => {
-                match writer {
-                    Writer::Unix(half) => half.write_all(command.as_bytes()).await,
-                    Writer::Stream(stream) => {
-                        async {
-                            stream.write_all(command.as_bytes()).await?;
-                            stream.flush().await
-                        }
-                        .await
-                    }
-                    Writer::Gone => Ok(()),
-                }
-                .map_err(on_io)?;
+                writer.write_all(command.as_bytes()).await.map_err(on_io)?;
                 return Ok(None);
             }
             Step::Ready { greeting, oob } => return Ok(Some((greeting, oob))),

@@ -1,16 +1,18 @@
 //! The task that owns the stream: it reads without ever waiting for anybody, and writes what callers left.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::error::CloseReason;
 use crate::framing::{Framer, TooLong, preview};
 use crate::link::Link;
 use crate::message::Message;
+use crate::trace;
 
 /// The reading end of the connection.
 pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send>>;
@@ -18,8 +20,11 @@ pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send>>;
 /// How long what was left to do when the last handle went may still take, such as releasing descriptors.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// After this many events the subscribers get a turn, lest a flood overtakes them on a single thread.
+const EVENTS_AT_ONCE: usize = 256;
+
 /// Tells everybody that the connection is over, also when the runtime ends or the task panics.
-struct CloseOnDrop(Arc<Link>);
+pub(crate) struct CloseOnDrop(pub Arc<Link>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
@@ -28,9 +33,12 @@ impl Drop for CloseOnDrop {
 }
 
 /// Serves one connection until it ends or all handles are gone.
-pub(crate) async fn run(link: Arc<Link>, reader: Reader, framer: Framer) {
-    let guard = CloseOnDrop(Arc::clone(&link));
-    let mut task = Task { link, reader, framer, write_failed: None };
+///
+/// The guard comes from outside, because a task that is dropped before it ever ran has to close as well.
+pub(crate) async fn run(guard: CloseOnDrop, reader: Reader, framer: Framer) {
+    let link = Arc::clone(&guard.0);
+    let agent = link.lock().exchange.is_agent();
+    let mut task = Task { link, reader, framer, write_failed: None, agent };
     // Messages may have come along with the end of the handshake.
     if let Err(reason) = task.deliver() {
         guard.0.close(&reason);
@@ -52,13 +60,20 @@ struct Task {
     framer: Framer,
     /// Writing failed, which ends the connection once all that came before was read.
     write_failed: Option<CloseReason>,
+    /// The peer is a guest agent.
+    agent: bool,
 }
 
 impl Task {
     /// Works until nothing can be done; ready when the connection is over. `Local`: no handle is left; then
     /// `last_words` goes on until nothing is unanswered.
     fn poll(&mut self, context: &mut Context<'_>, last_words: bool) -> Poll<CloseReason> {
+        let mut events = 0;
         loop {
+            if events > EVENTS_AT_ONCE {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             {
                 let mut core = self.link.lock();
                 if let Some(reason) = core.exchange.closed() {
@@ -78,13 +93,12 @@ impl Task {
                     self.write_failed = Some(CloseReason::from_io(&error));
                 }
             }
-            match poll_read(&mut self.reader, context, &mut self.framer) {
+            match poll_receive(&mut self.reader, context, &mut self.framer) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.at_end()),
-                Poll::Ready(Ok(_)) => {
-                    if let Err(reason) = self.deliver() {
-                        return Poll::Ready(reason);
-                    }
-                }
+                Poll::Ready(Ok(_)) => match self.deliver() {
+                    Ok(count) => events += count,
+                    Err(reason) => return Poll::Ready(reason),
+                },
                 Poll::Ready(Err(error)) => {
                     let reason = CloseReason::from_io(&error);
                     return Poll::Ready(if reason == CloseReason::Eof { self.at_end() } else { reason });
@@ -107,16 +121,24 @@ impl Task {
         }
     }
 
-    /// Hands out all whole messages.
-    fn deliver(&mut self) -> Result<(), CloseReason> {
+    /// Hands out all whole messages. Returns how many of them were events.
+    fn deliver(&mut self) -> Result<usize, CloseReason> {
+        let mut events = 0;
         loop {
             let line = match self.framer.next_line() {
                 Ok(Some(line)) => self.framer.bytes(line),
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(events),
                 Err(TooLong(limit)) => return Err(CloseReason::TooLong { limit }),
             };
-            let message = Message::parse(line)
-                .map_err(|error| CloseReason::Garbage { began: preview(line), error: error.to_string() })?;
+            let Some(line) = self.link.lock().exchange.filter(line) else { continue };
+            let message = match Message::parse(line) {
+                Ok(message) => message,
+                // An agent that is out of step may say anything; what counts is how it gets in step.
+                Err(_) if self.agent => continue,
+                Err(error) => {
+                    return Err(CloseReason::Garbage { began: preview(line), error: error.to_string() });
+                }
+            };
             let mut core = self.link.lock();
             self.link.on_heard(&mut core);
             match message {
@@ -130,7 +152,9 @@ impl Task {
                 Message::Event(event) => {
                     core.quitting |= event.is_quit();
                     drop(core);
+                    trace::event(&event.name, event.data.map_or(0, |data| data.get().len()));
                     self.link.hub.publish(&event);
+                    events += 1;
                 }
                 Message::Greeting(_) | Message::Other => {}
             }
@@ -138,11 +162,15 @@ impl Task {
     }
 }
 
-fn poll_read(
+/// Receives what has come.
+pub(crate) fn poll_receive(
     reader: &mut Reader,
     context: &mut Context<'_>,
     framer: &mut Framer,
-) -> Poll<std::io::Result<usize>> {
-    let read = std::pin::pin!(tokio::io::AsyncReadExt::read_buf(reader, framer.space()));
-    Future::poll(read, context)
+) -> Poll<io::Result<usize>> {
+    let mut space = ReadBuf::new(framer.space());
+    ready!(reader.as_mut().poll_read(context, &mut space))?;
+    let count = space.filled().len();
+    framer.received(count);
+    Poll::Ready(Ok(count))
 }

@@ -1,6 +1,8 @@
 //! The QMP client against real QEMUs.
 
+mod descriptors;
 mod session;
+mod sharing;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;

@@ -3,6 +3,7 @@
 mod argv;
 mod boot_sector;
 mod cli;
+mod client;
 mod control;
 mod defects;
 mod detached;

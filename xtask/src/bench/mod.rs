@@ -5,6 +5,7 @@
 
 mod argv;
 mod compile;
+mod qmp;
 
 use anyhow::Result;
 
@@ -19,11 +20,13 @@ pub struct Args {
 enum Bench {
     Argv(argv::Args),
     Compile(compile::Args),
+    Qmp(qmp::Args),
 }
 
 pub fn run(args: &Args) -> Result<()> {
     match &args.bench {
         Bench::Argv(args) => argv::run(args),
         Bench::Compile(args) => compile::run(args),
+        Bench::Qmp(args) => qmp::run(args),
     }
 }

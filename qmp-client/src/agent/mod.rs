@@ -1,0 +1,264 @@
+//! The QEMU guest agent: programs, files and file systems inside a guest.
+//!
+//! The agent's channel has neither greeting nor ids, outlives its clients, and may have nobody at its other
+//! end. An [`Agent`] gets in step with it before its first command and again after each one that
+//! was not answered, so that a stale reply is never taken for the right one.
+
+mod exec;
+mod file;
+mod freeze;
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use qmp_proto::Command;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::command;
+use crate::error::{ClientError, CloseReason};
+use crate::exchange::Exchange;
+use crate::framing::Framer;
+use crate::line::{Line, Request};
+use crate::link::{Liveness, Writer};
+use crate::options::Options;
+use crate::sync::Sync;
+use crate::task::Reader;
+use crate::{session, unix};
+
+pub use exec::{Exec, ExecOutput, Output, Running};
+pub use file::{GuestFile, OpenMode};
+pub use freeze::Frozen;
+
+/// How long one attempt to reach an agent lasts while waiting for it to start.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// A connection to a guest agent. Cheap to clone; all clones share the connection.
+///
+/// The agent takes one command at a time; callers take turns.
+#[derive(Clone)]
+pub struct Agent {
+    line: Arc<Line>,
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter
+            .debug_struct("Agent")
+            .field("liveness", &*self.line.link.liveness.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Agent {
+    /// Connects to the socket at `path`, which belongs to QEMU's end of the agent's channel.
+    ///
+    /// This says nothing about the agent yet; see [`Agent::wait_ready`]. Only the deadlines and bounds of the
+    /// options are used, not those of the greeting.
+    ///
+    /// # Errors
+    ///
+    /// - [`ClientError::Connect`] if nobody listens there, [`ClientError::Busy`] if too many wait already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn connect(path: impl AsRef<Path>, options: &Options) -> Result<Self, ClientError> {
+        let stream = session::connect(path.as_ref(), options).await?;
+        Self::from_unix_stream(stream, options)
+    }
+
+    /// Uses a connected Unix socket. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// - [`ClientError::Stream`] if the socket cannot be made non-blocking.
+    pub fn from_unix_stream(stream: UnixStream, options: &Options) -> Result<Self, ClientError> {
+        let (reader, writer) = unix::split(stream).map_err(|source| ClientError::Stream { source })?;
+        Ok(Self::start(Box::pin(reader), Writer::Unix(writer), options))
+    }
+
+    /// Uses any stream. Must be called within a Tokio runtime.
+    pub fn over<S>(stream: S, options: &Options) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (reader, writer) = tokio::io::split(stream);
+        Self::start(Box::pin(reader), Writer::Stream(Box::pin(writer)), options)
+    }
+
+    fn start(reader: Reader, writer: Writer, options: &Options) -> Self {
+        // Not a secret, only different from what earlier clients of this agent used.
+        let seed = RandomState::new().build_hasher().finish();
+        let exchange = Exchange::agent(Sync::new(seed));
+        let framer = Framer::new(options.max_message);
+        Self { line: Arc::new(Line::start(exchange, reader, writer, framer, options)) }
+    }
+
+    /// Sends `command` and waits for its reply.
+    ///
+    /// # Errors
+    ///
+    /// - [`ClientError::NoAgent`] if no agent has shown itself before the session's deadline.
+    /// - [`ClientError::Refused`] if the agent answers with an error.
+    /// - [`ClientError::Timeout`] if it does not answer in time.
+    /// - [`ClientError::Closed`] if the connection ends or has ended.
+    /// - [`ClientError::Decode`] if the reply does not have the expected shape.
+    /// - [`ClientError::Encode`] and [`ClientError::Unsendable`] if the command cannot be sent as it is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once sent, the agent carries the command out even if this future is dropped; the late reply is
+    /// discarded and other commands are not affected.
+    pub async fn execute<C: Command>(&self, command: C) -> Result<C::Return, ClientError> {
+        self.send(Request::typed(&command)?, None).await
+    }
+
+    /// As [`Agent::execute`], with a deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Agent::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Agent::execute`].
+    pub async fn execute_within<C: Command>(
+        &self,
+        command: C,
+        deadline: Duration,
+    ) -> Result<C::Return, ClientError> {
+        self.send(Request::typed(&command)?, Some(deadline)).await
+    }
+
+    /// Sends the command `name`, typed or not, and waits for its reply, for at most `deadline` or else the
+    /// session's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Agent::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Agent::execute`].
+    pub async fn execute_raw(
+        &self,
+        name: &str,
+        arguments: Option<Value>,
+        deadline: Option<Duration>,
+    ) -> Result<Value, ClientError> {
+        self.send(Request::raw(name, arguments.as_ref())?, deadline).await
+    }
+
+    /// Sends a command that the agent does not answer when it succeeds: `guest-shutdown` and
+    /// `guest-suspend-*`. Waits for `grace` whether it refuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`Agent::execute`], but silence is success once the command was sent, and so is the end of the connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Agent::execute`].
+    pub async fn execute_unanswered<C: Command>(
+        &self,
+        command: C,
+        grace: Duration,
+    ) -> Result<(), ClientError> {
+        match self.line.round_trip(Request::typed(&command)?, Some(grace)).await {
+            Ok(_)
+            | Err(
+                ClientError::Timeout { sent: true, .. }
+                | ClientError::Closed { source: CloseReason::Eof, .. },
+            ) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the agent answers, as after the guest's start, for at most `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Agent::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn wait_ready(&self, deadline: Duration) -> Result<(), ClientError> {
+        let begin = Instant::now();
+        loop {
+            let left = deadline.saturating_sub(begin.elapsed());
+            match self.raw::<Value>("guest-ping", None, Some(left.min(ATTEMPT))).await {
+                Err(ClientError::NoAgent { .. } | ClientError::Timeout { .. }) if left > ATTEMPT => {}
+                Err(ClientError::NoAgent { command, .. } | ClientError::Timeout { command, .. }) => {
+                    return Err(ClientError::NoAgent { command, after: deadline });
+                }
+                outcome => return outcome.map(drop),
+            }
+        }
+    }
+
+    /// Whether the agent answers, to be watched.
+    pub fn liveness(&self) -> watch::Receiver<Liveness> {
+        self.line.liveness()
+    }
+
+    /// Waits until the connection has ended and says why.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn closed(&self) -> CloseReason {
+        self.line.closed().await
+    }
+
+    /// Closes the connection now, for all clones. Commands under way fail.
+    pub fn close(&self) {
+        self.line.link.close(&CloseReason::Local);
+    }
+
+    async fn raw<R: DeserializeOwned>(
+        &self,
+        name: &'static str,
+        arguments: Option<Value>,
+        deadline: Option<Duration>,
+    ) -> Result<R, ClientError> {
+        self.send(Request::raw(name, arguments.as_ref())?, deadline).await
+    }
+
+    async fn send<R: DeserializeOwned>(
+        &self,
+        request: Request,
+        deadline: Option<Duration>,
+    ) -> Result<R, ClientError> {
+        let name = request.name.clone();
+        let reply = self.line.round_trip(request, deadline).await?;
+        command::decode(name, &reply)
+    }
+}
+
+/// What an agent sent is not what it should be.
+fn bad_reply(command: &'static str, why: impl std::fmt::Display) -> ClientError {
+    let source = <serde_json::Error as serde::de::Error>::custom(why);
+    ClientError::Decode { command: Cow::Borrowed(command), source }
+}
+
+/// Waits before asking again, longer each time.
+async fn pause(step: &mut Duration) {
+    const LONGEST: Duration = Duration::from_millis(500);
+    tokio::time::sleep(*step).await;
+    *step = (*step * 3 / 2).min(LONGEST);
+}
+
+/// An I/O error as a decode failure cannot be told from one of the caller's streams, so it is kept whole.
+fn stream_error(source: io::Error) -> ClientError {
+    ClientError::Stream { source }
+}

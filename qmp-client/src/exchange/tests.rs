@@ -1,0 +1,490 @@
+//! The bookkeeping, played through without a socket.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+
+use qmp_proto::ErrorClass;
+
+use super::*;
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An exchange, the bytes it wanted written, and one waker for all callers.
+struct Play {
+    exchange: Exchange,
+    count: Arc<Count>,
+}
+
+impl Play {
+    fn monitor() -> Self {
+        Self { exchange: Exchange::monitor(), count: Arc::default() }
+    }
+
+    fn agent() -> Self {
+        Self { exchange: Exchange::agent(Sync::new(1)), count: Arc::default() }
+    }
+
+    fn command(name: &str) -> Outgoing {
+        Outgoing::in_band(format!("{{\"execute\":\"{name}\"").into_bytes())
+    }
+
+    fn submit(&mut self, name: &str) -> Ticket {
+        self.submit_as(name, Lane::InBand)
+    }
+
+    fn submit_as(&mut self, name: &str, lane: Lane) -> Ticket {
+        let ticket = self.exchange.submit(Outgoing { lane, ..Self::command(name) }).unwrap();
+        assert!(self.poll(ticket).is_none(), "nothing is answered at once");
+        ticket
+    }
+
+    /// Everything that may be written now, as text with the names and ids only: `a0 b1`.
+    fn written(&mut self) -> String {
+        self.exchange.fill();
+        let mut text = String::new();
+        while let Some((bytes, fd)) = self.exchange.pending() {
+            if fd.is_some() {
+                text.push('*');
+            }
+            text.push_str(&String::from_utf8_lossy(bytes));
+            let count = bytes.len();
+            self.exchange.wrote(count);
+            self.exchange.fill();
+        }
+        let short = [("{\"execute\":\"", " "), ("\",\"id\":", ""), ("\"}", ""), ("}", "")];
+        let text = short.into_iter().fold(text, |text, (long, short)| text.replace(long, short));
+        text.trim().to_owned()
+    }
+
+    fn reply(&mut self, id: u64, value: &str) {
+        let value: Box<RawValue> = serde_json::from_str(value).unwrap();
+        let waker = self.exchange.on_reply(Id::Number(id), Ok(&value));
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn agent_reply(&mut self, value: &str) {
+        let value: Box<RawValue> = serde_json::from_str(value).unwrap();
+        let waker = self.exchange.on_reply(Id::Missing, Ok(&value));
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn refuse(&mut self, id: Id) {
+        let refusal = Refusal { class: ErrorClass::GenericError, desc: "no".into() };
+        let waker = self.exchange.on_reply(id, Err(refusal));
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The outcome as text, if there is one.
+    fn poll(&mut self, ticket: Ticket) -> Option<String> {
+        let waker = Waker::from(Arc::clone(&self.count));
+        match self.exchange.poll(ticket, &waker) {
+            Poll::Pending => None,
+            Poll::Ready(Outcome::Success(value)) => Some(value.get().to_owned()),
+            Poll::Ready(Outcome::Refused(refusal)) => Some(format!("refused: {}", refusal.desc)),
+            Poll::Ready(Outcome::NotUnderstood(desc)) => Some(format!("not understood: {desc}")),
+            Poll::Ready(Outcome::Closed(reason)) => Some(format!("closed: {reason}")),
+        }
+    }
+
+    fn woken(&self) -> usize {
+        self.count.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn replies_find_their_callers_in_any_order() {
+    let mut play = Play::monitor();
+    let tickets = ["a", "b", "c"].map(|name| play.submit(name));
+    assert_eq!(play.written(), "a0 b1 c2");
+    play.reply(2, "20");
+    play.reply(0, "0");
+    play.refuse(Id::Number(1));
+    assert_eq!(play.woken(), 3);
+    assert_eq!(tickets.map(|ticket| play.poll(ticket).unwrap()), ["0", "refused: no", "20"]);
+    assert!(play.exchange.is_idle());
+}
+
+#[test]
+fn ids_are_small_and_used_again() {
+    let mut play = Play::monitor();
+    for _ in 0..100 {
+        let (first, second) = (play.submit("a"), play.submit("b"));
+        assert_eq!(play.written(), "a0 b1");
+        play.reply(0, "1");
+        let third = play.submit("c");
+        assert_eq!(play.written(), "c0");
+        play.reply(1, "2");
+        play.reply(0, "3");
+        assert_eq!([first, second, third].map(|ticket| play.poll(ticket).unwrap()), ["1", "2", "3"]);
+    }
+    assert_eq!(play.exchange.callers.len(), 3);
+}
+
+#[test]
+fn the_window_is_fair_and_never_exceeded() {
+    let mut play = Play::monitor();
+    let tickets: Vec<_> = (0..10).map(|number| play.submit(&format!("c{number}-"))).collect();
+    assert_eq!(play.written(), "c0-0 c1-1 c2-2 c3-3 c4-4 c5-5 c6-6");
+    assert_eq!(play.written(), "");
+    play.reply(3, "1");
+    assert_eq!(play.written(), "c7-3");
+    play.reply(0, "1");
+    play.reply(1, "1");
+    assert_eq!(play.written(), "c8-0 c9-1");
+    assert_eq!(play.poll(tickets[8]), None);
+}
+
+#[test]
+fn out_of_band_commands_go_ahead() {
+    let mut play = Play::monitor();
+    for number in 0..9 {
+        play.submit(&format!("c{number}-"));
+    }
+    play.written();
+    let urgent: Vec<_> = (0..6).map(|_| play.submit_as("u", Lane::OutOfBand)).collect();
+    assert_eq!(play.written(), "u7 u8 u9 u10", "a stuck QEMU gets no endless stream of them");
+    play.reply(9, "1");
+    assert_eq!(play.poll(urgent[2]).unwrap(), "1");
+    assert_eq!(play.written(), "u9");
+    play.exchange.abandon(urgent[5]);
+    play.reply(9, "1");
+    assert_eq!(play.written(), "", "what was not sent is taken back");
+}
+
+#[test]
+fn a_late_reply_reaches_nobody() {
+    let mut play = Play::monitor();
+    let late = play.submit("late");
+    assert_eq!(play.written(), "late0");
+    assert!(play.exchange.was_sent(late));
+    play.exchange.abandon(late);
+    let next = play.submit("next");
+    assert_eq!(play.written(), "next1", "the late reply's id is not given to another");
+    play.reply(0, "\"late\"");
+    assert_eq!(play.poll(next), None);
+    play.reply(1, "\"next\"");
+    assert_eq!(play.poll(next).unwrap(), "\"next\"");
+    assert!(play.exchange.is_idle());
+}
+
+#[test]
+fn what_was_not_sent_is_taken_back() {
+    let mut play = Play::monitor();
+    let tickets: Vec<_> = (0..9).map(|number| play.submit(&format!("c{number}-"))).collect();
+    play.written();
+    assert!(!play.exchange.was_sent(tickets[7]));
+    play.exchange.abandon(tickets[7]);
+    play.reply(0, "1");
+    assert_eq!(play.written(), "c8-0");
+}
+
+#[test]
+fn silence_does_not_fill_the_memory() {
+    let mut play = Play::monitor();
+    for _ in 0..10_000 {
+        let ticket = play.submit("a");
+        play.written();
+        play.exchange.abandon(ticket);
+    }
+    assert_eq!(play.exchange.flights.len(), WINDOW);
+    assert_eq!(play.exchange.callers.len(), 1);
+    assert!(play.exchange.queue.is_empty());
+}
+
+#[test]
+fn replies_to_nobody_are_discarded() {
+    let mut play = Play::monitor();
+    let ticket = play.submit("a");
+    play.written();
+    for id in [1, 7, u64::MAX] {
+        play.reply(id, "1");
+    }
+    play.refuse(Id::Foreign);
+    let value: Box<RawValue> = serde_json::from_str("1").unwrap();
+    for id in [Id::Missing, Id::Foreign] {
+        assert!(play.exchange.on_reply(id, Ok(&value)).is_none());
+    }
+    assert_eq!(play.poll(ticket), None);
+    play.reply(0, "2");
+    play.reply(0, "3");
+    assert_eq!(play.poll(ticket).unwrap(), "2");
+}
+
+#[test]
+fn a_descriptor_travels_alone() {
+    let mut play = Play::monitor();
+    let fd = || Some(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
+    let before = play.submit("before");
+    let first = play.exchange.submit(Outgoing { lane: Lane::Exclusive, fd: fd(), ..Play::command("first") });
+    let second =
+        play.exchange.submit(Outgoing { lane: Lane::Exclusive, fd: fd(), ..Play::command("second") });
+    play.submit("after");
+    assert_eq!(play.written(), "before0");
+    play.reply(0, "1");
+    assert_eq!(play.poll(before).unwrap(), "1");
+    assert_eq!(play.written(), "* first0");
+    play.submit_as("urgent", Lane::OutOfBand);
+    assert_eq!(play.written(), "urgent1", "an out-of-band command takes no descriptor and may pass");
+    play.exchange.abandon(first.unwrap());
+    assert_eq!(play.written(), "", "an abandoned one still has to be answered");
+    play.reply(0, "1");
+    assert_eq!(play.written(), "* second0");
+    play.refuse(Id::Number(0));
+    assert_eq!(play.poll(second.unwrap()).unwrap(), "refused: no");
+    assert_eq!(play.written(), "after0");
+}
+
+#[test]
+fn a_partly_written_command_is_finished() {
+    let mut play = Play::monitor();
+    let ticket = play.submit("a");
+    play.exchange.fill();
+    assert_eq!(play.exchange.progress(ticket), 0);
+    play.exchange.wrote(5);
+    assert_eq!(play.exchange.progress(ticket), 5);
+    play.exchange.abandon(ticket);
+    assert_eq!(play.exchange.pending().unwrap().0, b"cute\":\"a\",\"id\":0}");
+}
+
+#[test]
+fn progress_ends_with_the_command() {
+    let mut play = Play::monitor();
+    let (first, second) = (play.submit("a"), play.submit("b"));
+    play.written();
+    assert_eq!((play.exchange.progress(first), play.exchange.progress(second)), (22, 44));
+    play.reply(0, "1");
+    assert_eq!(play.exchange.progress(first), 44, "an answered one follows the stream");
+    assert!(play.exchange.was_sent(first));
+}
+
+#[test]
+fn orphans_are_undone() {
+    let mut play = Play::monitor();
+    let undo = || Some(Orphan::Always(Box::new(Play::command("undo"))));
+    let sent = play.exchange.submit(Outgoing { orphan: undo(), ..Play::command("do") }).unwrap();
+    assert_eq!(play.written(), "do0");
+    play.exchange.abandon(sent);
+    assert_eq!(play.written(), "undo1");
+    let unsent = play.exchange.submit(Outgoing { orphan: undo(), ..Play::command("do") }).unwrap();
+    play.exchange.abandon(unsent);
+    assert_eq!(play.written(), "", "what was not sent needs no undoing");
+    play.reply(0, "1");
+    play.reply(1, "1");
+    assert!(play.exchange.is_idle());
+}
+
+#[test]
+fn orphans_are_undone_by_their_late_reply() {
+    let mut play = Play::monitor();
+    let with_undo = || {
+        let undo = |reply: &RawValue| Some(Play::command(&format!("undo-{reply}-")));
+        Outgoing { orphan: Some(Orphan::OnReply(Box::new(undo))), ..Play::command("do") }
+    };
+    let answered = play.exchange.submit(with_undo()).unwrap();
+    let late = play.exchange.submit(with_undo()).unwrap();
+    let refused = play.exchange.submit(with_undo()).unwrap();
+    assert_eq!(play.written(), "do0 do1 do2");
+    play.exchange.abandon(late);
+    play.exchange.abandon(refused);
+    play.reply(0, "5");
+    play.reply(1, "6");
+    play.refuse(Id::Number(2));
+    assert_eq!(play.written(), "undo-6-0");
+    assert_eq!(play.poll(answered).unwrap(), "5");
+}
+
+#[test]
+fn an_error_without_an_id_belongs_to_the_oldest() {
+    let mut play = Play::monitor();
+    let [first, second, third] = ["a", "b", "c"].map(|name| play.submit(name));
+    let urgent = play.submit_as("u", Lane::OutOfBand);
+    assert_eq!(play.written(), "u0 a1 b2 c3");
+    play.reply(1, "1");
+    play.refuse(Id::Missing);
+    assert_eq!(play.poll(second).unwrap(), "not understood: no");
+    assert_eq!((play.poll(third), play.poll(urgent)), (None, None));
+    assert_eq!(play.poll(first).unwrap(), "1");
+
+    // The next command goes behind a byte that makes QEMU's parser start afresh.
+    let (next, after) = (play.submit("d"), play.submit("e"));
+    assert_eq!(play.written(), "\u{fffd} d1");
+    play.refuse(Id::Missing);
+    assert_eq!(play.poll(next), None, "the error that the byte causes is nobody's");
+    play.reply(1, "2");
+    assert_eq!(play.poll(next).unwrap(), "2");
+    assert_eq!(
+        play.poll(third).unwrap(),
+        "not understood: QEMU lost its place in what was sent",
+        "replies come in order, so this one never will"
+    );
+    assert_eq!(play.poll(urgent), None);
+    assert_eq!(play.written(), "e1");
+    play.reply(1, "3");
+    assert_eq!(play.poll(after).unwrap(), "3");
+}
+
+#[test]
+fn an_error_without_an_id_to_nobody_is_discarded() {
+    let mut play = Play::monitor();
+    play.refuse(Id::Missing);
+    let ticket = play.submit("a");
+    assert_eq!(play.written(), "a0");
+    assert_eq!(play.poll(ticket), None);
+}
+
+#[test]
+fn the_end_reaches_everybody() {
+    let mut play = Play::monitor();
+    let tickets: Vec<_> = (0..9).map(|_| play.submit("a")).collect();
+    let urgent = play.submit_as("u", Lane::OutOfBand);
+    play.exchange.submit_detached(Play::command("d"));
+    play.written();
+    play.reply(1, "1");
+    let wakers = play.exchange.close(&CloseReason::Eof);
+    assert_eq!(wakers.len(), 9);
+    assert!(play.exchange.close(&CloseReason::Local).is_empty(), "only the first reason counts");
+    assert_eq!(play.exchange.closed(), Some(&CloseReason::Eof));
+    let outcomes: Vec<_> =
+        tickets.into_iter().chain([urgent]).map(|ticket| play.poll(ticket).unwrap()).collect();
+    let closed = "closed: the peer closed the connection";
+    assert_eq!(outcomes[0], "1", "a reply that came is kept");
+    assert_eq!(&outcomes[1..], vec![closed; 9]);
+    assert!(play.exchange.submit(Play::command("b")).is_err());
+    play.exchange.submit_detached(Play::command("b"));
+    assert!(play.exchange.is_idle() && play.exchange.is_quiet());
+}
+
+#[test]
+fn large_buffers_are_given_back() {
+    let mut play = Play::monitor();
+    let large = Outgoing::in_band(vec![b'x'; 1 << 20]);
+    play.exchange.submit_detached(large);
+    play.written();
+    assert_eq!(play.exchange.out.capacity(), 0);
+    let tickets: Vec<_> = (0..100).map(|_| play.submit("a")).collect();
+    for ticket in tickets {
+        play.exchange.abandon(ticket);
+    }
+    play.reply(0, "1");
+    assert_eq!(play.exchange.callers.capacity(), 0);
+}
+
+#[test]
+fn nothing_is_shown_of_arguments() {
+    let orphan = Some(Orphan::Always(Box::new(Play::command("secret"))));
+    let shown = format!("{:?}", Outgoing { orphan, ..Play::command("secret") });
+    assert_eq!(shown, "Outgoing { 19 bytes, InBand, None, Some(Always) }");
+    let undo = Orphan::OnReply(Box::new(|_: &RawValue| None));
+    assert_eq!(format!("{undo:?}"), "OnReply");
+}
+
+const SYNC: &str = "\u{fffd} guest-sync-delimited\",\"arguments\":{\"id\":";
+
+#[test]
+fn an_agent_is_brought_in_step_first() {
+    let mut play = Play::agent();
+    assert_eq!(play.written(), "", "an idle agent is left alone");
+    let (first, second) = (play.submit("a"), play.submit("b"));
+    assert_eq!(play.written(), format!("{SYNC}1"));
+    assert!(play.exchange.is_agent() && play.exchange.is_out_of_step());
+    play.agent_reply("77");
+    play.refuse(Id::Missing);
+    assert_eq!(play.written(), "");
+    play.agent_reply("1");
+    assert_eq!(play.written(), "a");
+    play.agent_reply("10");
+    assert_eq!(play.written(), "b", "one at a time");
+    play.refuse(Id::Missing);
+    assert_eq!(play.poll(first).unwrap(), "10");
+    assert_eq!(play.poll(second).unwrap(), "refused: no");
+}
+
+/// An agent in step.
+fn in_step() -> Play {
+    let mut play = Play::agent();
+    let ticket = play.submit("a");
+    play.written();
+    play.agent_reply("1");
+    assert_eq!(play.written(), "a");
+    play.agent_reply("0");
+    assert_eq!(play.poll(ticket).unwrap(), "0");
+    play
+}
+
+#[test]
+fn an_agent_that_did_not_answer_is_brought_in_step_again() {
+    let mut play = in_step();
+    let late = play.submit("late");
+    assert_eq!(play.written(), "late");
+    play.exchange.abandon(late);
+    let next = play.submit("next");
+    assert_eq!(play.written(), format!("{SYNC}2"));
+    assert_eq!(play.exchange.filter(b"{\"return\": \"late\"}"), None);
+    assert_eq!(play.exchange.filter(b"\xff{\"return\": 2}"), Some(&b"{\"return\": 2}"[..]));
+    play.agent_reply("2");
+    assert_eq!(play.written(), "next");
+    play.agent_reply("5");
+    assert_eq!(play.poll(next).unwrap(), "5");
+}
+
+#[test]
+fn an_absent_agent_is_asked_again_by_each_caller() {
+    let mut play = Play::agent();
+    for number in 1..5 {
+        let ticket = play.submit("a");
+        assert_eq!(play.written(), format!("{SYNC}{number}"));
+        assert!(!play.exchange.was_sent(ticket));
+        play.exchange.abandon(ticket);
+    }
+    assert!(play.exchange.is_idle());
+}
+
+#[test]
+fn a_busy_agent_is_not_disturbed_by_one_who_cannot_wait() {
+    let mut play = in_step();
+    let slow = play.submit("slow");
+    assert_eq!(play.written(), "slow");
+    let hasty = play.submit("hasty");
+    play.exchange.abandon(hasty);
+    play.agent_reply("9");
+    assert_eq!(play.poll(slow).unwrap(), "9");
+    assert!(!play.exchange.is_out_of_step());
+}
+
+#[test]
+fn what_must_not_get_lost_is_said_again() {
+    let mut play = in_step();
+    play.exchange.submit_detached(Play::command("thaw"));
+    assert_eq!(play.written(), "thaw");
+    // The agent was restarted: the thaw is lost, and the next caller waits in vain.
+    let next = play.submit("next");
+    assert_eq!(play.written(), "");
+    play.exchange.abandon(next);
+    assert_eq!(play.written(), format!("{SYNC}2"));
+    play.agent_reply("2");
+    assert_eq!(play.written(), "thaw");
+    play.agent_reply("1");
+    assert!(play.exchange.is_idle());
+}
+
+#[test]
+fn an_abandoned_freeze_is_followed_by_its_thaw() {
+    let mut play = in_step();
+    let orphan = Some(Orphan::Always(Box::new(Play::command("thaw"))));
+    let freeze = play.exchange.submit(Outgoing { orphan, ..Play::command("freeze") }).unwrap();
+    assert_eq!(play.written(), "freeze");
+    play.exchange.abandon(freeze);
+    assert_eq!(play.written(), format!("{SYNC}2"));
+    play.agent_reply("2");
+    assert_eq!(play.written(), "thaw");
+}

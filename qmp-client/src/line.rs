@@ -1,0 +1,221 @@
+//! The part of a handle that QEMU's monitor and the guest agent have in common: one command there and back.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use qmp_proto::Command;
+
+use crate::command;
+use crate::error::{ClientError, CloseReason};
+use crate::events::{Hub, Limits};
+use crate::exchange::{Exchange, Outcome, Ticket};
+use crate::framing::Framer;
+use crate::link::{Link, Liveness, Writer};
+use crate::options::Options;
+use crate::outgoing::{Orphan, Outgoing};
+use crate::task::{self, CloseOnDrop, Reader};
+use crate::trace;
+
+/// A command of more bytes than this has its deadline extended while QEMU takes it.
+const LARGE: usize = 16 << 10;
+
+/// A command, encoded.
+pub(crate) struct Request {
+    pub name: Cow<'static, str>,
+    pub command: Outgoing,
+}
+
+impl Request {
+    pub(crate) fn typed<C: Command>(command: &C) -> Result<Self, ClientError> {
+        Self::new(Cow::Borrowed(C::NAME), command)
+    }
+
+    pub(crate) fn raw(name: &str, arguments: Option<&Value>) -> Result<Self, ClientError> {
+        Self::new(Cow::Owned(name.to_owned()), &arguments)
+    }
+
+    fn new<A: serde::Serialize + ?Sized>(
+        name: Cow<'static, str>,
+        arguments: &A,
+    ) -> Result<Self, ClientError> {
+        match command::encode(&name, arguments) {
+            Ok(bytes) => Ok(Self { name, command: Outgoing::in_band(bytes) }),
+            Err(error) => Err(error.of(name)),
+        }
+    }
+
+    pub(crate) fn orphan(mut self, orphan: Orphan) -> Self {
+        self.command.orphan = Some(orphan);
+        self
+    }
+}
+
+/// One connection as its handles hold it. The connection ends when the last of them is dropped.
+pub(crate) struct Line {
+    pub link: Arc<Link>,
+    pub passes_fds: bool,
+    command_deadline: Duration,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let mut core = self.link.lock();
+        core.abandoned = true;
+        if let Some(task) = core.task.take() {
+            task.wake();
+        }
+    }
+}
+
+impl Line {
+    /// Starts the task that serves the connection.
+    pub(crate) fn start(
+        exchange: Exchange,
+        reader: Reader,
+        writer: Writer,
+        framer: Framer,
+        options: &Options,
+    ) -> Self {
+        let passes_fds = matches!(writer, Writer::Unix(_));
+        let limits = Limits { events: options.event_backlog.max(1), bytes: options.event_backlog_bytes };
+        let link = Arc::new(Link::new(exchange, writer, Hub::new(limits)));
+        tokio::spawn(task::run(CloseOnDrop(Arc::clone(&link)), reader, framer));
+        Self { link, passes_fds, command_deadline: options.command }
+    }
+
+    pub(crate) fn liveness(&self) -> watch::Receiver<Liveness> {
+        self.link.liveness.subscribe()
+    }
+
+    pub(crate) async fn closed(&self) -> CloseReason {
+        let mut liveness = self.liveness();
+        let closed = liveness.wait_for(|liveness| matches!(liveness, Liveness::Closed(_))).await;
+        match closed.as_deref() {
+            Ok(Liveness::Closed(reason)) => reason.clone(),
+            _ => CloseReason::Local,
+        }
+    }
+
+    /// Sends a request and waits for its reply, for at most `deadline` or else the session's deadline.
+    ///
+    /// The request is handed over at the call, so that the future does not have to hold it.
+    pub(crate) fn round_trip(
+        &self,
+        request: Request,
+        deadline: Option<Duration>,
+    ) -> impl Future<Output = Result<Box<RawValue>, ClientError>> + Send + use<'_> {
+        let reply = self.submit(request, deadline);
+        async move { reply?.wait().await }
+    }
+
+    fn submit(&self, request: Request, deadline: Option<Duration>) -> Result<Reply<'_>, ClientError> {
+        let Request { name, command } = request;
+        trace::submitted(&name, command.bytes.len());
+        let large = deadline.is_none() && command.bytes.len() > LARGE;
+        let after = deadline.unwrap_or(self.command_deadline);
+        let mut core = self.link.lock();
+        match core.exchange.submit(command) {
+            Ok(ticket) => {
+                core.kick();
+                let heard = core.heard;
+                Ok(Reply { link: &self.link, name, ticket: Some(ticket), heard, after, large })
+            }
+            Err(source) => Err(ClientError::Closed { doing: name, source }),
+        }
+    }
+}
+
+/// A caller waiting for its reply. Dropping it takes the command back as far as that is possible.
+struct Reply<'a> {
+    link: &'a Link,
+    name: Cow<'static, str>,
+    ticket: Option<Ticket>,
+    /// How much had been heard when the command was made.
+    heard: u64,
+    after: Duration,
+    large: bool,
+}
+
+impl Reply<'_> {
+    async fn wait(mut self) -> Result<Box<RawValue>, ClientError> {
+        let outcome = loop {
+            let progress = if self.large { self.progress() } else { 0 };
+            match tokio::time::timeout(self.after, self.outcome()).await {
+                Ok(outcome) => break Some(outcome),
+                Err(_) if self.large && self.progress() > progress => {}
+                Err(_) => break None,
+            }
+        };
+        let command = std::mem::take(&mut self.name);
+        let result = match outcome {
+            Some(Outcome::Success(reply)) => Ok((command, reply)),
+            Some(Outcome::Refused(refusal)) => {
+                Err(ClientError::Refused { command, class: refusal.class, desc: refusal.desc })
+            }
+            Some(Outcome::NotUnderstood(desc)) => Err(ClientError::NotUnderstood { command, desc }),
+            Some(Outcome::Closed(source)) => Err(ClientError::Closed { doing: command, source }),
+            None => Err(self.on_timeout(command)),
+        };
+        match result {
+            Ok((command, reply)) => {
+                trace::ended(&command, reply.get().len());
+                Ok(reply)
+            }
+            Err(error) => {
+                trace::failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn on_timeout(&self, command: Cow<'static, str>) -> ClientError {
+        let (sent, no_agent) = self.state();
+        self.link.on_silence(self.heard);
+        let after = self.after;
+        if no_agent {
+            ClientError::NoAgent { command, after }
+        } else {
+            ClientError::Timeout { command, after, sent }
+        }
+    }
+
+    async fn outcome(&mut self) -> Outcome {
+        poll_fn(|context| {
+            let Some(ticket) = self.ticket else { return Poll::Ready(Outcome::Closed(CloseReason::Local)) };
+            let outcome = self.link.lock().exchange.poll(ticket, context.waker());
+            if outcome.is_ready() {
+                self.ticket = None;
+            }
+            outcome
+        })
+        .await
+    }
+
+    fn progress(&self) -> u64 {
+        self.ticket.map_or(0, |ticket| self.link.lock().exchange.progress(ticket))
+    }
+
+    /// Whether the command was sent, and whether it waits for a guest agent that has not shown itself.
+    fn state(&self) -> (bool, bool) {
+        let core = self.link.lock();
+        let sent = self.ticket.is_none_or(|ticket| core.exchange.was_sent(ticket));
+        (sent, core.exchange.is_out_of_step())
+    }
+}
+
+impl Drop for Reply<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut core = self.link.lock();
+            core.exchange.abandon(ticket);
+            core.kick();
+        }
+    }
+}
