@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub(crate) use macros::{
-    alternate, any_event, branches, command, deserialize, either, empty_record, event, event_wrapper, flag,
-    got, open_record, pick, put, record, serialize, tagged, words, wrapper,
+    alternate, any_event, branches, command, deserialize, discreet, either, empty_record, event,
+    event_wrapper, flag, got, open_record, pick, put, record, serialize, show, tagged, words, wrapper,
 };
 
 /// An object that can be read.

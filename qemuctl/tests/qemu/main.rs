@@ -1,5 +1,6 @@
 //! Tests that drive a real QEMU. They fail, saying what is missing, where it is not there.
 
+mod agent_types;
 mod argv;
 mod boot_sector;
 mod cli;

@@ -3571,7 +3571,7 @@ crate::shape::record! { input BlockdevOptionsCurlFtps {
 
 /// Struct `BlockdevOptionsCurlHttp`, since 2.9: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BlockdevOptionsCurlHttp).
 #[cfg(feature = "block-core")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct BlockdevOptionsCurlHttp {
     /// `url`.
     pub url: String,
@@ -3594,6 +3594,8 @@ pub struct BlockdevOptionsCurlHttp {
     /// `force-range`.
     pub force_range: Option<bool>,
 }
+#[cfg(feature = "block-core")]
+crate::shape::discreet! { BlockdevOptionsCurlHttp { plain url, plain readahead, plain timeout, plain username, plain password_secret, plain proxy_username, plain proxy_password_secret, secret cookie, plain cookie_secret, plain force_range, } }
 #[cfg(feature = "block-core")]
 impl BlockdevOptionsCurlHttp {
     /// With the mandatory members; the optional ones are left out.
@@ -3628,7 +3630,7 @@ crate::shape::record! { input BlockdevOptionsCurlHttp {
 
 /// Struct `BlockdevOptionsCurlHttps`, since 2.9: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BlockdevOptionsCurlHttps).
 #[cfg(feature = "block-core")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct BlockdevOptionsCurlHttps {
     /// `url`.
     pub url: String,
@@ -3653,6 +3655,8 @@ pub struct BlockdevOptionsCurlHttps {
     /// `sslverify`.
     pub sslverify: Option<bool>,
 }
+#[cfg(feature = "block-core")]
+crate::shape::discreet! { BlockdevOptionsCurlHttps { plain url, plain readahead, plain timeout, plain username, plain password_secret, plain proxy_username, plain proxy_password_secret, secret cookie, plain cookie_secret, plain force_range, plain sslverify, } }
 #[cfg(feature = "block-core")]
 impl BlockdevOptionsCurlHttps {
     /// With the mandatory members; the optional ones are left out.

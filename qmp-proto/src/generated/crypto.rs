@@ -701,7 +701,7 @@ crate::shape::record! { input SecretKeyringProperties {
 
 /// Struct `SecretProperties`, since 2.6: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-crypto.SecretProperties).
 #[cfg(feature = "qom")]
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SecretProperties {
     /// `format`.
     pub format: Option<QCryptoSecretFormat>,
@@ -717,6 +717,8 @@ pub struct SecretProperties {
     #[deprecated(note = "QEMU deprecates `loaded`")]
     pub loaded: Option<bool>,
 }
+#[cfg(feature = "qom")]
+crate::shape::discreet! { SecretProperties { plain format, plain keyid, plain iv, secret data, plain file, plain loaded, } }
 #[cfg(feature = "qom")]
 crate::shape::record! { input SecretProperties {
     may format = "format",

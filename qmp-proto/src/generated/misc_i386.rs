@@ -380,7 +380,7 @@ crate::shape::command! { RtcResetReinjection = "rtc-reset-reinjection" -> crate:
 /// Command `sev-inject-launch-secret`, since 6.0: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-misc-i386.sev-inject-launch-secret).
 #[cfg(feature = "misc-i386")]
 #[doc(alias = "sev-inject-launch-secret")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct SevInjectLaunchSecret {
     /// `packet-header`.
     pub packet_header: String,
@@ -389,6 +389,8 @@ pub struct SevInjectLaunchSecret {
     /// `gpa`.
     pub gpa: Option<u64>,
 }
+#[cfg(feature = "misc-i386")]
+crate::shape::discreet! { SevInjectLaunchSecret { plain packet_header, secret secret, plain gpa, } }
 #[cfg(feature = "misc-i386")]
 impl SevInjectLaunchSecret {
     /// With the mandatory members; the optional ones are left out.

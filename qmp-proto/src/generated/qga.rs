@@ -1569,7 +1569,7 @@ crate::shape::command! { GuestSetTime = "guest-set-time" -> crate::Empty; }
 
 /// Command `guest-set-user-password`, since 2.3: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-ga-ref.html#command-QGA-qapi-schema.guest-set-user-password).
 #[doc(alias = "guest-set-user-password")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct GuestSetUserPassword {
     /// `username`.
     pub username: String,
@@ -1578,6 +1578,7 @@ pub struct GuestSetUserPassword {
     /// `crypted`.
     pub crypted: bool,
 }
+crate::shape::discreet! { GuestSetUserPassword { plain username, secret password, plain crypted, } }
 impl GuestSetUserPassword {
     /// With the mandatory members; the optional ones are left out.
     pub fn new(username: impl Into<String>, password: impl Into<String>, crypted: bool) -> Self {

@@ -1464,7 +1464,7 @@ crate::shape::branches! { input SetPasswordOptionsBranch by "protocol" {
 } }
 /// Struct `SetPasswordOptions`, since 7.0: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-ui.SetPasswordOptions).
 #[cfg(feature = "ui")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct SetPasswordOptions {
     /// `password`.
     pub password: String,
@@ -1473,6 +1473,8 @@ pub struct SetPasswordOptions {
     /// `protocol`, with what belongs to each.
     pub protocol: SetPasswordOptionsBranch,
 }
+#[cfg(feature = "ui")]
+crate::shape::discreet! { SetPasswordOptions { secret password, plain connected, plain protocol, } }
 #[cfg(feature = "ui")]
 impl SetPasswordOptions {
     /// With the mandatory members; the optional ones are left out.
@@ -1934,11 +1936,13 @@ crate::shape::words! { VncVencryptSubAuth {
 /// Command `change-vnc-password`, since 1.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-ui.change-vnc-password).
 #[cfg(feature = "ui")]
 #[doc(alias = "change-vnc-password")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ChangeVncPassword {
     /// `password`.
     pub password: String,
 }
+#[cfg(feature = "ui")]
+crate::shape::discreet! { ChangeVncPassword { secret password, } }
 #[cfg(feature = "ui")]
 impl ChangeVncPassword {
     /// With the mandatory members; the optional ones are left out.

@@ -122,6 +122,28 @@ macro_rules! record {
     };
 }
 
+/// `Debug` that does not show secrets.
+macro_rules! discreet {
+    ($name:ident { $($(#[$gate:meta])* $how:ident $field:ident,)* }) => {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut shown = f.debug_struct(stringify!($name));
+                $($(#[$gate])* $crate::shape::show!(shown $how self.$field, $field);)*
+                shown.finish()
+            }
+        }
+    };
+}
+
+macro_rules! show {
+    ($shown:ident plain $value:expr, $field:ident) => {
+        $shown.field(stringify!($field), &$value)
+    };
+    ($shown:ident secret $value:expr, $field:ident) => {
+        $shown.field(stringify!($field), &format_args!("…"))
+    };
+}
+
 /// An object without members.
 macro_rules! empty_record {
     ($way:ident $name:ident) => {
@@ -453,6 +475,6 @@ macro_rules! any_event {
 }
 
 pub(crate) use {
-    alternate, any_event, branches, command, deserialize, either, empty_record, event, event_wrapper, flag,
-    got, open_record, pick, put, record, serialize, tagged, words, wrapper,
+    alternate, any_event, branches, command, deserialize, discreet, either, empty_record, event,
+    event_wrapper, flag, got, open_record, pick, put, record, serialize, show, tagged, words, wrapper,
 };

@@ -32,6 +32,17 @@ pub const INTEGERS: &[(&str, &str, &str)] = &[
 pub const FLAT_UNIONS: &[(&str, &str)] =
     &[("SevInfo", "7.2 has the members of the branch `sev` without the discriminator")];
 
+/// Members that hold a secret, which `Debug` must not show: the type or command, the member.
+pub const SECRETS: &[(&str, &str)] = &[
+    ("BlockdevOptionsCurlHttp", "cookie"),
+    ("BlockdevOptionsCurlHttps", "cookie"),
+    ("SecretProperties", "data"),
+    ("SetPasswordOptions", "password"),
+    ("change-vnc-password", "password"),
+    ("guest-set-user-password", "password"),
+    ("sev-inject-launch-secret", "secret"),
+];
+
 /// Types with another name in Rust: QEMU's, ours, why.
 pub const TYPE_NAMES: &[(&str, &str, &str)] = &[
     ("GuestExec", "GuestExecReply", "the command `guest-exec` has the name"),

@@ -6,6 +6,7 @@ use super::{Emitter, cfg, doc};
 use crate::codegen::merged::{Alternative, Entity, Member, Object, Shape, Tag, Word};
 use crate::codegen::model::element;
 use crate::codegen::naming;
+use crate::codegen::overrides;
 use crate::codegen::plan::Direction;
 
 const DERIVE: &str = "#[derive(Clone, Debug, PartialEq)]\n";
@@ -146,7 +147,10 @@ impl Emitter<'_> {
         let mandatory: Vec<&Member> = members.iter().filter(|member| !member.optional).collect();
         let has_default = mandatory.is_empty() && tag.is_none();
         out.push_str(doc);
-        out.push_str(if has_default { DERIVE_DEFAULT } else { DERIVE });
+        let is_secret = |member: &Member| overrides::SECRETS.contains(&(wire, member.name.as_str()));
+        let has_secret = members.iter().any(is_secret);
+        let derive = if has_default { DERIVE_DEFAULT } else { DERIVE };
+        out.push_str(&if has_secret { derive.replace("Debug, ", "") } else { derive.to_owned() });
         if !direction.input {
             out.push_str(NON_EXHAUSTIVE);
         }
@@ -175,6 +179,18 @@ impl Emitter<'_> {
             let _ = write!(tail, " by {field}");
         }
         out.push_str("}\n");
+        if has_secret {
+            let mut fields = String::new();
+            for member in members {
+                let how = if is_secret(member) { "secret" } else { "plain" };
+                let gate = cfg::unstable(member.status.unstable);
+                let _ = write!(fields, " {gate}{how} {},", naming::field(&member.name));
+            }
+            if let Some((tag, _)) = tag {
+                let _ = write!(fields, " plain {},", naming::field(&tag.name));
+            }
+            let _ = writeln!(out, "{cfg}crate::shape::discreet! {{ {rust} {{{fields} }} }}");
+        }
         if direction.input && !has_default {
             self.constructor(out, item, members, tag);
         }
