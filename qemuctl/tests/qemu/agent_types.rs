@@ -76,8 +76,8 @@ impl Guest {
         Self { qemu, writer, reader }
     }
 
-    fn send(&mut self, name: &str, arguments: Value) {
-        let message = if arguments == json!({}) {
+    fn send(&mut self, name: &str, arguments: &Value) {
+        let message = if *arguments == json!({}) {
             json!({ "execute": name })
         } else {
             json!({ "execute": name, "arguments": arguments })
@@ -86,7 +86,7 @@ impl Guest {
     }
 
     fn call<C: Command>(&mut self, command: &C) -> C::Return {
-        self.send(C::NAME, serde_json::to_value(command).expect("encodes"));
+        self.send(C::NAME, &serde_json::to_value(command).expect("encodes"));
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line).unwrap_or_else(|error| panic!("{}: {error}", C::NAME));
         // `guest-sync-delimited` answers with 0xFF first.
