@@ -61,7 +61,7 @@ const PURE: [(&str, &[&str]); 2] = [
 
 /// What the other crates may name in their `[dependencies]` beside our own.
 const OUTSIDE: [(&str, &[&str]); 3] = [
-    ("qmp-client", &["memchr", "nix", "serde", "serde_json", "thiserror", "tokio"]),
+    ("qmp-client", &["base64", "memchr", "nix", "serde", "serde_json", "thiserror", "tokio", "tracing"]),
     ("qemu-discovery", &["nix", "serde", "serde_json", "thiserror", "tokio"]),
     ("qemuctl", &["clap", "nix", "serde", "serde_json", "thiserror", "tokio", "toml"]),
 ];
