@@ -8,6 +8,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use qemuctl::qmp_client::Options;
+use qemuctl::qmp_client::agent::Agent;
+use qemuctl::qmp_proto::qga::GuestGetOsinfo;
 use qemuctl::qmp_proto::{ImageFormat, QueryStatus, QueryVersion, Screendump};
 use qemuctl::{Arch, Boot, ConsoleReader, Instance, Memory, Network, Size, Video, VideoModel, VmConfig};
 use tokio::io::AsyncReadExt as _;
@@ -58,6 +61,16 @@ async fn main() -> Result<(), AnyError> {
 
     timeout(PATIENCE, show_until(vm.console().await?.reader_with_history(), "guest ready")).await??;
     step(&format!("the guest is up; QMP says {:?}", vm.execute(QueryStatus {}).await?.status));
+
+    let agent = vm.agent_socket().ok_or("the plan has no guest agent")?;
+    let agent = Agent::connect(agent, &Options::default()).await?;
+    agent.wait_ready(PATIENCE).await?;
+    let system = agent.execute(GuestGetOsinfo {}).await?;
+    step(&format!(
+        "the guest agent says: kernel {} on {}",
+        system.kernel_release.as_deref().unwrap_or("?"),
+        system.machine.as_deref().unwrap_or("?")
+    ));
 
     vm.execute(Screendump {
         format: Some(ImageFormat::Png),

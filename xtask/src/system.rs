@@ -17,11 +17,10 @@ struct Program {
     package: &'static str,
 }
 
-const PACKAGES: [Program; 5] = [
+const PACKAGES: [Program; 4] = [
     Program { name: "apt-get", package: "apt" },
     Program { name: "dpkg-deb", package: "dpkg" },
     Program { name: "git", package: "git" },
-    Program { name: "ip", package: "iproute2" },
     Program { name: "tar", package: "tar" },
 ];
 
