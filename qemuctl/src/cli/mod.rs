@@ -22,6 +22,7 @@ mod start;
 mod status;
 mod stop;
 mod terminal;
+mod topology;
 mod uptime;
 mod vm;
 mod wait;
@@ -84,6 +85,7 @@ enum Command {
     Console(console::Args),
     Argv(argv::Args),
     Check(check::Args),
+    Topology(topology::Args),
 }
 
 impl Command {
@@ -105,6 +107,7 @@ impl Command {
             Self::Console(args) => console::run(args, context).await,
             Self::Argv(args) => argv::run(args, context).await,
             Self::Check(args) => check::run(args, context).await,
+            Self::Topology(args) => topology::run(args, context).await,
         }
     }
 }

@@ -1,0 +1,55 @@
+//! `topology`: a picture of where every device of a machine is.
+
+mod picture;
+mod svg;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::path::PathBuf;
+
+use clap::ValueHint;
+use qemu_argv::{Endpoints, plan};
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::machine::MachineArgs;
+use super::prepare::Qemu;
+use picture::Picture;
+
+/// Draw the buses of a machine with every device in its place
+///
+/// The tree shows the board's own devices, root ports and what is behind them, controllers with their disks and ports, and the
+/// ports that are free for devices plugged in later.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    machine: MachineArgs,
+
+    /// Draw an SVG picture into this file instead
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    svg: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let loaded = args.machine.load()?;
+    let qemu = Qemu::find(&loaded.config).await?;
+    if let Some(warning) = &qemu.warning {
+        context.warn(warning);
+    }
+    let endpoints = Endpoints { qmp_fd: Some(0), ..Endpoints::default() };
+    let plan = plan(&loaded.config, &qemu.target, &endpoints).map_err(|error| loaded.explain(&error))?;
+    if let Some(path) = &args.svg {
+        let written = std::fs::write(path, svg::draw(&Picture::of(&plan)));
+        written.map_err(|error| {
+            Failure::from(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        })?;
+        context.note(format_args!("drawn into {}", path.display()));
+    } else if context.json {
+        context.print_json(plan.topology())?;
+    } else {
+        context.print(text::draw(&Picture::of(&plan)))?;
+    }
+    Ok(Exit::Done)
+}
