@@ -141,6 +141,7 @@ async fn attach(
         ownership: Ownership::Attached,
         vm,
         agent: plan.as_ref().and_then(|plan| socket_of(plan, &SocketRole::Agent)),
+        agent_line: tokio::sync::Mutex::default(),
         console: OnceCell::new(),
         plan,
         socket: Some(socket),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qemu_argv::{Plan, VmConfig};
+use qmp_client::agent::Agent;
 use qmp_client::{ClientError, Session};
 use qmp_proto::{Command, Cont, Quit, Stop, SystemPowerdown, SystemReset};
 use serde_json::Value;
@@ -58,6 +59,7 @@ pub(crate) struct Handle {
     pub(crate) vm: Arc<Watched>,
     pub(crate) socket: Option<PathBuf>,
     pub(crate) agent: Option<PathBuf>,
+    pub(crate) agent_line: tokio::sync::Mutex<Option<Agent>>,
     pub(crate) console: OnceCell<Console>,
     pub(crate) plan: Option<Plan>,
     pub(crate) warnings: Vec<String>,
@@ -119,6 +121,10 @@ impl Instance {
 
     pub(crate) fn vm(&self) -> &Watched {
         &self.0.vm
+    }
+
+    pub(crate) fn agent_slot(&self) -> &tokio::sync::Mutex<Option<Agent>> {
+        &self.0.agent_line
     }
 
     pub(crate) fn console_cell(&self) -> &OnceCell<Console> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use qmp_client::{Events, EventsError, Liveness, Session};
 use qmp_proto::QueryStatus;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::process::{Process, ProcessExit, Tail, Watcher};
 use crate::runtime::Residue;
@@ -124,6 +124,9 @@ pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut e
     let mut ask = false;
     let mut asking: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
     let mut open = true;
+    // Polled only when the monitor has ended before the process: no timer runs while all is well.
+    let mut silence = Box::pin(sleep(Duration::ZERO));
+    let mut told = false;
     let ended = ended(&vm, watcher.as_ref());
     tokio::pin!(ended);
     let exit = loop {
@@ -135,7 +138,10 @@ pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut e
                     ask |= may_change_status(&event.event);
                 }
                 Err(EventsError::Missed(_)) => ask = true,
-                Err(_) => open = false,
+                Err(_) => {
+                    open = false;
+                    silence.as_mut().reset(Instant::now() + LAST_WORDS);
+                }
             },
             exit = &mut ended => break exit,
             Ok(()) = liveness.changed(), if open => {
@@ -144,6 +150,10 @@ pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut e
                 } else {
                     vm.publish(State::Unresponsive);
                 }
+            }
+            () = &mut silence, if !open && !told => {
+                told = true;
+                vm.publish(State::Unresponsive);
             }
             () = async { if let Some(asking) = &mut asking { asking.await } }, if asking.is_some() => {
                 asking = None;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use qmp_client::ClientError;
+use qmp_proto::qga::{GuestPing, GuestShutdown};
 use qmp_proto::{Command, Cont, Quit, SystemPowerdown, SystemWakeup};
 use rustix::process::Signal;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -20,6 +21,8 @@ const PRESS_AGAIN: Duration = Duration::from_secs(1);
 const PRESS_AT_LEAST: Duration = Duration::from_secs(8);
 /// How long QEMU may take to end after `quit`, and after SIGTERM: it writes its caches first.
 const QEMU_ENDS: Duration = Duration::from_secs(5);
+/// How long the guest's agent may take to be reached and asked.
+const AGENT: Duration = Duration::from_secs(5);
 /// How long a command on the way down may take. A QEMU that is that slow is not waited for.
 const COMMAND: Duration = Duration::from_secs(2);
 
@@ -110,8 +113,13 @@ impl Instance {
         if self.exit_reason().is_some() {
             return Ok(Rung::AlreadyEnded);
         }
-        if self.wants_asking().await && self.ask_guest(patience).await {
-            return Ok(Rung::PowerButton);
+        if self.wants_asking().await {
+            if self.ask_agent(patience).await {
+                return Ok(Rung::Agent);
+            }
+            if self.ask_guest(patience).await {
+                return Ok(Rung::PowerButton);
+            }
         }
         // The reply may be lost in QEMU's haste; its end is what counts.
         let _ = self.brief(Quit {}).await;
@@ -136,6 +144,27 @@ impl Instance {
             _ => return false,
         };
         woken.is_ok()
+    }
+
+    /// Has the guest's agent, if it answers, shut the guest down; tells whether QEMU has ended.
+    async fn ask_agent(&self, patience: Instant) -> bool {
+        if self.agent_socket().is_none() {
+            return false;
+        }
+        let asked = async {
+            let agent = self.agent().await?;
+            agent.execute_within(GuestPing {}, COMMAND).await?;
+            agent.execute_unanswered(GuestShutdown { mode: Some("powerdown".to_owned()) }, COMMAND).await?;
+            Ok::<_, Error>(())
+        };
+        if !matches!(timeout(AGENT, asked).await, Ok(Ok(()))) {
+            return false;
+        }
+        // It has said yes: half of the patience is for it to keep its word.
+        let half = patience.saturating_duration_since(Instant::now()) / 2;
+        let mut states = self.states();
+        let over = timeout(half, states.wait_for(State::is_over)).await.is_ok();
+        over && self.ended_by(Instant::now() + COMMAND).await
     }
 
     /// Presses the power button until the guest has shut down or patience ends; tells whether QEMU has ended.

@@ -1,6 +1,7 @@
 //! What one does inside a guest: its serial console and its agent.
 
 mod access;
+mod agent;
 mod console;
 mod expect;
 mod ring;

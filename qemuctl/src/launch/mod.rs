@@ -107,6 +107,7 @@ pub(crate) async fn launch(
         vm,
         socket: Some(socket),
         agent: socket_of(&plan, &SocketRole::Agent),
+        agent_line: tokio::sync::Mutex::default(),
         console: OnceCell::new_with(console),
         plan: Some(plan),
         warnings,
