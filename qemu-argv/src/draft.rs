@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::board::Board;
 use crate::config::{TlsEndpoint, VmConfig};
 use crate::endpoints::Endpoints;
@@ -15,6 +17,7 @@ use crate::parts::{
     BlockNode, CharNode, CliOption, Device, FdRole, FdSlot, Netdev, Object, OptionValue, PlannedSocket,
     SocketRole,
 };
+use crate::plan::ids::{self, OwnId, stable_hash};
 use crate::plan::topology::{Connector, DeviceRequest};
 use crate::target::{Accelerator, Target, Version};
 use crate::value::{Props, Value};
@@ -64,6 +67,9 @@ pub(crate) struct Draft<'c> {
     pub(crate) sandbox: SandboxNeeds,
     /// Whether a helper process must see guest memory.
     pub(crate) shared_memory: bool,
+    /// The names that an earlier plan chose, and those that this one does.
+    earlier_ids: &'c [OwnId],
+    pub(crate) own_ids: Vec<OwnId>,
     boot_indexes: Vec<(u32, String)>,
     names: BTreeMap<(Space, String), String>,
 }
@@ -81,7 +87,12 @@ pub(crate) struct SandboxNeeds {
 const FIRST_FREE_FD: u32 = 3;
 
 impl<'c> Draft<'c> {
-    pub(crate) fn new(config: &'c VmConfig, target: &'c Target, endpoints: &'c Endpoints) -> Self {
+    pub(crate) fn new(
+        config: &'c VmConfig,
+        target: &'c Target,
+        endpoints: &'c Endpoints,
+        earlier_ids: &'c [OwnId],
+    ) -> Self {
         let kind = config.machine.kind.as_deref().unwrap_or_else(|| target.arch.default_machine());
         let kind = target.machines.get(kind).map_or(kind, String::as_str);
         Self {
@@ -103,6 +114,8 @@ impl<'c> Draft<'c> {
             machine: Props::new(),
             sandbox: SandboxNeeds::default(),
             shared_memory: false,
+            earlier_ids,
+            own_ids: Vec::new(),
             boot_indexes: Vec::new(),
             names: BTreeMap::new(),
         }
@@ -149,34 +162,49 @@ impl<'c> Draft<'c> {
 
     // Names
 
-    /// The ids of a list: those given, and for the others `PREFIX0`, `PREFIX1`, … by position, skipping names in use.
-    pub(crate) fn ids<'a>(
+    /// The ids of a list: those given; for the others the id that an earlier plan gave the same element, else `PREFIX0`,
+    /// `PREFIX1`, … by position, skipping names in use.
+    pub(crate) fn ids<T: Serialize>(
         &mut self,
         list: &'static str,
         prefix: &str,
-        given: &(impl Iterator<Item = Option<&'a str>> + Clone),
+        items: &[T],
+        given: impl Fn(&T) -> Option<&str>,
     ) -> Vec<String> {
-        given
-            .clone()
-            .enumerate()
-            .map(|(index, id)| {
-                if let Some(id) = id {
-                    self.check_id(At::ROOT.item(list, index).field("id"), id);
-                    return id.to_owned();
-                }
-                let mut number = index;
-                loop {
-                    let id = format!("{prefix}{number}");
-                    let taken = given.clone().flatten().any(|other| other == id)
-                        || self.names.contains_key(&(Space::Device, id.clone()));
-                    if !taken {
-                        return id;
-                    }
-                    // Beyond every position of the list, so that no later element loses its usual name.
-                    number += given.clone().count();
-                }
+        for (index, item) in items.iter().enumerate() {
+            if let Some(id) = given(item) {
+                self.check_id(At::ROOT.item(list, index).field("id"), id);
+            }
+        }
+        let print = |item: &T| {
+            given(item).is_none().then(|| stable_hash(&[&serde_json::to_vec(item).unwrap_or_default()]))
+        };
+        let prints: Vec<_> = items.iter().map(print).collect();
+        let mut ids = ids::kept(list, &prints, self.earlier_ids);
+        for (index, item) in items.iter().enumerate() {
+            if let Some(id) = given(item) {
+                ids[index] = Some(id.to_owned());
+            }
+        }
+        let named: Vec<_> = (0..items.len())
+            .map(|index| {
+                let id = ids[index].clone().unwrap_or_else(|| {
+                    let free = |id: &String| {
+                        !ids.iter().flatten().any(|other| other == id) && !self.has(Space::Device, id)
+                    };
+                    let mut names = (index..).map(|number| format!("{prefix}{number}"));
+                    names.find(free).unwrap_or_default()
+                });
+                ids[index] = Some(id.clone());
+                id
             })
-            .collect()
+            .collect();
+        for (print, id) in prints.into_iter().zip(&named) {
+            if let Some(print) = print {
+                self.own_ids.push(OwnId { list: list.into(), print, id: id.clone() });
+            }
+        }
+        named
     }
 
     /// QEMU's rule for ids. Before 11.1 it does not check those of JSON devices, and `a/b` aborts it.

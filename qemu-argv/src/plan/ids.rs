@@ -1,5 +1,40 @@
 //! Names and numbers that must be the same every time.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// A name that the plan chose for an element of a list, remembered so that the element keeps it when others come and go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwnId {
+    pub(crate) list: Cow<'static, str>,
+    /// The element's content, hashed.
+    pub(crate) print: u64,
+    pub(crate) id: String,
+}
+
+/// For each element without a name of its own (those with a print) the name that it had in an earlier plan.
+///
+/// An element is known again by its content. Where the list is as long as before, one that was edited in place is known by
+/// being the next that is left.
+pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec<Option<String>> {
+    let mut left: Vec<_> = earlier.iter().filter(|own| own.list == list).collect();
+    let same_length = left.len() == prints.iter().flatten().count();
+    let mut ids: Vec<Option<String>> = prints
+        .iter()
+        .map(|print| {
+            let position = left.iter().position(|own| Some(own.print) == *print)?;
+            Some(left.remove(position).id.clone())
+        })
+        .collect();
+    if same_length {
+        let mut left = left.into_iter();
+        let unknown = prints.iter().zip(&mut ids).filter(|(print, id)| print.is_some() && id.is_none());
+        unknown.for_each(|(_, id)| *id = left.next().map(|own| own.id.clone()));
+    }
+    ids
+}
+
 /// FNV-1a over all parts, each ended by a byte that no text has, so that `("a", "b")` and `("ab", "")` differ.
 ///
 /// Not `std`'s hasher: its result may change with the compiler, and MAC addresses must not.

@@ -35,6 +35,7 @@ pub struct Plan {
     pub(crate) devices: Vec<Device>,
     pub(crate) topology: Topology,
     pub(crate) extra_args: Vec<String>,
+    pub(crate) own_ids: Vec<ids::OwnId>,
     pub(crate) sockets: Vec<PlannedSocket>,
     pub(crate) fds: Vec<FdSlot>,
 }
@@ -51,7 +52,7 @@ pub fn plan(config: &VmConfig, target: &Target, endpoints: &Endpoints) -> Result
     replan(config, target, endpoints, None)
 }
 
-/// Plans a machine that was planned before: what is still there keeps its place.
+/// Plans a machine that was planned before: what is still there keeps its name, its MAC address and its place.
 ///
 /// # Errors
 ///
@@ -62,7 +63,8 @@ pub fn replan(
     endpoints: &Endpoints,
     earlier: Option<&Plan>,
 ) -> Result<Plan, PlanError> {
-    let mut draft = Draft::new(config, target, endpoints);
+    let earlier_ids = earlier.map_or(&[][..], |earlier| &earlier.own_ids);
+    let mut draft = Draft::new(config, target, endpoints, earlier_ids);
     render::all(&mut draft);
     let topology = place::place(&mut draft, earlier.map(|earlier| &earlier.topology));
     let Some(topology) = topology.filter(|_| draft.problems.is_empty()) else {
@@ -83,6 +85,7 @@ pub fn replan(
         devices: draft.devices,
         topology,
         extra_args: config.extra_args.clone(),
+        own_ids: draft.own_ids,
         sockets: draft.sockets,
         fds: draft.fds,
     })

@@ -8,7 +8,7 @@ use crate::value::Props;
 
 pub(super) fn audio(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("audio", "audio", &config.audio.iter().map(|audio| audio.id.as_deref()));
+    let ids = draft.ids("audio", "audio", &config.audio, |audio| audio.id.as_deref());
     for (index, (audio, id)) in config.audio.iter().zip(ids).enumerate() {
         let at = At::ROOT.item("audio", index);
         backend(draft, at, &id, &audio.backend);

@@ -9,7 +9,7 @@ use crate::value::Props;
 
 pub(super) fn cdroms(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("cdroms", "cdrom", &config.cdroms.iter().map(|cdrom| cdrom.id.as_deref()));
+    let ids = draft.ids("cdroms", "cdrom", &config.cdroms, |cdrom| cdrom.id.as_deref());
     for (index, (cdrom, id)) in config.cdroms.iter().zip(ids).enumerate() {
         let at = At::ROOT.item("cdroms", index);
         let mut props = Props::new();

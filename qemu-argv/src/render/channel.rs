@@ -40,7 +40,7 @@ pub(super) fn spice_agent(draft: &mut Draft<'_>) {
 
 pub(super) fn channels(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("channels", "channel", &config.channels.iter().map(|channel| channel.id.as_deref()));
+    let ids = draft.ids("channels", "channel", &config.channels, |channel| channel.id.as_deref());
     for (index, (channel, id)) in config.channels.iter().zip(ids).enumerate() {
         let at = At::ROOT.item("channels", index);
         if channel.name.is_empty() || channel.name.chars().any(|each| each.is_control() || each == '/') {

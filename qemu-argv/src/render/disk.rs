@@ -10,7 +10,7 @@ use crate::value::Props;
 
 pub(super) fn disks(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("disks", "disk", &config.disks.iter().map(|disk| disk.id.as_deref()));
+    let ids = draft.ids("disks", "disk", &config.disks, |disk| disk.id.as_deref());
     for (index, (disk, id)) in config.disks.iter().zip(ids).enumerate() {
         one(draft, At::ROOT.item("disks", index), &id, disk);
     }

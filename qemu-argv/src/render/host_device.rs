@@ -8,8 +8,7 @@ use crate::value::Props;
 
 pub(super) fn host_devices(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let given = config.host_devices.iter().map(|device| device.id.as_deref());
-    let ids = draft.ids("host_devices", "hostdev", &given);
+    let ids = draft.ids("host_devices", "hostdev", &config.host_devices, |device| device.id.as_deref());
     for (index, (device, id)) in config.host_devices.iter().zip(ids).enumerate() {
         vfio(draft, At::ROOT.item("host_devices", index), &id, device);
     }
@@ -51,7 +50,7 @@ fn vfio(draft: &mut Draft<'_>, at: At<'_>, id: &str, device: &HostDevice) {
 
 pub(super) fn others(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("devices", "device", &config.devices.iter().map(|device| device.id.as_deref()));
+    let ids = draft.ids("devices", "device", &config.devices, |device| device.id.as_deref());
     for (index, (device, id)) in config.devices.iter().zip(ids).enumerate() {
         other(draft, At::ROOT.item("devices", index), &id, device);
     }

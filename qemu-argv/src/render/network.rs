@@ -10,7 +10,7 @@ use crate::value::Props;
 
 pub(super) fn networks(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("networks", "net", &config.networks.iter().map(|network| network.id.as_deref()));
+    let ids = draft.ids("networks", "net", &config.networks, |network| network.id.as_deref());
     let mut macs: Vec<(MacAddress, String)> = Vec::new();
     for (index, (network, id)) in config.networks.iter().zip(ids).enumerate() {
         let at = At::ROOT.item("networks", index);

@@ -10,7 +10,7 @@ use crate::value::Props;
 
 pub(super) fn serials(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("serials", "serial", &config.serials.iter().map(|serial| serial.id.as_deref()));
+    let ids = draft.ids("serials", "serial", &config.serials, |serial| serial.id.as_deref());
     let mut consoles = 0;
     let mut ports = 0;
     for (index, (serial, id)) in config.serials.iter().zip(ids).enumerate() {

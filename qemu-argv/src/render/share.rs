@@ -11,7 +11,7 @@ use crate::value::Props;
 
 pub(super) fn shares(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("shares", "share", &config.shares.iter().map(Share::id));
+    let ids = draft.ids("shares", "share", &config.shares, Share::id);
     let mut tags: Vec<&str> = Vec::new();
     for (index, (share, id)) in config.shares.iter().zip(ids).enumerate() {
         let at = At::ROOT.item("shares", index);

@@ -9,7 +9,7 @@ use crate::value::Props;
 
 pub(super) fn controllers(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("usb", "usb", &config.usb.iter().map(|usb| usb.id.as_deref()));
+    let ids = draft.ids("usb", "usb", &config.usb, |usb| usb.id.as_deref());
     for (index, (usb, id)) in config.usb.iter().zip(ids).enumerate() {
         controller(draft, At::ROOT.item("usb", index), &id, usb);
     }
@@ -43,7 +43,7 @@ fn controller(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbController) 
 
 pub(super) fn devices(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("usb_devices", "usbdev", &config.usb_devices.iter().map(|usb| usb.id.as_deref()));
+    let ids = draft.ids("usb_devices", "usbdev", &config.usb_devices, |usb| usb.id.as_deref());
     for (index, (usb, id)) in config.usb_devices.iter().zip(ids).enumerate() {
         device(draft, At::ROOT.item("usb_devices", index), &id, usb);
     }

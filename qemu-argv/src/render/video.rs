@@ -8,7 +8,7 @@ use crate::value::Props;
 
 pub(super) fn video(draft: &mut Draft<'_>) {
     let config = draft.config;
-    let ids = draft.ids("video", "video", &config.video.iter().map(|video| video.id.as_deref()));
+    let ids = draft.ids("video", "video", &config.video, |video| video.id.as_deref());
     for (index, (video, id)) in config.video.iter().zip(ids).enumerate() {
         one(draft, At::ROOT.item("video", index), &id, video);
     }
