@@ -113,13 +113,14 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D:
 pub fn ask(qemu: &Path) -> Result<Live> {
     let mut talk = Talk::start(qemu, &["-machine", "none", "-nodefaults"])?;
     let reply = talk.execute("query-qmp-schema", &Value::Object(serde_json::Map::new()))?;
+    understand(talk.version()?, reply)
+}
+
+/// Sorts the reply to `query-qmp-schema`.
+pub fn understand(version: String, reply: Value) -> Result<Live> {
     let entries: Vec<Entry> = serde_json::from_value(reply).context("cannot understand query-qmp-schema")?;
-    let mut live = Live {
-        version: talk.version()?,
-        commands: BTreeMap::new(),
-        events: BTreeMap::new(),
-        types: BTreeMap::new(),
-    };
+    let mut live =
+        Live { version, commands: BTreeMap::new(), events: BTreeMap::new(), types: BTreeMap::new() };
     for Entry { name, entity } in entries {
         match entity {
             Entity::Command(command) => drop(live.commands.insert(name, command)),

@@ -371,3 +371,63 @@ fn add_features(known: &mut Vec<Feature>, more: &[Feature]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_newer_qemu_is_learned_with_readable_names_once() {
+        let live = introspect::understand(
+            "12.0.1".to_owned(),
+            json!([
+                { "meta-type": "builtin", "name": "str", "json-type": "string" },
+                { "meta-type": "builtin", "name": "bool", "json-type": "boolean" },
+                { "meta-type": "builtin", "name": "int", "json-type": "int" },
+                { "meta-type": "object", "name": "0", "members": [] },
+                { "meta-type": "command", "name": "query-status", "arg-type": "0", "ret-type": "1" },
+                { "meta-type": "object", "name": "1", "members": [
+                    { "name": "running", "type": "bool" },
+                    { "name": "status", "type": "2" },
+                    { "name": "mood", "type": "3", "default": null } ] },
+                { "meta-type": "enum", "name": "2", "values": [],
+                  "members": [{ "name": "running" }, { "name": "dreaming" }] },
+                { "meta-type": "enum", "name": "3", "values": [], "members": [{ "name": "good" }] },
+                { "meta-type": "command", "name": "query-tomorrow", "arg-type": "4", "ret-type": "[5]" },
+                { "meta-type": "object", "name": "4", "members": [{ "name": "state", "type": "2" }] },
+                { "meta-type": "array", "name": "[5]", "element-type": "5" },
+                { "meta-type": "object", "name": "5", "members": [{ "name": "day", "type": "int" }] },
+                { "meta-type": "event", "name": "TOMORROW", "arg-type": "0" },
+            ]),
+        )
+        .expect("a schema");
+        let mut schemas = store::read_all(store::Dialect::Qmp).expect("facts");
+        let merged = super::super::merge::merge(schemas.clone()).expect("merges");
+        let learned = learn(&merged, &live).expect("learns");
+        let lines: Vec<String> =
+            learned.iter().map(|definition| serde_json::to_string(definition).expect("plain data")).collect();
+        let module = "\"module\":\"learned\"";
+        assert_eq!(
+            lines,
+            [
+                r#"{"name":"QueryTomorrowInfo",MODULE,"kind":"struct","members":[{"name":"day","type":"int"}]}"#,
+                r#"{"name":"query-tomorrow",MODULE,"kind":"command","data":{"members":[{"name":"state","type":"RunState"}]},"returns":"[QueryTomorrowInfo]"}"#,
+                r#"{"name":"TOMORROW",MODULE,"kind":"event"}"#,
+                r#"{"name":"StatusInfoMood",MODULE,"kind":"enum","values":[{"name":"good"}]}"#,
+                r#"{"name":"StatusInfo",MODULE,"kind":"struct","members":[{"name":"mood","type":"StatusInfoMood","optional":true}]}"#,
+                r#"{"name":"RunState",MODULE,"kind":"enum","values":[{"name":"dreaming"}]}"#,
+            ]
+            .map(|line| line.replace("MODULE", module))
+        );
+        // With what was learned, nothing is left to learn.
+        let newest = schemas.last_mut().expect("a release");
+        for definition in learned {
+            patch(&mut newest.definitions, definition);
+        }
+        let merged = super::super::merge::merge(schemas).expect("merges");
+        assert_eq!(learn(&merged, &live).expect("learns"), []);
+        assert_eq!(verify::report(&merged, &live).problems, Vec::<String>::new());
+    }
+}
