@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::{ArgAction, Args, ValueHint};
+use qemu_discovery::doctor::Verdict;
 use qemuctl::runtime::default_socket_dir;
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ use super::failure::Failure;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
 const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Options of every subcommand.
@@ -84,6 +86,16 @@ impl Context {
         writeln!(out, "{text}")?;
         out.flush()?;
         Ok(())
+    }
+
+    /// Prints a finding, in the colour of how grave it is.
+    pub(crate) fn print_verdict(&self, verdict: Verdict, name: &str, detail: &str) -> Result<(), Failure> {
+        let (style, word) = match verdict {
+            Verdict::Ok => (GOOD, "ok"),
+            Verdict::Problem => (ERROR, "problem"),
+            _ => (WARNING, "warning"),
+        };
+        self.print(format_args!("{style}{word:>9}{style:#}  {name}: {detail}"))
     }
 
     /// Prints data as JSON: indented for a terminal, else in one line.

@@ -3,20 +3,26 @@
 mod argv;
 mod check;
 mod complete;
+mod completions;
 mod console;
 mod context;
+mod doctor;
 mod events;
 mod exit;
 mod failure;
 mod hmp;
+mod keys;
+mod kill;
 mod list;
 mod loaded;
 mod machine;
+mod media;
 mod power;
 mod prepare;
 mod progress;
 mod qmp;
 mod run;
+mod screenshot;
 mod signals;
 mod start;
 mod status;
@@ -25,6 +31,7 @@ mod terminal;
 mod topology;
 mod uptime;
 mod vm;
+mod vnc;
 mod wait;
 
 use std::process::ExitCode;
@@ -57,11 +64,7 @@ enum Command {
     List(list::Args),
     Status(status::Args),
     Stop(stop::Args),
-    /// End a VM at once, as a power cut would
-    Kill {
-        #[command(flatten)]
-        vm: Vm,
-    },
+    Kill(kill::Args),
     /// Let a VM's processors stand still
     Pause {
         #[command(flatten)]
@@ -78,14 +81,29 @@ enum Command {
         #[command(flatten)]
         vm: Vm,
     },
+    /// Wake a VM whose guest sleeps
+    Wake {
+        #[command(flatten)]
+        vm: Vm,
+    },
     Wait(wait::Args),
     Events(events::Args),
     Qmp(qmp::Args),
     Hmp(hmp::Args),
     Console(console::Args),
+    Screenshot(screenshot::Args),
+    SendKey(keys::SendKey),
+    Type(keys::Type),
+    Insert(media::Insert),
+    Eject(media::Eject),
+    Throttle(media::Throttle),
+    Vnc(vnc::Args),
     Argv(argv::Args),
     Check(check::Args),
     Topology(topology::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Completions),
+    Man(completions::Manual),
 }
 
 impl Command {
@@ -96,7 +114,8 @@ impl Command {
             Self::List(args) => list::run(args, context).await,
             Self::Status(args) => status::run(args, context).await,
             Self::Stop(args) => stop::run(args, context).await,
-            Self::Kill { vm } => power::run(&vm, Action::Kill, context).await,
+            Self::Kill(args) => kill::run(args, context).await,
+            Self::Wake { vm } => power::run(&vm, Action::Wake, context).await,
             Self::Pause { vm } => power::run(&vm, Action::Pause, context).await,
             Self::Resume { vm } => power::run(&vm, Action::Resume, context).await,
             Self::Reset { vm } => power::run(&vm, Action::Reset, context).await,
@@ -105,9 +124,19 @@ impl Command {
             Self::Qmp(args) => qmp::run(args, context).await,
             Self::Hmp(args) => hmp::run(args, context).await,
             Self::Console(args) => console::run(args, context).await,
+            Self::Screenshot(args) => screenshot::run(args, context).await,
+            Self::SendKey(args) => keys::send(args, context).await,
+            Self::Type(args) => keys::type_text(args, context).await,
+            Self::Insert(args) => media::insert(args, context).await,
+            Self::Eject(args) => media::eject(args, context).await,
+            Self::Throttle(args) => media::throttle(args, context).await,
+            Self::Vnc(args) => vnc::run(args, context).await,
             Self::Argv(args) => argv::run(args, context).await,
             Self::Check(args) => check::run(args, context).await,
             Self::Topology(args) => topology::run(args, context).await,
+            Self::Doctor(args) => doctor::run(args, context).await,
+            Self::Completions(args) => completions::completions(&args),
+            Self::Man(args) => completions::manual(&args),
         }
     }
 }

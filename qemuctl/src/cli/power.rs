@@ -1,4 +1,4 @@
-//! `pause`, `resume`, `reset` and `kill`: one word to the VM, one word back.
+//! `pause`, `resume`, `reset` and `wake`: one word to the VM, one word back.
 
 use super::context::Context;
 use super::exit::Exit;
@@ -11,17 +11,18 @@ pub(crate) enum Action {
     Pause,
     Resume,
     Reset,
-    Kill,
+    Wake,
 }
 
 pub(crate) async fn run(vm: &Vm, action: Action, context: &Context) -> Result<Exit, Failure> {
     let instance = vm.attach(context).await?;
-    let done = match action {
-        Action::Pause => instance.pause().await.map(|()| "is paused".to_owned()),
-        Action::Resume => instance.resume().await.map(|()| "runs".to_owned()),
-        Action::Reset => instance.reset().await.map(|()| "is reset".to_owned()),
-        Action::Kill => instance.kill().await.map(|reason| format!("has ended: {reason}")),
+    let (done, words) = match action {
+        Action::Pause => (instance.pause().await, "is paused"),
+        Action::Resume => (instance.resume().await, "runs"),
+        Action::Reset => (instance.reset().await, "is reset"),
+        Action::Wake => (instance.wake().await, "is woken"),
     };
-    context.note(format_args!("{} {}", instance.name(), done?));
+    done?;
+    context.note(format_args!("{} {words}", instance.name()));
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use qemuctl::runtime::Record;
 use qemuctl::{Error, Instance};
 
 use super::complete;
@@ -20,6 +21,15 @@ pub(crate) struct Vm {
 }
 
 impl Vm {
+    /// What the launch of the VM wrote down, if it is ours and lives.
+    pub(crate) fn record(&self, context: &Context) -> Result<Option<Record>, Failure> {
+        if self.vm.contains('/') {
+            return Ok(None);
+        }
+        let record = Record::read(&context.dir()?, &self.vm)?;
+        Ok(record.filter(Record::is_alive))
+    }
+
     /// Connects to the VM's monitor.
     pub(crate) async fn attach(&self, context: &Context) -> Result<Instance, Failure> {
         if self.vm.contains('/') {

@@ -1,6 +1,8 @@
 //! The built program, as people and scripts use it.
 
+mod control;
 mod guest;
+mod guide;
 mod input;
 mod program;
 mod run;

@@ -36,6 +36,11 @@ impl Place {
         Self { dir: tempfile::tempdir().expect("a directory") }
     }
 
+    /// The path of a file here.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     pub fn sockets(&self) -> PathBuf {
         self.dir.path().join("run")
     }

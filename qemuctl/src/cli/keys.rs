@@ -1,0 +1,49 @@
+//! `send-key` and `type`: the keyboard of a VM.
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::vm::Vm;
+
+/// Press keys of a VM's keyboard together and let them go
+///
+/// For example `qemuctl send-key web ctrl alt delete`, or `ctrl-alt-f1` in one word. The names are QEMU's: ret, esc, spc,
+/// f1, up, a, 1 and so on.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SendKey {
+    #[command(flatten)]
+    vm: Vm,
+
+    /// The keys
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<String>,
+}
+
+/// Type text on a VM's keyboard, which is an American one
+#[derive(clap::Args, Debug)]
+pub(crate) struct Type {
+    #[command(flatten)]
+    vm: Vm,
+
+    /// The text
+    #[arg(allow_hyphen_values = true)]
+    text: String,
+
+    /// Press the Enter key after it
+    #[arg(short, long)]
+    enter: bool,
+}
+
+pub(crate) async fn send(args: SendKey, context: &Context) -> Result<Exit, Failure> {
+    let vm = args.vm.attach(context).await?;
+    let keys: Vec<&str> = args.keys.iter().flat_map(|keys| keys.split(['-', '+'])).collect();
+    vm.send_keys(keys).await?;
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn type_text(args: Type, context: &Context) -> Result<Exit, Failure> {
+    let vm = args.vm.attach(context).await?;
+    let text = if args.enter { format!("{}\n", args.text) } else { args.text };
+    vm.type_text(&text).await?;
+    Ok(Exit::Done)
+}

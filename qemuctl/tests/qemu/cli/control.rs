@@ -1,0 +1,211 @@
+//! A VM in the background, and everything that is done to it from the command line.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::guest::{DEAF, OBEDIENT, config, disk};
+use super::program::Place;
+
+/// Runs commands one after the other and writes down what they say.
+fn transcript(place: &Place, commands: &[&[&str]]) -> String {
+    let told = commands
+        .iter()
+        .map(|args| format!("$ qemuctl {}\n{}\n", args.join(" "), place.qemuctl(args).whole()));
+    told.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_vm_in_the_background_is_controlled_by_its_name() {
+    let place = Place::new();
+    place.write("guest.raw", disk(OBEDIENT));
+    place.write("medium.iso", vec![0; 1 << 20]);
+    let more = "video = [\"vga\"]\ncdroms = [{ id = \"cdrom0\" }]\nvnc = { password = true }\n";
+    place.write("vm.toml", config("vm").replace("disks =", &format!("{more}disks =")));
+    let told = transcript(
+        &place,
+        &[
+            &["start", "vm.toml"],
+            &["start", "vm.toml"],
+            &["list", "--names"],
+            &["pause", "vm"],
+            &["wait", "vm", "--for", "paused"],
+            &["resume", "vm"],
+            &["screenshot", "vm", "screen.png"],
+            &["send-key", "vm", "ctrl-alt-delete"],
+            &["send-key", "vm", "nosuchkey"],
+            &["type", "vm", "root", "--enter"],
+            &["type", "vm", "π"],
+            &["vnc", "vm"],
+            &["insert", "vm", "cdrom0", "medium.iso"],
+            &["insert", "vm", "cdrom0", "gone.iso"],
+            &["eject", "vm", "cdrom0"],
+            &["eject", "vm", "cdrom7"],
+            &["throttle", "vm", "disk0", "--bytes", "10M", "--requests", "100"],
+            &["throttle", "vm", "disk0"],
+            &["qmp", "vm", "no-such-command"],
+            &["wait", "vm", "--timeout", "0"],
+            &["status", "wm"],
+            &["reset", "vm"],
+            &["stop", "vm", "--timeout", "0", "--quiet"],
+            &["stop", "vm"],
+        ],
+    );
+    insta::assert_snapshot!(told, @r#"
+    $ qemuctl start vm.toml
+    vm runs as process N
+    exit code 0
+
+    $ qemuctl start vm.toml
+    error: the name vm is taken by process N
+    help: see it with `qemuctl status vm`, or give this one another name with --name
+    exit code 1
+
+    $ qemuctl list --names
+    vm
+    exit code 0
+
+    $ qemuctl pause vm
+    vm is paused
+    exit code 0
+
+    $ qemuctl wait vm --for paused
+    exit code 0
+
+    $ qemuctl resume vm
+    vm runs
+    exit code 0
+
+    $ qemuctl screenshot vm screen.png
+    wrote screen.png
+    exit code 0
+
+    $ qemuctl send-key vm ctrl-alt-delete
+    exit code 0
+
+    $ qemuctl send-key vm nosuchkey
+    error: a keystroke of vm is not possible: there is no key "nosuchkey"
+    exit code 1
+
+    $ qemuctl type vm root --enter
+    exit code 0
+
+    $ qemuctl type vm π
+    error: a keystroke of vm is not possible: there is no key "π"
+    exit code 1
+
+    $ qemuctl vnc vm
+    VNC takes clients that are handed over; it listens nowhere
+    exit code 0
+
+    $ qemuctl insert vm cdrom0 medium.iso
+    DIR/medium.iso is in cdrom0 of vm
+    exit code 0
+
+    $ qemuctl insert vm cdrom0 gone.iso
+    error: cannot open the image gone.iso: No such file or directory (os error 2)
+    exit code 1
+
+    $ qemuctl eject vm cdrom0
+    cdrom0 of vm is empty
+    exit code 0
+
+    $ qemuctl eject vm cdrom7
+    error: vm has no disk cdrom7
+    exit code 1
+
+    $ qemuctl throttle vm disk0 --bytes 10M --requests 100
+    disk0 of vm is limited
+    exit code 0
+
+    $ qemuctl throttle vm disk0
+    disk0 of vm has no limits
+    exit code 0
+
+    $ qemuctl qmp vm no-such-command
+    error: no-such-command: The command no-such-command has not been found (CommandNotFound)
+    exit code 1
+
+    $ qemuctl wait vm --timeout 0
+    error: vm is running still after 0 s
+    exit code 5
+
+    $ qemuctl status wm
+    error: no VM called "wm" runs with its socket in DIR/run
+    help: these run: vm
+    exit code 3
+
+    $ qemuctl reset vm
+    vm is reset
+    exit code 0
+
+    $ qemuctl stop vm --timeout 0 --quiet
+    exit code 0
+
+    $ qemuctl stop vm
+    error: no VM called "vm" runs with its socket in DIR/run
+    help: none runs there; start one with `qemuctl run` or `qemuctl start`
+    exit code 3
+    "#);
+    let picture = std::fs::read(place.file("screen.png")).expect("the screenshot is written");
+    assert_eq!(&picture[..8], b"\x89PNG\r\n\x1a\n");
+    assert!(place.leftovers().is_empty(), "{:?}", place.leftovers());
+}
+
+#[test]
+fn a_qemu_that_hangs_is_listed_and_killed() {
+    let place = Place::new();
+    place.write("guest.raw", disk(DEAF));
+    place.write("vm.toml", config("vm"));
+    assert_eq!(place.qemuctl(&["start", "vm.toml"]).code, Some(0));
+    let pid = place.pid("vm");
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("the process is there");
+    let list = place.qemuctl(&["list"]);
+    assert!(list.out.contains("unresponsive") || list.out.contains("busy"), "{list:?}");
+    insta::assert_snapshot!(place.qemuctl(&["kill", "vm"]).whole(), @"
+    vm is killed
+    exit code 0
+    ");
+    assert!(place.qemuctl(&["list", "--names"]).out.is_empty());
+}
+
+#[test]
+fn a_shell_completes_the_names_of_vms() {
+    let place = Place::new();
+    place.write("guest.raw", disk(DEAF));
+    place.write("vm.toml", config("webserver"));
+    assert_eq!(place.qemuctl(&["start", "vm.toml"]).code, Some(0));
+    let mut shell = place.command(&["--", "qemuctl", "status", "web"]);
+    let offered = place.answer(&shell.env("COMPLETE", "fish").output().expect("the program starts"));
+    assert_eq!(place.qemuctl(&["kill", "webserver"]).code, Some(0));
+    insta::assert_snapshot!(offered.whole(), @"
+    webserver
+    exit code 0
+    ");
+    let script = place.qemuctl(&["completions", "bash"]);
+    assert!(script.code == Some(0) && script.out.contains("complete "), "{script:?}");
+}
+
+#[test]
+fn every_subcommand_has_a_manual_page_and_help() {
+    let place = Place::new();
+    let help = place.qemuctl(&["--help"]);
+    let names: Vec<&str> = help
+        .out
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        // Longer explanations go on below, further in.
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let page = place.qemuctl(&["man", name]);
+        assert!(
+            page.code == Some(0) && page.out.contains(&format!(".TH qemuctl-{name}")),
+            "{name}: {page:?}"
+        );
+    }
+}
