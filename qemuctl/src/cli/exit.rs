@@ -38,7 +38,7 @@ Exit codes:
   5      the time was up
   10     the guest's kernel panicked
   128+N  signal N ended QEMU, such as 137 for SIGKILL
-  other  `exec`: the exit code of the command in the guest; `run`: QEMU's own exit code";
+  other  `run`: QEMU's own exit code";
 
 impl Exit {
     /// What `run` and `wait` end with.

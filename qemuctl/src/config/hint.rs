@@ -44,7 +44,7 @@ fn choose(word: &str, choices: &[&str], what: &str) -> Option<String> {
         [] => None,
         [only] => Some(format!("only `{only}` can be here")),
         many if many.len() <= LISTED => Some(format!("one of {}", many.join(", "))),
-        _ => Some(format!("there is no such {what} here; `qemuctl schema` lists all of them")),
+        _ => Some(format!("there is no such {what} here; the documentation of `VmConfig` lists all of them")),
     }
 }
 

@@ -13,7 +13,20 @@ use tokio::sync::oneshot;
 
 struct Job {
     command: Command,
-    reply: oneshot::Sender<io::Result<Child>>,
+    reply: oneshot::Sender<io::Result<Unclaimed>>,
+}
+
+/// A child on its way to whoever asked for it. If they are gone it is killed and reaped, wherever it has got to.
+struct Unclaimed(Option<Child>);
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // It was started and nobody knows of it, so there is nobody to tell of an error.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// The thread's queue, and the process it belongs to: a fork has no threads but the one that forked.
@@ -27,7 +40,8 @@ static SPAWNER: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
 pub(crate) async fn spawn(command: Command) -> io::Result<Child> {
     let (reply, started) = oneshot::channel();
     queue()?.send(Job { command, reply }).map_err(|_| ended())?;
-    started.await.map_err(|_| ended())?
+    let mut child = started.await.map_err(|_| ended())??;
+    child.0.take().ok_or_else(ended)
 }
 
 fn ended() -> io::Error {
@@ -45,13 +59,11 @@ fn queue() -> io::Result<Sender<Job>> {
     let (queue, jobs) = channel::<Job>();
     thread::Builder::new().name("qemuctl-spawn".into()).stack_size(64 * 1024).spawn(move || {
         for mut job in jobs {
-            let result = job.command.spawn();
+            let result = job.command.spawn().map(|child| Unclaimed(Some(child)));
             // The pipes' ends for the child must not stay open here, or its end is never seen.
             drop(job.command);
-            if let Err(Ok(mut child)) = job.reply.send(result) {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
+            // An asker who is gone gets nothing, and the child ends with the answer.
+            drop(job.reply.send(result));
         }
     })?;
     *spawner = Some((this, queue.clone()));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{ALLOW, Emitter, MARK, cfg, doc};
 use crate::codegen::naming;
 
-/// `event.rs`: every event's data, and [`AnyEvent`].
+/// `event.rs`: every event's data, and `AnyEvent`.
 pub fn event_enum(emitter: &Emitter) -> String {
     let mut text = format!("{MARK}//! The data of each QMP event, and the enum of all.\n\n{ALLOW}\n");
     let (mut variants, mut shape) = (String::new(), String::new());
