@@ -52,12 +52,17 @@ impl Residue {
                 drop(lock);
             }
             Self::Inherited { dir, record } => {
-                // Its launcher still lives and removes them itself, or another VM has got the name.
+                let is_there = || match Record::read(dir.path(), &record.name) {
+                    Ok(Some(found)) => (found.pid, found.started) == (record.pid, record.started),
+                    _ => false,
+                };
+                // Its launcher still lives and removes them itself, or another VM has got the name. Looked at before
+                // locking too, because locking makes a file.
+                if !is_there() {
+                    return;
+                }
                 let Ok(lock) = NameLock::acquire(&dir, &record.name) else { return };
-                let on_disk = Record::read(dir.path(), &record.name);
-                if on_disk.is_ok_and(|found| {
-                    found.is_some_and(|found| (found.pid, found.started) == (record.pid, record.started))
-                }) {
+                if is_there() {
                     remove_all(&record.files);
                     remove_all(&[record.path(&dir)]);
                 }

@@ -14,6 +14,7 @@ mod discovery_instances;
 mod faults;
 mod launcher;
 mod lifecycle;
+mod linux;
 mod own_process;
 mod readme;
 mod secrets;

@@ -29,6 +29,8 @@ fn a_program_without_async_does_the_same() {
         let outcome = vm.stop(GENEROUS).expect("stopped");
         assert_eq!((outcome.rung, outcome.reason), (Rung::PowerButton, ExitReason::GuestShutdown));
         assert_eq!(vm.wait_for(GENEROUS).expect("known"), Some(ExitReason::GuestShutdown));
+        // The attached handle looks too whether something is left to remove.
+        attached.wait_for(GENEROUS).expect("known").expect("it has ended");
         assert_eq!(leftovers(dir.path()), [""; 0]);
     }
 }
