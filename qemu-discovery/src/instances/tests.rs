@@ -42,7 +42,7 @@ impl Host {
         let argv: Vec<&str> = [program].iter().chain(arguments).copied().collect();
         self.file(&format!("/proc/{pid}/cmdline"), format!("{}\0", argv.join("\0")));
         self.link(&format!("/proc/{pid}/exe"), program);
-        self.link(&format!("/proc/{pid}/cwd"), "/work");
+        self.link(&format!("/proc/{pid}/cwd"), "/srv");
         fs::create_dir_all(self.places.at(format!("/proc/{pid}/fd"))).unwrap();
     }
 
@@ -77,7 +77,7 @@ impl Host {
 #[test]
 fn every_spelling_of_a_monitor_is_understood() {
     let host = Host::new();
-    host.file("/work/relative.sock", "");
+    host.file("/srv/relative.sock", "");
     let spellings: [&[&str]; 13] = [
         &["-qmp", "unix:/run/a,,b.sock,server=on,wait=off"],
         &["--qmp-pretty", "unix:relative.sock,server,nowait"],
@@ -113,8 +113,8 @@ fn every_spelling_of_a_monitor_is_understood() {
     => /run/a,b.sock
 
     --qmp-pretty unix:relative.sock,server,nowait
-    Qmp /work/relative.sock
-    => /work/relative.sock
+    Qmp /srv/relative.sock
+    => /srv/relative.sock
 
     -qmp tcp:[::1]:4444,server=on,wait=off
     Qmp ::1:4444
@@ -168,7 +168,7 @@ fn configuration_files_are_read_as_the_process_sees_them() {
     let text = "[chardev \"m\"]\n  backend = \"socket\"\n  path = \"/run/m.sock\"\n  server = \"on\"\n\
                 [mon \"monitor\"]\n  chardev = \"m\"\n  mode = \"control\"\n[name]\n  guest = \"filed\"\n";
     host.qemu(7, &["-readconfig", "machine.cfg"]);
-    host.file("/work/machine.cfg", text);
+    host.file("/srv/machine.cfg", text);
     host.qemu(8, &["-readconfig", "/etc/machine.cfg"]);
     host.file("/proc/8/root/etc/machine.cfg", text);
     host.qemu(9, &["-readconfig", "/etc/missing.cfg"]);
