@@ -111,12 +111,14 @@ impl Start {
         E: StdError + Send + Sync + 'static,
     {
         let stop = tokio::select! {
-            exit = self.watcher.ended() => Stop::Ended(exit),
+            // A step that was done counts, also when the guest has powered off before we came to look.
+            biased;
             done = timeout_at(self.deadline, work) => match done {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => Stop::Failed(error.into()),
                 Err(_) => Stop::Late,
             },
+            exit = self.watcher.ended() => Stop::Ended(exit),
         };
         Err(self.failure(phase, stop).await.into())
     }
