@@ -14,20 +14,25 @@
 //! # Ok::<(), qemuctl::Error>(())
 //! ```
 
+use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use qemu_argv::VmConfig;
 use qmp_client::EventsError;
+use qmp_proto::qga::GuestNetworkInterface;
 use qmp_proto::{BlockInfo, Command, TimedEvent};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::control::{Authentication, ClientStream, Expiry, IoLimits, MouseButton, StopOutcome};
 use crate::error::Error;
-use crate::guest::{Console, ExpectError, Expected};
+use crate::guest::{Agent, Console, Copied, Exec, ExecOutput, ExpectError, Expected, Frozen, Output};
 use crate::launch::LaunchOptions;
 use crate::state::{ExitReason, State};
 
@@ -162,6 +167,12 @@ impl Instance {
         set_spice_password(password: &str) -> ();
         expire_spice_password(expiry: Expiry) -> ();
         console() -> Console;
+        wait_agent(limit: Duration) -> Agent;
+        exec(exec: &Exec, limit: Duration) -> ExecOutput;
+        exec_streamed(exec: &Exec, limit: Duration, output: impl FnMut(Output) + Send) -> ExecOutput;
+        network_interfaces() -> Vec<GuestNetworkInterface>;
+        freeze(mount_points: Option<&[&str]>) -> Frozen;
+        suspend() -> ();
     }
 
     /// Blocks on [`execute`](crate::Instance::execute).
@@ -180,6 +191,36 @@ impl Instance {
     /// As that method.
     pub fn send_keys<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<(), Error> {
         runtime()?.block_on(self.0.send_keys(keys))
+    }
+
+    /// Like [`copy_in`](crate::Instance::copy_in), from a file or anything else that can be read. `source` is read on this
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn copy_in(
+        &self,
+        source: impl Read + Send,
+        path: &str,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<Copied, Error> {
+        runtime()?.block_on(self.0.copy_in(&mut Blocking(source), path, progress))
+    }
+
+    /// Like [`copy_out`](crate::Instance::copy_out), into a file or anything else that can be written. `sink` is written
+    /// on this thread.
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn copy_out(
+        &self,
+        path: &str,
+        sink: impl Write + Send,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<Copied, Error> {
+        runtime()?.block_on(self.0.copy_out(path, &mut Blocking(sink), progress))
     }
 
     /// Blocks until the VM has ended and tells why; `None` if it has not within `limit`.
@@ -206,6 +247,37 @@ impl Instance {
         let mut reader = self.console()?.reader_with_history();
         let found: Result<Expected, ExpectError> = runtime()?.block_on(reader.expect(pattern, within));
         found.map_err(Error::Expect)
+    }
+}
+
+/// A stream that blocks, where one is wanted that does not. The thread that waits for the result has nothing else to do.
+struct Blocking<S>(S);
+
+impl<S> Unpin for Blocking<S> {}
+
+impl<S: Read> AsyncRead for Blocking<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = self.0.read(buffer.initialize_unfilled())?;
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Write> AsyncWrite for Blocking<S> {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, piece: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.0.write(piece))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.0.flush())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
     }
 }
 

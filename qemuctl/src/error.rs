@@ -53,6 +53,8 @@ pub enum Error {
     Expect(#[from] ExpectError),
     #[error("{name} has no {what}")]
     Missing { name: String, what: String },
+    #[error("{action} {name}: {path} has the SHA-256 {guest} there and {host} here")]
+    Damaged { action: &'static str, name: String, path: String, host: String, guest: String },
     #[error("{action} of {name} not done within {after:?}")]
     Timeout { action: &'static str, name: String, after: Duration },
     #[error("{action} of {name} is not possible: {reason}")]

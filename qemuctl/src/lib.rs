@@ -43,7 +43,7 @@ mod supervise;
 pub use control::{Authentication, ClientStream, Expiry, IoBurst, IoLimits, MouseButton, Rung, StopOutcome};
 pub use error::Error;
 pub use events::Subscription;
-pub use guest::{Console, ConsoleReader};
+pub use guest::{Agent, Console, ConsoleReader, Copied, Exec, ExecOutput, Expected, GuestSum, Output};
 pub use instance::{Instance, Ownership};
 pub use launch::{Cause, LaunchFailure, LaunchOptions, Phase, SecretSource};
 pub use process::ProcessExit;

@@ -51,7 +51,7 @@ const OUTSIDE: [(&str, &[&[&str]]); 3] = [
         "qemuctl",
         &[
             ASYNC,
-            &["command-fds", "png", "regex", "rustix", "schemars", "toml", "tracing", "zeroize"],
+            &["command-fds", "png", "regex", "rustix", "schemars", "sha2", "toml", "tracing", "zeroize"],
             PROGRAM,
         ],
     ),

@@ -1,0 +1,235 @@
+//! Files between the host and the guest, through the guest's agent, with checksums.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use qmp_client::ClientError;
+use qmp_client::agent::{Agent, Exec};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::error::Error;
+use crate::instance::Instance;
+
+/// How long the guest may take to read a file once and sum it up: under TCG some 20 MiB a second.
+const SUMS_UP: Duration = Duration::from_secs(600);
+
+/// A file that was copied into or out of a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Copied {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The SHA-256 of what this end has read or written, in hexadecimal digits.
+    pub sha256: String,
+    /// What the guest says of its file.
+    pub guest: GuestSum,
+}
+
+/// What a guest says of a file that was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GuestSum {
+    /// It has the same SHA-256. Another one is an error.
+    Same,
+    /// The guest has no program `sha256sum`, as Windows, or its agent may not run programs.
+    Unknown,
+}
+
+impl Instance {
+    /// Copies `source` into the file `path` in the guest, which is made or emptied first, and compares checksums.
+    ///
+    /// `progress` is called after each piece with the number of bytes so far. The agent has the line for itself while a
+    /// piece travels (1 MiB); other callers come in between.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Missing`] if the VM has no channel for an agent.
+    /// - [`Error::Qmp`] if `source` cannot be read, the guest cannot write, or its agent is gone.
+    /// - [`Error::Damaged`] if the guest's file has another checksum.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, a part of the file is in the guest.
+    pub async fn copy_in<R>(
+        &self,
+        source: &mut R,
+        path: &str,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<Copied, Error>
+    where
+        R: AsyncRead + Send + Unpin,
+    {
+        let agent = self.agent().await?;
+        let mut counted = Counted::new(source, progress);
+        let copied = agent.copy_in(&mut counted, path).await;
+        self.compare(&agent, "copying into the guest", path, copied, counted.sum).await
+    }
+
+    /// Copies the file `path` in the guest into `sink`, and compares checksums.
+    ///
+    /// `progress` is called after each piece with the number of bytes so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`copy_in`](Self::copy_in); a file that the guest writes to meanwhile shows as
+    /// [`Error::Damaged`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, a part has been written to `sink`. The guest's file is not changed.
+    pub async fn copy_out<W>(
+        &self,
+        path: &str,
+        sink: &mut W,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<Copied, Error>
+    where
+        W: AsyncWrite + Send + Unpin,
+    {
+        let agent = self.agent().await?;
+        let mut counted = Counted::new(sink, progress);
+        let copied = agent.copy_out(path, &mut counted).await;
+        self.compare(&agent, "copying out of the guest", path, copied, counted.sum).await
+    }
+
+    async fn compare(
+        &self,
+        agent: &Agent,
+        action: &'static str,
+        path: &str,
+        copied: Result<u64, ClientError>,
+        sum: Sha256,
+    ) -> Result<Copied, Error> {
+        let bytes = match copied {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(self.explain_end(action, error).await),
+        };
+        let sha256 = hexadecimal(&sum.finalize());
+        let found = match guest_sum(agent, path).await {
+            Ok(found) => found,
+            Err(error) => return Err(self.explain_end(action, error).await),
+        };
+        match found {
+            Some(other) if other != sha256 => Err(Error::Damaged {
+                action,
+                name: self.name().to_owned(),
+                path: path.to_owned(),
+                host: sha256,
+                guest: other,
+            }),
+            found => {
+                let guest = found.map_or(GuestSum::Unknown, |_| GuestSum::Same);
+                Ok(Copied { bytes, sha256, guest })
+            }
+        }
+    }
+}
+
+/// The SHA-256 of a file in the guest; none if the guest has no program that tells it.
+async fn guest_sum(agent: &Agent, path: &str) -> Result<Option<String>, ClientError> {
+    let exec = Exec::with_args("sha256sum", ["--", path]);
+    let output = match agent.exec(&exec, SUMS_UP).await {
+        Ok(output) => output,
+        Err(ClientError::Refused { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // A name with a newline or a backslash in it is told after a backslash.
+    let text = String::from_utf8_lossy(&output.stdout);
+    let digits = text.trim_start_matches('\\').split_ascii_whitespace().next().unwrap_or_default();
+    let whole = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Ok((output.code == Some(0) && whole).then(|| digits.to_ascii_lowercase()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A stream that sums up what goes through it, and tells how much that is.
+struct Counted<'s, S, P> {
+    stream: &'s mut S,
+    progress: P,
+    bytes: u64,
+    sum: Sha256,
+}
+
+impl<'s, S, P: FnMut(u64)> Counted<'s, S, P> {
+    fn new(stream: &'s mut S, progress: P) -> Self {
+        Self { stream, progress, bytes: 0, sum: Sha256::new() }
+    }
+
+    fn count(&mut self, piece: &[u8]) {
+        if !piece.is_empty() {
+            self.sum.update(piece);
+            self.bytes += piece.len() as u64;
+            (self.progress)(self.bytes);
+        }
+    }
+}
+
+// Nothing in it is pinned.
+impl<S, P> Unpin for Counted<'_, S, P> {}
+
+impl<S: AsyncRead + Unpin, P: FnMut(u64)> AsyncRead for Counted<'_, S, P> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut *self.stream).poll_read(context, buffer))?;
+        self.count(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin, P: FnMut(u64)> AsyncWrite for Counted<'_, S, P> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        piece: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut *self.stream).poll_write(context, piece))?;
+        self.count(&piece[..written]);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn what_goes_through_is_summed_up() {
+        let sum_of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let (mut seen, mut text) = (Vec::new(), String::new());
+        let mut source = &b"abc"[..];
+        let mut counted = Counted::new(&mut source, |bytes| seen.push(bytes));
+        counted.read_to_string(&mut text).await.expect("read");
+        assert_eq!(hexadecimal(&counted.sum.finalize()), sum_of_abc);
+        assert_eq!((text.as_str(), seen.as_slice()), ("abc", &[3][..]));
+
+        let mut sink = Vec::new();
+        let mut counted = Counted::new(&mut sink, |_| ());
+        counted.write_all(b"ab").await.expect("written");
+        counted.write_all(b"c").await.expect("written");
+        assert_eq!(hexadecimal(&counted.sum.finalize()), sum_of_abc);
+        assert_eq!(sink, b"abc");
+    }
+}
