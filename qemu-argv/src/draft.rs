@@ -17,6 +17,7 @@ use crate::parts::{
     BlockNode, CharNode, CliOption, Device, FdRole, FdSlot, Netdev, Object, OptionValue, PlannedSocket,
     SocketRole,
 };
+use crate::plan::Plan;
 use crate::plan::ids::{self, OwnId, stable_hash};
 use crate::plan::topology::{Connector, DeviceRequest};
 use crate::target::{Accelerator, Target, Version};
@@ -72,6 +73,8 @@ pub(crate) struct Draft<'c> {
     pub(crate) own_ids: Vec<OwnId>,
     boot_indexes: Vec<(u32, String)>,
     names: BTreeMap<(Space, String), String>,
+    /// Whether QEMU runs already, and gets descriptors by name.
+    pub(crate) running: bool,
 }
 
 /// What chosen devices need of QEMU's sandbox beyond running the guest.
@@ -118,7 +121,39 @@ impl<'c> Draft<'c> {
             own_ids: Vec::new(),
             boot_indexes: Vec::new(),
             names: BTreeMap::new(),
+            running: false,
         }
+    }
+
+    /// A draft of what comes to a machine that runs: its names and its places in the boot order are taken.
+    pub(crate) fn joining(
+        plan: &Plan,
+        config: &'c VmConfig,
+        target: &'c Target,
+        endpoints: &'c Endpoints,
+    ) -> Self {
+        let mut draft = Self::new(config, target, endpoints, &[]);
+        draft.running = true;
+        draft.board =
+            Board { kind: plan.machine().to_owned(), machine: plan.topology().machine(), arch: plan.arch() };
+        let devices = plan.devices().iter().map(|part| (Space::Device, &part.id));
+        let objects = plan.objects().iter().map(|part| (Space::Object, &part.id));
+        let nodes = plan.block_nodes().iter().map(|part| (Space::Node, &part.node_name));
+        let netdevs = plan.netdevs().iter().map(|part| (Space::Netdev, &part.id));
+        let chardevs = plan.chardevs().iter().map(|part| (Space::Chardev, &part.id));
+        // A backend without a device has the id that a device could have been given.
+        let without = plan.netdevs().iter().map(|part| (Space::Device, &part.id));
+        for (space, name) in devices.chain(objects).chain(nodes).chain(netdevs).chain(chardevs).chain(without)
+        {
+            draft.names.insert((space, name.clone()), "the running machine".to_owned());
+        }
+        for device in plan.devices() {
+            let Some(&Value::Uint(index)) = device.props.get("bootindex") else { continue };
+            if let Ok(index) = u32::try_from(index) {
+                draft.boot_indexes.push((index, format!("{} of the running machine", device.id)));
+            }
+        }
+        draft
     }
 
     /// The accelerator: the one asked for by name, else the target's.
@@ -503,6 +538,12 @@ impl<'c> Draft<'c> {
         }
         self.fds.push(FdSlot { fd, role });
         fd
+    }
+
+    /// The same, as an option writes it: by number, or by the name that a running QEMU gets it under.
+    pub(crate) fn fd_text(&mut self, role: FdRole) -> String {
+        let slot = FdSlot { fd: self.fd(role.clone()), role };
+        if self.running { slot.monitor_name() } else { slot.fd.to_string() }
     }
 
     /// A socket `SOCKET_DIR/NAME.ENDING`, when the launcher wants one.

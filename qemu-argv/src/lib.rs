@@ -47,6 +47,6 @@ pub use endpoints::Endpoints;
 pub use error::{Fault, PlanError, Problem};
 pub use parts::*;
 pub use plan::pci::PciAddress;
-pub use plan::{Plan, plan, replan};
+pub use plan::{Addition, NewDevice, Plan, QmpCommand, Removal, plan, replan};
 pub use target::{Accelerator, Arch, ParseArchError, ParseVersionError, Target, Version};
 pub use value::{Props, Value};

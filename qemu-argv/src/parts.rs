@@ -190,6 +190,13 @@ pub struct FdSlot {
     pub role: FdRole,
 }
 
+impl FdSlot {
+    /// The name under which a running QEMU gets it (`getfd`), for a device that is plugged in.
+    pub fn monitor_name(&self) -> String {
+        format!("fd{}", self.fd)
+    }
+}
+
 /// What must be behind a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -3,7 +3,9 @@
 pub(crate) mod ids;
 pub mod pci;
 mod place;
+mod plug;
 pub mod topology;
+mod unplug;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,9 @@ use crate::parts::{BlockNode, CharNode, CliOption, Device, FdSlot, Netdev, Objec
 use crate::render;
 use crate::target::{Accelerator, Arch, Target, Version};
 use topology::Topology;
+
+pub use plug::{Addition, NewDevice, QmpCommand};
+pub use unplug::Removal;
 
 /// A machine, planned to the last detail. It is data: it can be looked at, saved and read back, and says the same
 /// command line every time.

@@ -42,7 +42,7 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
 }
 
 /// A controller that the topology created.
-fn device(controller: &Controller) -> Device {
+pub(super) fn device(controller: &Controller) -> Device {
     Device {
         driver: Cow::Borrowed(controller.driver()),
         id: controller.id.clone(),
@@ -51,7 +51,7 @@ fn device(controller: &Controller) -> Device {
     }
 }
 
-fn properties(list: Vec<(&'static str, Property)>) -> Props {
+pub(super) fn properties(list: Vec<(&'static str, Property)>) -> Props {
     list.into_iter().fold(Props::new(), |props, (key, value)| {
         props.with(
             key,

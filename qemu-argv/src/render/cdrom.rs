@@ -28,6 +28,8 @@ pub(super) fn cdroms(draft: &mut Draft<'_>) {
         }
         let machine = draft.board.machine;
         let interface = match cdrom.interface {
+            // The other buses do not take a drive while the machine runs.
+            CdromInterface::Auto if draft.running => CdromInterface::VirtioScsi,
             CdromInterface::Auto if machine.sata_ports() > 0 => CdromInterface::Sata,
             CdromInterface::Auto if machine.ide_channels() > 0 => CdromInterface::Ide,
             CdromInterface::Auto => CdromInterface::VirtioScsi,

@@ -41,6 +41,7 @@ mod vsock;
 mod watchdog;
 
 use crate::draft::Draft;
+use crate::plan::NewDevice;
 
 /// Renders the whole configuration.
 pub(crate) fn all(draft: &mut Draft<'_>) {
@@ -89,4 +90,20 @@ pub(crate) fn all(draft: &mut Draft<'_>) {
     vm::sandbox(draft);
     machine::machine(draft);
     vm::run(draft);
+}
+
+/// Renders the one device that the draft's configuration has.
+pub(crate) fn one(draft: &mut Draft<'_>, device: NewDevice<'_>) {
+    match device {
+        NewDevice::Disk(_) => {
+            throttle::groups(draft);
+            disk::disks(draft);
+        }
+        NewDevice::Cdrom(_) => cdrom::cdroms(draft),
+        NewDevice::Network(_) => network::networks(draft),
+        NewDevice::Usb(_) => usb::devices(draft),
+        NewDevice::Channel(_) => channel::channels(draft),
+        NewDevice::Host(_) => host_device::host_devices(draft),
+        NewDevice::Other(_) => host_device::others(draft),
+    }
 }

@@ -177,7 +177,7 @@ fn tap(draft: &mut Draft<'_>, at: At<'_>, id: &str, net: &TapNet, queues: u16) -
             );
         }
         let mut list = |role: &dyn Fn(u16) -> FdRole| {
-            let fds: Vec<_> = (0..queues).map(|queue| draft.fd(role(queue)).to_string()).collect();
+            let fds: Vec<_> = (0..queues).map(|queue| draft.fd_text(role(queue))).collect();
             fds.join(":")
         };
         let taps = list(&|queue| FdRole::Tap { network: id.to_owned(), queue });

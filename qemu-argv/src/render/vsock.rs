@@ -15,7 +15,7 @@ pub(super) fn vsock(draft: &mut Draft<'_>) {
     }
     let mut props = Props::new().with("guest-cid", vsock.cid);
     if vsock.pass_fd {
-        props.set("vhostfd", draft.fd(FdRole::VhostVsock).to_string());
+        props.set("vhostfd", draft.fd_text(FdRole::VhostVsock));
     }
     let mut pci = PciRequest::express();
     pci.address.clone_from(&vsock.address);

@@ -68,7 +68,7 @@ pub(super) fn place(
 
 impl Topology {
     /// Where a device or controller is.
-    pub(super) fn place_of(&self, id: &str) -> Option<&Placement> {
+    pub(in crate::plan) fn place_of(&self, id: &str) -> Option<&Placement> {
         let controller = || self.controllers.iter().find(|controller| controller.id == id);
         self.placement(id).or_else(|| controller().map(|controller| &controller.placement))
     }
