@@ -38,6 +38,8 @@ mod error;
 mod parts;
 pub mod plan;
 mod render;
+#[cfg(feature = "schema")]
+mod schema;
 mod target;
 mod value;
 
@@ -48,5 +50,7 @@ pub use error::{Fault, PlanError, Problem};
 pub use parts::*;
 pub use plan::pci::PciAddress;
 pub use plan::{Addition, NewDevice, Plan, QmpCommand, Removal, plan, replan};
+#[cfg(feature = "schema")]
+pub use schema::json_schema;
 pub use target::{Accelerator, Arch, ParseArchError, ParseVersionError, Target, Version};
 pub use value::{Props, Value};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What QEMU does on events of the guest. Left out, each: as QEMU has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Actions {
     /// When the guest panics.
@@ -18,6 +19,7 @@ pub struct Actions {
 
 /// What happens when the guest panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum PanicAction {
@@ -33,6 +35,7 @@ pub enum PanicAction {
 
 /// What happens when the guest reboots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RebootAction {
@@ -44,6 +47,7 @@ pub enum RebootAction {
 
 /// What happens when the guest powers off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ShutdownAction {
@@ -55,6 +59,7 @@ pub enum ShutdownAction {
 
 /// What happens when the watchdog is not fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum WatchdogAction {

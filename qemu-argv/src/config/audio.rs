@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
 use crate::plan::topology::Address;
 
 /// A sound device and its backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Audio {
     /// The name that displays refer to. Left out: `audio0`, `audio1`, ….
@@ -24,6 +26,7 @@ pub struct Audio {
 
 /// The sound device the guest sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SoundDevice {
@@ -56,6 +59,7 @@ pub enum SoundDevice {
 
 /// A codec on an HDA controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum HdaCodec {
@@ -69,11 +73,13 @@ pub enum HdaCodec {
 
 /// Where the host plays sound.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum AudioBackend {
     /// Nowhere.
     #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// A file.
     Wav {
@@ -87,6 +93,7 @@ pub enum AudioBackend {
         server: Option<String>,
     },
     /// `PipeWire` (QEMU ≥ 8.1).
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Pipewire,
     /// ALSA.
     Alsa {
@@ -104,17 +111,24 @@ pub enum AudioBackend {
         server: Option<String>,
     },
     /// OSS.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Oss,
     /// sndio.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Sndio,
     /// SDL.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Sdl,
     /// SPICE clients; needs `spice`.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Spice,
     /// The D-Bus display.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Dbus,
     /// macOS.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Coreaudio,
     /// Windows.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Dsound,
 }

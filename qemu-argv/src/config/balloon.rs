@@ -6,6 +6,7 @@ use crate::plan::topology::Address;
 
 /// A memory balloon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Balloon {
     /// Whether the balloon gives memory back when the guest runs out of it.

@@ -11,6 +11,7 @@ use super::size::Size;
 
 /// Where the bytes of a disk are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum DiskBackend {
@@ -160,8 +161,16 @@ impl FromStr for DiskBackend {
     }
 }
 
+impl flexible::Short for DiskBackend {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::text()
+    }
+}
+
 /// An address of a stream socket. In files also `HOST:PORT`, or an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum SocketAddress {
@@ -193,16 +202,26 @@ impl FromStr for SocketAddress {
             return Ok(Self::Unix { path: text.into() });
         }
         let parts = text.rsplit_once(':').and_then(|(host, port)| {
-            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-            (!host.is_empty()).then_some((host, port.parse().ok()?))
+            let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            let unclear: &[char] = if bracketed.is_some() { &['[', ']'] } else { &['[', ']', ':'] };
+            let host = bracketed.unwrap_or(host);
+            (!host.is_empty() && !host.contains(unclear)).then_some((host, flexible::port(port)?))
         });
         let (host, port) = parts.ok_or_else(|| ParseSocketAddressError(text.to_owned()))?;
         Ok(Self::Inet { host: host.to_owned(), port })
     }
 }
 
+impl flexible::Short for SocketAddress {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::socket_address()
+    }
+}
+
 /// What the bytes of an image mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are the formats' own")]
 #[non_exhaustive]
@@ -235,6 +254,7 @@ impl BlockFormat {
 
 /// How the host's page cache is used, in the words of QEMU's `cache=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Cache {
@@ -252,6 +272,7 @@ pub enum Cache {
 
 /// How QEMU reads and writes a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DiskAio {
@@ -265,6 +286,7 @@ pub enum DiskAio {
 
 /// What writes of zeroes become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DetectZeroes {
@@ -279,6 +301,7 @@ pub enum DetectZeroes {
 
 /// What happens when a disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum OnError {
@@ -294,6 +317,7 @@ pub enum OnError {
 
 /// The header digest of iSCSI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the words are iSCSI's own")]
 #[non_exhaustive]
@@ -306,11 +330,13 @@ pub enum HeaderDigest {
 
 /// How the key of an SSH server is checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum SshHostKey {
     /// Against the user's `known_hosts`.
     #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
     KnownHosts,
     /// Against a SHA-256 fingerprint.
     Sha256 {
@@ -318,5 +344,6 @@ pub enum SshHostKey {
         hash: String,
     },
     /// Not at all: anybody on the way can read and change the disk.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     None,
 }

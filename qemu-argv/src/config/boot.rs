@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Boot settings. The order of devices is best given by their `boot_index`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Boot {
     /// A kernel that QEMU loads by itself.

@@ -10,6 +10,7 @@ use super::flexible;
 
 /// A CD-ROM drive, with or without a medium. In files also just the path of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Cdrom {
     /// The name of the drive in plans, errors and QMP. Left out: `cdrom0`, `cdrom1`, ….
@@ -33,8 +34,16 @@ impl FromStr for Cdrom {
     }
 }
 
+impl flexible::Short for Cdrom {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::text()
+    }
+}
+
 /// What a CD-ROM drive is connected to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CdromInterface {

@@ -7,6 +7,7 @@ use super::flexible;
 
 /// A port of virtio-serial, which the guest finds by its name under `/dev/virtio-ports`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Channel {
     /// The name the guest finds it by, such as `org.example.metrics.0`.

@@ -10,6 +10,7 @@ use super::flexible;
 
 /// A character device that others refer to by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Chardev {
     /// The name that serial ports, consoles and channels refer to.
@@ -37,12 +38,15 @@ impl Chardev {
 
 /// Where the bytes of a character device go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum CharBackend {
     /// A Unix socket that the launcher names and listens to. Without a launcher: nowhere.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Launcher,
     /// Nowhere.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Null,
     /// QEMU's standard input and output.
     Stdio {
@@ -51,6 +55,7 @@ pub enum CharBackend {
         signal: Option<bool>,
     },
     /// A pseudo-terminal of the host; QMP tells which.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Pty,
     /// A file.
     File {
@@ -148,36 +153,46 @@ pub enum CharBackend {
         name: String,
     },
     /// A serial mouse.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Msmouse,
     /// A Wacom tablet.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Wctablet,
     /// A Braille display of the host.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Braille,
     /// A test device.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Testdev,
+}
+
+impl CharBackend {
+    /// What a word alone says.
+    const SHORT: [(&str, Self); 10] = [
+        ("launcher", Self::Launcher),
+        ("null", Self::Null),
+        ("stdio", Self::Stdio { signal: None }),
+        ("pty", Self::Pty),
+        ("ringbuf", Self::Ringbuf { size: None }),
+        ("vc", Self::Vc { columns: None, rows: None }),
+        ("msmouse", Self::Msmouse),
+        ("wctablet", Self::Wctablet),
+        ("braille", Self::Braille),
+        ("testdev", Self::Testdev),
+    ];
 }
 
 impl FromStr for CharBackend {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "launcher" => Self::Launcher,
-            "null" => Self::Null,
-            "stdio" => Self::Stdio { signal: None },
-            "pty" => Self::Pty,
-            "ringbuf" => Self::Ringbuf { size: None },
-            "vc" => Self::Vc { columns: None, rows: None },
-            "msmouse" => Self::Msmouse,
-            "wctablet" => Self::Wctablet,
-            "braille" => Self::Braille,
-            "testdev" => Self::Testdev,
-            _ => {
-                return Err(format!(
-                    "{text:?} is no short form of a character device; short forms are launcher, null, stdio, pty, ringbuf, \
-                     vc, msmouse, wctablet, braille, testdev"
-                ));
-            }
-        })
+        flexible::word("a character device", &Self::SHORT, text)
+    }
+}
+
+impl flexible::Short for CharBackend {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::words(Self::SHORT.iter().map(|(word, _)| *word))
     }
 }

@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
 use crate::value::Props;
 
 /// The processors. In files also just their number (`cpu = 4`) or model (`cpu = "host"`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Cpu {
     /// The model, such as `host`, `max` or `EPYC`. Left out: the best that the target can run.
@@ -55,5 +57,17 @@ impl FromStr for Cpu {
             Ok(count) => Self { count, ..Self::default() },
             Err(_) => Self { model: Some(text.to_owned()), ..Self::default() },
         })
+    }
+}
+
+impl flexible::Short for Cpu {
+    fn from_number(number: u64) -> Result<Self, String> {
+        let count = u32::try_from(number).map_err(|_| format!("{number} are too many processors"))?;
+        Ok(Self { count, ..Self::default() })
+    }
+
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [crate::schema::text(), { "type": "integer", "minimum": 0, "maximum": u32::MAX }] })
     }
 }

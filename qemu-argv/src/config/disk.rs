@@ -13,6 +13,7 @@ use crate::value::Props;
 
 /// A disk. In files also just the path of an image: `disks = ["/vm/web.qcow2"]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 pub struct Disk {
     /// The name of the disk in plans, errors and QMP; its block node is called so too. Left out: `disk0`, `disk1`, ….
@@ -140,8 +141,16 @@ impl FromStr for Disk {
     }
 }
 
+impl flexible::Short for Disk {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::text()
+    }
+}
+
 /// How the guest sees a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DiskInterface {
@@ -162,13 +171,16 @@ pub enum DiskInterface {
 
 /// What an overlay image rests on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Backing {
     /// What the image's header says. Use `none` for images of strangers: a header may name any file of the host.
     #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Header,
     /// Nothing, whatever the header says.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// This image, whatever the header says. It is opened read-only.
     Image(Box<BackingImage>),
@@ -176,6 +188,7 @@ pub enum Backing {
 
 /// An image that others rest on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackingImage {
     /// Where its bytes are. In files also just a path.

@@ -5,13 +5,17 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
+
 /// QEMU's own window or channel for the screen. In files also just its kind: `display = "gtk"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Display {
     /// No window.
     #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// A GTK window.
     Gtk {
@@ -75,30 +79,37 @@ pub enum Display {
     },
 }
 
+impl Display {
+    /// What a word alone says.
+    const SHORT: [(&str, Self); 7] = [
+        ("none", Self::None),
+        ("gtk", Self::Gtk { gl: None, full_screen: false }),
+        ("sdl", Self::Sdl { gl: None, full_screen: false }),
+        ("curses", Self::Curses { charset: None }),
+        ("egl-headless", Self::EglHeadless { render_node: None }),
+        ("spice-app", Self::SpiceApp { gl: None }),
+        ("cocoa", Self::Cocoa { full_screen: false }),
+    ];
+}
+
 impl FromStr for Display {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "none" => Self::None,
-            "gtk" => Self::Gtk { gl: None, full_screen: false },
-            "sdl" => Self::Sdl { gl: None, full_screen: false },
-            "curses" => Self::Curses { charset: None },
-            "egl-headless" => Self::EglHeadless { render_node: None },
-            "spice-app" => Self::SpiceApp { gl: None },
-            "cocoa" => Self::Cocoa { full_screen: false },
-            _ => {
-                return Err(format!(
-                    "{text:?} is no display; known are none, gtk, sdl, curses, egl-headless, spice-app, cocoa and the table \
-                     of dbus (VNC and SPICE have tables of their own)"
-                ));
-            }
-        })
+        flexible::word("a display (VNC and SPICE have tables of their own)", &Self::SHORT, text)
+    }
+}
+
+impl flexible::Short for Display {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::words(Self::SHORT.iter().map(|(word, _)| *word))
     }
 }
 
 /// Which OpenGL draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum GlMode {

@@ -6,9 +6,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::block::BlockFormat;
+use super::flexible;
 
 /// The firmware. Left out: the board's own. In files also just `"uefi"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Firmware {
@@ -29,8 +31,16 @@ impl FromStr for Firmware {
     }
 }
 
+impl flexible::Short for Firmware {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::words(["uefi"])
+    }
+}
+
 /// A file instead of the board's own BIOS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BiosFirmware {
     /// The file.
@@ -39,6 +49,7 @@ pub struct BiosFirmware {
 
 /// UEFI in flash memory: code that all VMs share, variables that each has for itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct UefiFirmware {
     /// The code. Left out: found by the launcher.

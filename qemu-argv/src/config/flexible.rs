@@ -8,13 +8,55 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+/// What files may write in short.
+pub(super) trait Short: FromStr<Err: fmt::Display> {
+    /// Reads a number, where a number alone says it all.
+    fn from_number(number: u64) -> Result<Self, String> {
+        Err(format!("the number {number} says nothing here: write a text or a table"))
+    }
+
+    /// What the short form looks like.
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema;
+}
+
+/// Lets the schema of a section be its short form, too.
+#[cfg(feature = "schema")]
+pub(super) fn or_short<T: Short>(schema: &mut schemars::Schema) {
+    let description = schema.remove("description");
+    let table = std::mem::take(schema);
+    if let Some(description) = description {
+        schema.insert("description".into(), description);
+    }
+    let forms = [T::short_schema(), table].map(schemars::Schema::to_value);
+    schema.insert("anyOf".into(), forms.to_vec().into());
+}
+
+/// Looks up a word among the short forms of a kind.
+pub(super) fn word<T: Clone>(what: &str, forms: &[(&str, T)], text: &str) -> Result<T, String> {
+    forms.iter().find(|(word, _)| *word == text).map(|(_, form)| form.clone()).ok_or_else(|| {
+        let words: Vec<_> = forms.iter().map(|(word, _)| *word).collect();
+        format!("{text:?} is no short form of {what}; known are {}", words.join(", "))
+    })
+}
+
+/// Reads the number of a port: digits alone, where Rust would take a sign as well.
+pub(super) fn port(text: &str) -> Option<u16> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Reads a variant that has no fields. (serde by itself lets any field pass there.)
+pub(super) fn nothing_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    Nothing::deserialize(deserializer).map(|Nothing {}| ())
+}
+
 struct TextOrTable<T>(PhantomData<T>);
 
-impl<'de, T> Visitor<'de> for TextOrTable<T>
-where
-    T: Deserialize<'de> + FromStr,
-    T::Err: fmt::Display,
-{
+impl<'de, T: Deserialize<'de> + Short> Visitor<'de> for TextOrTable<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,11 +68,14 @@ where
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
+        T::from_number(number).map_err(E::custom)
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
+        let number = u64::try_from(number);
+        number
+            .map_err(|_| E::custom("a number here cannot be negative"))
+            .and_then(|number| self.visit_u64(number))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
@@ -38,11 +83,7 @@ where
     }
 }
 
-impl<'de, T> DeserializeSeed<'de> for TextOrTable<T>
-where
-    T: Deserialize<'de> + FromStr,
-    T::Err: fmt::Display,
-{
+impl<'de, T: Deserialize<'de> + Short> DeserializeSeed<'de> for TextOrTable<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
@@ -51,29 +92,21 @@ where
 }
 
 /// Reads a `T` from its short form or its table.
-pub(super) fn one<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn one<'de, T: Deserialize<'de> + Short, D>(deserializer: D) -> Result<T, D::Error>
 where
-    T: Deserialize<'de> + FromStr,
-    T::Err: fmt::Display,
     D: Deserializer<'de>,
 {
     TextOrTable(PhantomData).deserialize(deserializer)
 }
 
 /// Reads an optional `T`, for a field that is there: `null` is none.
-pub(super) fn optional<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn optional<'de, T: Deserialize<'de> + Short, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
-    T: Deserialize<'de> + FromStr,
-    T::Err: fmt::Display,
     D: Deserializer<'de>,
 {
     struct Optional<T>(PhantomData<T>);
 
-    impl<'de, T> Visitor<'de> for Optional<T>
-    where
-        T: Deserialize<'de> + FromStr,
-        T::Err: fmt::Display,
-    {
+    impl<'de, T: Deserialize<'de> + Short> Visitor<'de> for Optional<T> {
         type Value = Option<T>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,19 +130,13 @@ where
 }
 
 /// Reads a list whose elements are short forms or tables.
-pub(super) fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+pub(super) fn list<'de, T: Deserialize<'de> + Short, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
-    T: Deserialize<'de> + FromStr,
-    T::Err: fmt::Display,
     D: Deserializer<'de>,
 {
     struct List<T>(PhantomData<T>);
 
-    impl<'de, T> Visitor<'de> for List<T>
-    where
-        T: Deserialize<'de> + FromStr,
-        T::Err: fmt::Display,
-    {
+    impl<'de, T: Deserialize<'de> + Short> Visitor<'de> for List<T> {
         type Value = Vec<T>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,8 +8,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
+
 /// A port of the host that leads into the guest. In files also QEMU's words: `"tcp:127.0.0.1:2222-:22"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 pub struct HostForward {
     /// TCP or UDP.
@@ -78,13 +81,13 @@ impl FromStr for HostForward {
                 "" => Ipv4Addr::LOCALHOST,
                 address => address.parse().ok()?,
             };
-            let host_port = host.next()?.parse().ok()?;
+            let host_port = flexible::port(host.next()?)?;
             let (guest_address, guest_port) = guest.split_once(':')?;
             let guest_address = match guest_address {
                 "" => None,
                 address => Some(address.parse().ok()?),
             };
-            let guest_port = guest_port.parse().ok()?;
+            let guest_port = flexible::port(guest_port)?;
             host.next().is_none().then_some(Self {
                 protocol,
                 host_address,
@@ -97,8 +100,16 @@ impl FromStr for HostForward {
     }
 }
 
+impl flexible::Short for HostForward {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::host_forward()
+    }
+}
+
 /// A transport protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are the protocols' own")]
 #[non_exhaustive]
@@ -119,6 +130,7 @@ impl Transport {
 
 /// An address in the guest's network that leads elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GuestForward {
     /// The address in the guest's network.
@@ -131,6 +143,7 @@ pub struct GuestForward {
 
 /// Where an address of the guest's network leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum GuestForwardTarget {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The device by which a guest tells that it panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Pvpanic {
@@ -15,6 +16,7 @@ pub enum Pvpanic {
 
 /// A port by which a guest ends QEMU with an exit code (x86): writing `n` ends it with `2n + 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct DebugExit {
     /// The I/O port.

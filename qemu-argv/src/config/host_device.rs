@@ -9,6 +9,7 @@ use crate::value::Props;
 
 /// A PCI device of the host, given to the guest by VFIO.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HostDevice {
     /// The name of the device in plans and QMP. Left out: `hostdev0`, `hostdev1`, ….
@@ -36,6 +37,7 @@ pub struct HostDevice {
 
 /// Any other device, by QEMU's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OtherDevice {
     /// QEMU's driver, such as `edu`.
@@ -56,6 +58,7 @@ pub struct OtherDevice {
 
 /// What another device plugs into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum OtherBus {

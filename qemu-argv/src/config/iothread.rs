@@ -5,8 +5,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
+
 /// A thread that disks may name. In files also just its id: `iothreads = ["io0"]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 pub struct Iothread {
     /// The name that disks refer to.
@@ -34,5 +37,12 @@ impl FromStr for Iothread {
 
     fn from_str(id: &str) -> Result<Self, Infallible> {
         Ok(Self::new(id))
+    }
+}
+
+impl flexible::Short for Iothread {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::text()
     }
 }

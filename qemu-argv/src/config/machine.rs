@@ -5,11 +5,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
 use crate::target::Accelerator;
 use crate::value::Props;
 
 /// The board. In files also just its type: `machine = "q35"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Machine {
     /// The machine type, such as `q35`, `pc`, `virt` or a versioned name. Left out:
@@ -50,8 +52,16 @@ impl FromStr for Machine {
     }
 }
 
+impl flexible::Short for Machine {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::text()
+    }
+}
+
 /// Which accelerator is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AccelChoice {

@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
 use super::size::{ParseSizeError, Size};
 
 /// Guest memory. In files also just its size: `memory = "2GiB"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
     /// The size at boot.
@@ -59,15 +61,29 @@ impl FromStr for Memory {
     }
 }
 
+impl flexible::Short for Memory {
+    fn from_number(number: u64) -> Result<Self, String> {
+        Ok(Self::new(Size::bytes(number)))
+    }
+
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::size()
+    }
+}
+
 /// Where guest memory comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum MemoryBackend {
     /// The board's own anonymous memory; a memfd where `share` asks for it.
     #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Default,
     /// Anonymous memory as an object.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Ram,
     /// A file, or a directory of a hugetlbfs.
     File {
@@ -90,6 +106,7 @@ pub enum MemoryBackend {
 
 /// Whether QEMU's memory is locked in RAM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MemoryLock {

@@ -12,6 +12,7 @@ use super::forward::{GuestForward, HostForward};
 
 /// What is behind a network interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum NetBackend {
@@ -52,8 +53,16 @@ impl FromStr for NetBackend {
     }
 }
 
+impl flexible::Short for NetBackend {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::words(["user"])
+    }
+}
+
 /// NAT inside QEMU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct UserNet {
     /// The guest's network, such as `10.0.2.0/24`.
@@ -95,6 +104,7 @@ pub struct UserNet {
 
 /// A TAP interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TapNet {
     /// The interface, at most 15 bytes. Left out with `open_by = "qemu"`: the kernel names it.
@@ -111,6 +121,7 @@ pub struct TapNet {
 
 /// Who opens a TAP interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TapOpener {
@@ -123,6 +134,7 @@ pub enum TapOpener {
 
 /// A TAP interface joined to a bridge by QEMU's helper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BridgeNet {
     /// The bridge.
@@ -134,6 +146,7 @@ pub struct BridgeNet {
 
 /// Other QEMUs in the old protocol. Exactly one kind; Unix sockets need `stream` or `dgram`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, tag = "mode", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SocketNet {
@@ -171,6 +184,7 @@ pub enum SocketNet {
 
 /// A stream socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StreamNet {
     /// The address. In files also `HOST:PORT` or an absolute path.
@@ -186,6 +200,7 @@ pub struct StreamNet {
 
 /// Datagrams: two ends, or a multicast group as `remote`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DgramNet {
     /// Our end. Left out only with a multicast group as `remote`.
@@ -198,6 +213,7 @@ pub struct DgramNet {
 
 /// A VDE switch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct VdeNet {
     /// The switch's control directory. Left out: VDE's default switch.
@@ -212,6 +228,7 @@ pub struct VdeNet {
 
 /// passt, started by QEMU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PasstNet {
     /// The program. Left out: `passt` on the search path.
@@ -236,6 +253,7 @@ pub struct PasstNet {
 
 /// A switch in user space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VhostUserNet {
     /// The Unix socket.
@@ -247,6 +265,7 @@ pub struct VhostUserNet {
 
 /// A vDPA device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VhostVdpaNet {
     /// The device, such as `/dev/vhost-vdpa-0`.
@@ -255,6 +274,7 @@ pub struct VhostVdpaNet {
 
 /// An Ethernet tunnel over `L2TPv3`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct L2tpv3Net {
     /// Our address.
@@ -279,6 +299,7 @@ pub struct L2tpv3Net {
 
 /// A port of a hub inside QEMU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct HubportNet {
     /// The number of the hub.

@@ -11,6 +11,7 @@ use crate::value::Props;
 
 /// A network interface. In files also just `"user"`: a NAT network that needs no set-up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
     /// The name of the interface in plans, errors and QMP. Left out: `net0`, `net1`, ….
@@ -69,8 +70,16 @@ impl FromStr for Network {
     }
 }
 
+impl flexible::Short for Network {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        NetBackend::short_schema()
+    }
+}
+
 /// The device the guest sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are the devices' own")]
 #[non_exhaustive]

@@ -6,6 +6,7 @@ use super::size::Size;
 
 /// A node: processors and the memory near them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct NumaNode {
     /// Its part of the memory. All parts together make `memory.size`.
@@ -22,6 +23,7 @@ pub struct NumaNode {
 
 /// How strictly memory comes from the host's nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum NumaPolicy {

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
 use super::size::Size;
 use crate::plan::topology::Address;
 
 /// A virtio random number generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Rng {
     /// Where the randomness comes from.
@@ -23,11 +25,13 @@ pub struct Rng {
 
 /// Where randomness comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum RngSource {
     /// The host's `getrandom`.
     #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Builtin,
     /// A device of the host, such as `/dev/urandom`.
     Random {

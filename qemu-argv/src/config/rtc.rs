@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The real-time clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Rtc {
     /// What it shows at start: `utc`, `localtime`, or a date such as `2026-01-31T12:00:00`. Left out: `utc`.
@@ -16,6 +17,7 @@ pub struct Rtc {
 
 /// Which clock drives the real-time clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RtcClock {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The system calls that QEMU denies itself. All are denied by default; the plan opens what a chosen device needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of QEMU's -sandbox option")]
 pub struct Sandbox {

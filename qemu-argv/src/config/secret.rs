@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A password or key that others refer to by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
     /// The name that others refer to.
@@ -66,6 +67,7 @@ impl fmt::Debug for SecretValue {
 
 /// How a secret is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SecretFormat {

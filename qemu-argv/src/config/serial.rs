@@ -9,6 +9,7 @@ use super::flexible;
 
 /// A serial port. In files also just where its bytes go: `serials = ["stdio"]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Serial {
     /// The name of the port in plans and QMP. Left out: `serial0`, `serial1`, ….
@@ -43,8 +44,16 @@ impl FromStr for Serial {
     }
 }
 
+impl flexible::Short for Serial {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        CharBackend::short_schema()
+    }
+}
+
 /// The device of a serial port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SerialDevice {

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
+
 /// A SPICE server inside QEMU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Spice {
@@ -46,11 +49,13 @@ pub struct Spice {
 
 /// Where a SPICE server listens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum SpiceListen {
     /// Nowhere: connections are handed over as descriptors.
     #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// A Unix socket.
     Unix {
@@ -73,6 +78,7 @@ pub enum SpiceListen {
 
 /// How SPICE compresses pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words are SPICE's own")]
 #[non_exhaustive]
@@ -87,6 +93,7 @@ pub enum SpiceCompression {
 
 /// A switch that SPICE may decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the words are SPICE's own")]
 #[non_exhaustive]
@@ -98,6 +105,7 @@ pub enum SpiceAuto {
 
 /// What SPICE sends as a video stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the words are SPICE's own")]
 #[non_exhaustive]

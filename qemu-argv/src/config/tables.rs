@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A file that the guest reads from the firmware configuration device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FwCfg {
     /// The name, which starts with `opt/` and, after that, best with a domain of one's own.
@@ -20,6 +21,7 @@ pub struct FwCfg {
 
 /// What the guest reads about its hardware.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Smbios {
     /// The BIOS (type 0).
@@ -36,6 +38,7 @@ pub struct Smbios {
 
 /// The BIOS as SMBIOS tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SmbiosBios {
     /// Who made it.
@@ -48,6 +51,7 @@ pub struct SmbiosBios {
 
 /// The system as SMBIOS tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SmbiosSystem {
     /// Who made it.
@@ -66,6 +70,7 @@ pub struct SmbiosSystem {
 
 /// A board or chassis as SMBIOS tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SmbiosPart {
     /// Who made it.

@@ -11,6 +11,7 @@ use super::size::{ParseSizeError, Size};
 ///
 /// `total` limits exclude the limits of reads and writes alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Throttle {
     /// The group. Disks of the same group share its limits; one of them gives the limits, the others just the name.
@@ -40,6 +41,7 @@ pub struct Throttle {
 
 /// One limit. In files also just the number: `iops = 1000`, `bps = "100MiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// The limit, a second.
@@ -64,5 +66,16 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, ParseSizeError> {
         text.parse().map(|limit: Size| Self::new(limit.to_bytes()))
+    }
+}
+
+impl flexible::Short for Rate {
+    fn from_number(number: u64) -> Result<Self, String> {
+        Ok(Self::new(number))
+    }
+
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::size()
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// TLS credentials that others refer to by their id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The name that others refer to.
@@ -33,6 +34,7 @@ pub struct Tls {
 
 /// Which end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TlsEndpoint {
@@ -44,6 +46,7 @@ pub enum TlsEndpoint {
 
 /// What TLS credentials are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TlsKind {

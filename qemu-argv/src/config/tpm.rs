@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A TPM that a helper such as `swtpm` emulates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tpm {
     /// The helper's control socket. It must listen when QEMU starts.
@@ -17,6 +18,7 @@ pub struct Tpm {
 
 /// The model of a TPM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TpmModel {

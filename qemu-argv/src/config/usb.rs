@@ -10,6 +10,7 @@ use crate::plan::topology::Address;
 
 /// A USB controller. In files also just its model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct UsbController {
     /// The name that devices refer to. Left out: `usb0`, `usb1`, ….
@@ -22,24 +23,31 @@ pub struct UsbController {
     pub address: Option<Address>,
 }
 
+impl UsbModel {
+    /// What a word alone says.
+    const SHORT: [(&str, Self); 3] =
+        [("xhci", Self::Xhci), ("nec-xhci", Self::NecXhci), ("uhci", Self::Uhci)];
+}
+
 impl FromStr for UsbController {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let model = match text {
-            "xhci" => UsbModel::Xhci,
-            "nec-xhci" => UsbModel::NecXhci,
-            "uhci" => UsbModel::Uhci,
-            _ => {
-                return Err(format!("unknown USB controller {text:?}; known are xhci, nec-xhci, uhci"));
-            }
-        };
+        let model = flexible::word("a USB controller", &UsbModel::SHORT, text)?;
         Ok(Self { model, ..Self::default() })
+    }
+}
+
+impl flexible::Short for UsbController {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::words(UsbModel::SHORT.iter().map(|(word, _)| *word))
     }
 }
 
 /// The model of a USB controller. There is no EHCI: alone it takes only devices of high speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum UsbModel {
@@ -54,6 +62,7 @@ pub enum UsbModel {
 
 /// A USB device. In files also just its kind: `usb_devices = ["tablet"]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 pub struct UsbDevice {
     /// The name of the device in plans and QMP. Left out: `usbdev0`, `usbdev1`, ….
@@ -85,20 +94,33 @@ impl FromStr for UsbDevice {
     }
 }
 
+impl flexible::Short for UsbDevice {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        UsbKind::short_schema()
+    }
+}
+
 /// What a USB device is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum UsbKind {
     /// A pointer with absolute positions: the mouse follows that of VNC and SPICE clients.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Tablet,
     /// A mouse.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Mouse,
     /// A keyboard.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Keyboard,
     /// A Wacom tablet.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     WacomTablet,
     /// A hub.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Hub,
     /// A device of the host, by vendor and product or by bus and port.
     Host {
@@ -122,27 +144,34 @@ pub enum UsbKind {
         backend: Option<CharBackend>,
     },
     /// A reader for smart cards.
+    #[serde(deserialize_with = "flexible::nothing_more")]
     Ccid,
+}
+
+impl UsbKind {
+    /// What a word alone says.
+    const SHORT: [(&str, Self); 7] = [
+        ("tablet", Self::Tablet),
+        ("mouse", Self::Mouse),
+        ("keyboard", Self::Keyboard),
+        ("wacom-tablet", Self::WacomTablet),
+        ("hub", Self::Hub),
+        ("redirection", Self::Redirection { backend: None }),
+        ("ccid", Self::Ccid),
+    ];
 }
 
 impl FromStr for UsbKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "tablet" => Self::Tablet,
-            "mouse" => Self::Mouse,
-            "keyboard" => Self::Keyboard,
-            "wacom-tablet" => Self::WacomTablet,
-            "hub" => Self::Hub,
-            "redirection" => Self::Redirection { backend: None },
-            "ccid" => Self::Ccid,
-            _ => {
-                return Err(format!(
-                    "{text:?} is no short form of a USB device; short forms are tablet, mouse, keyboard, wacom-tablet, hub, \
-                     redirection, ccid"
-                ));
-            }
-        })
+        flexible::word("a USB device", &Self::SHORT, text)
+    }
+}
+
+impl flexible::Short for UsbKind {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::words(Self::SHORT.iter().map(|(word, _)| *word))
     }
 }

@@ -4,12 +4,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
 use super::size::Size;
 use crate::plan::topology::Address;
 use crate::value::Props;
 
 /// A video device. In files also just its model: `video = ["virtio-vga"]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Video {
     /// The name of the device in plans and QMP. Left out: `video0`, `video1`, ….
@@ -65,19 +67,21 @@ impl FromStr for Video {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        VideoModel::ALL
-            .iter()
-            .find(|(_, word, _)| *word == text)
-            .map(|(model, _, _)| Self::new(*model))
-            .ok_or_else(|| {
-                let known: Vec<_> = VideoModel::ALL.iter().map(|(_, word, _)| *word).collect();
-                format!("unknown video model {text:?}; known are {}", known.join(", "))
-            })
+        let models = VideoModel::ALL.map(|(model, word, _)| (word, model));
+        flexible::word("a video device", &models, text).map(Self::new)
+    }
+}
+
+impl flexible::Short for Video {
+    #[cfg(feature = "schema")]
+    fn short_schema() -> schemars::Schema {
+        crate::schema::words(VideoModel::ALL.iter().map(|(_, word, _)| *word))
     }
 }
 
 /// The model of a video device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum VideoModel {

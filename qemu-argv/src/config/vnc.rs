@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::flexible;
+
 /// A VNC server inside QEMU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Vnc {
@@ -37,11 +40,13 @@ pub struct Vnc {
 
 /// Where a VNC server listens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum VncListen {
     /// Nowhere: connections are handed over as descriptors.
     #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// A Unix socket.
     Unix {
@@ -63,6 +68,7 @@ pub enum VncListen {
 
 /// Who may use a VNC server at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum VncShare {

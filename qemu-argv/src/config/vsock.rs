@@ -6,6 +6,7 @@ use crate::plan::topology::Address;
 
 /// `AF_VSOCK` between host and guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Vsock {
     /// The guest's context id, unique on the host, from 3.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A watchdog. What happens when it is not fed is `actions.watchdog`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Watchdog {
     /// The model.
@@ -12,6 +13,7 @@ pub struct Watchdog {
 
 /// The model of a watchdog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum WatchdogModel {

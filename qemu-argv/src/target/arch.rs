@@ -54,6 +54,12 @@ impl Arch {
         NAMES.iter().map(|(arch, _)| *arch)
     }
 
+    /// Every name that is understood.
+    #[cfg(feature = "schema")]
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().flat_map(|(_, names)| names.iter().copied())
+    }
+
     /// The architecture this program was compiled for, when QEMU has it.
     pub fn host() -> Option<Self> {
         if cfg!(target_arch = "x86_64") {

@@ -1,8 +1,6 @@
 //! The machines of `tests/machines`, planned as a launcher would.
 
-#![expect(clippy::disallowed_methods, reason = "the crate reads no file, its tests do")]
-
-use std::path::{Path, PathBuf};
+mod files;
 
 use qemu_argv::{Arch, Endpoints, Plan, PlanError, Target, Version, VmConfig, plan};
 
@@ -22,23 +20,11 @@ pub struct Machine {
 
 /// Every file of `tests/machines`, by name.
 pub fn machines() -> Vec<Machine> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
-        .expect("the machines are there")
-        .map(|entry| entry.expect("a directory entry").path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "there are no machines");
-    files
-        .into_iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(&path).expect("a machine can be read");
-            let config = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-            Machine { name, config }
-        })
-        .collect()
+    let machine = |(name, text): (String, String)| {
+        let config = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Machine { name, config }
+    };
+    files::machine_files().into_iter().map(machine).collect()
 }
 
 /// The plan as a launcher would ask for it.
