@@ -1,4 +1,4 @@
-//! Block backends and formats, for disks, CD-ROMs and backing images.
+//! Block backends: where the bytes of disks, CD-ROMs and backing images are.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::SocketAddress;
 use super::flexible;
 use super::size::Size;
 
@@ -166,153 +167,6 @@ impl flexible::Short for DiskBackend {
     fn short_schema() -> schemars::Schema {
         crate::schema::text()
     }
-}
-
-/// An address of a stream socket. In files also `HOST:PORT`, or an absolute path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum SocketAddress {
-    /// A Unix socket.
-    Unix {
-        /// The socket, at most 107 bytes.
-        path: PathBuf,
-    },
-    /// A TCP port.
-    Inet {
-        /// A name or an address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-}
-
-/// A text that is no socket address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no socket address; write HOST:PORT, [IPv6]:PORT or an absolute path")]
-#[non_exhaustive]
-pub struct ParseSocketAddressError(String);
-
-impl FromStr for SocketAddress {
-    type Err = ParseSocketAddressError;
-
-    fn from_str(text: &str) -> Result<Self, ParseSocketAddressError> {
-        if text.starts_with('/') {
-            return Ok(Self::Unix { path: text.into() });
-        }
-        let parts = text.rsplit_once(':').and_then(|(host, port)| {
-            let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-            let unclear: &[char] = if bracketed.is_some() { &['[', ']'] } else { &['[', ']', ':'] };
-            let host = bracketed.unwrap_or(host);
-            (!host.is_empty() && !host.contains(unclear)).then_some((host, flexible::port(port)?))
-        });
-        let (host, port) = parts.ok_or_else(|| ParseSocketAddressError(text.to_owned()))?;
-        Ok(Self::Inet { host: host.to_owned(), port })
-    }
-}
-
-impl flexible::Short for SocketAddress {
-    #[cfg(feature = "schema")]
-    fn short_schema() -> schemars::Schema {
-        crate::schema::socket_address()
-    }
-}
-
-/// What the bytes of an image mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the names are the formats' own")]
-#[non_exhaustive]
-pub enum BlockFormat {
-    Raw,
-    Qcow2,
-    Vmdk,
-    Vdi,
-    Vhdx,
-    Vpc,
-    Qed,
-    Luks,
-}
-
-impl BlockFormat {
-    /// QEMU's name of the driver.
-    pub const fn qemu_name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-            Self::Vmdk => "vmdk",
-            Self::Vdi => "vdi",
-            Self::Vhdx => "vhdx",
-            Self::Vpc => "vpc",
-            Self::Qed => "qed",
-            Self::Luks => "luks",
-        }
-    }
-}
-
-/// How the host's page cache is used, in the words of QEMU's `cache=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Cache {
-    /// Through the host's cache; the guest's flushes reach the disk.
-    Writeback,
-    /// Around the host's cache (`O_DIRECT`); the guest's flushes reach the disk.
-    None,
-    /// Through the host's cache; every write is flushed.
-    Writethrough,
-    /// Around the host's cache; every write is flushed.
-    Directsync,
-    /// Through the host's cache; flushes are ignored. A host crash loses data.
-    Unsafe,
-}
-
-/// How QEMU reads and writes a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DiskAio {
-    /// A pool of threads.
-    Threads,
-    /// Linux AIO; needs `cache = "none"` or `"directsync"`.
-    Native,
-    /// Linux `io_uring`.
-    IoUring,
-}
-
-/// What writes of zeroes become.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum DetectZeroes {
-    /// Plain writes.
-    #[default]
-    Off,
-    /// Efficient writes of zeroes.
-    On,
-    /// Freed space; needs `discard`.
-    Unmap,
-}
-
-/// What happens when a disk fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum OnError {
-    /// The guest sees the error.
-    Report,
-    /// The guest sees nothing.
-    Ignore,
-    /// The VM is paused.
-    Stop,
-    /// The VM is paused when space ran out, else the guest sees the error.
-    Enospc,
 }
 
 /// The header digest of iSCSI.

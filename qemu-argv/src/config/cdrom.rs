@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::{BlockFormat, DiskBackend};
+use super::block::DiskBackend;
 use super::flexible;
+use super::image::BlockFormat;
 
 /// A CD-ROM drive, with or without a medium. In files also just the path of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

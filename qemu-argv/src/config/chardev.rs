@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::SocketAddress;
+use super::address::SocketAddress;
 use super::flexible;
 
 /// A character device that others refer to by its id.
@@ -167,6 +167,19 @@ pub enum CharBackend {
 }
 
 impl CharBackend {
+    /// A Unix socket that QEMU connects to.
+    pub fn unix_client(path: impl Into<PathBuf>) -> Self {
+        Self::Socket {
+            address: SocketAddress::Unix { path: path.into() },
+            server: false,
+            wait: false,
+            reconnect_ms: None,
+            telnet: false,
+            websocket: false,
+            tls: None,
+        }
+    }
+
     /// What a word alone says.
     const SHORT: [(&str, Self); 10] = [
         ("launcher", Self::Launcher),

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::{BlockFormat, Cache, DetectZeroes, DiskAio, DiskBackend, OnError};
+use super::block::DiskBackend;
 use super::flexible;
+use super::image::{BlockFormat, Cache, DetectZeroes, DiskAio, OnError};
 use super::throttle::Throttle;
 use crate::plan::topology::Address;
 use crate::value::Props;

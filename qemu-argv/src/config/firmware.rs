@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::BlockFormat;
 use super::flexible;
+use super::image::BlockFormat;
 
 /// The firmware. Left out: the board's own. In files also just `"uefi"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! a file is an error. Nothing here is checked against a QEMU: [`plan`](fn@crate::plan) does that.
 
 mod action;
+mod address;
 mod audio;
 mod balloon;
 mod block;
@@ -19,6 +20,7 @@ mod flexible;
 mod forward;
 mod guest_events;
 mod host_device;
+mod image;
 mod iothread;
 mod machine;
 mod memory;
@@ -46,6 +48,7 @@ mod vsock;
 mod watchdog;
 
 pub use action::*;
+pub use address::*;
 pub use audio::*;
 pub use balloon::*;
 pub use block::*;
@@ -60,6 +63,7 @@ pub use firmware::*;
 pub use forward::*;
 pub use guest_events::*;
 pub use host_device::*;
+pub use image::*;
 pub use iothread::*;
 pub use machine::*;
 pub use memory::*;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::SocketAddress;
+use super::address::SocketAddress;
 use super::flexible;
 use super::forward::{GuestForward, HostForward};
 

@@ -207,9 +207,9 @@ mod tests {
         fields.sort();
         // Before a line is added here, `for_each_path` must visit the new field.
         insta::assert_snapshot!(fields.join("\n"), @"
+        address.path
         audio.path
         block.conf
-        block.path
         block.path
         block.path
         boot.dtb

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::block::host_port;
+use super::address::host_port;
 use crate::config::{CharBackend, Chardev, SocketAddress};
 use crate::draft::Draft;
 use crate::error::At;

@@ -4,6 +4,7 @@
 //! comes before what is on it, holds because controllers are rendered before their devices.
 
 mod action;
+mod address;
 mod audio;
 mod balloon;
 mod block;
@@ -34,6 +35,7 @@ mod throttle;
 mod tls;
 mod tpm;
 mod usb;
+mod user_net;
 mod video;
 mod vm;
 mod vnc;

@@ -1,10 +1,10 @@
 //! `-netdev`: one function a backend.
 
-use super::block::socket_address;
-use super::chardev;
+use super::address::socket_address;
+use super::{chardev, user_net};
 use crate::config::{
-    BridgeNet, CharBackend, Chardev, DgramNet, GuestForwardTarget, HubportNet, L2tpv3Net, NetBackend,
-    PasstNet, SocketAddress, SocketNet, StreamNet, TapNet, TapOpener, UserNet, VdeNet,
+    BridgeNet, CharBackend, Chardev, DgramNet, HubportNet, L2tpv3Net, NetBackend, PasstNet, SocketAddress,
+    SocketNet, StreamNet, TapNet, TapOpener, VdeNet,
 };
 use crate::draft::Draft;
 use crate::error::At;
@@ -21,7 +21,7 @@ pub(super) fn netdev(draft: &mut Draft<'_>, at: At<'_>, id: &str, backend: &NetB
     }
     let count = queues.unwrap_or(1);
     let (kind, props) = match backend {
-        NetBackend::User(net) => ("user", user(draft, at, net)),
+        NetBackend::User(net) => ("user", user_net::user(draft, at, net)),
         NetBackend::Tap(net) => ("tap", tap(draft, at, id, net, count)),
         NetBackend::Bridge(net) => ("bridge", bridge(draft, at, net)),
         NetBackend::Socket(net) => ("socket", socket(draft, at, net)),
@@ -32,15 +32,10 @@ pub(super) fn netdev(draft: &mut Draft<'_>, at: At<'_>, id: &str, backend: &NetB
         NetBackend::VhostUser(net) => {
             draft.shared_memory = true;
             let name = format!("{id}-chardev");
-            let backend = CharBackend::Socket {
-                address: SocketAddress::Unix { path: net.path.clone() },
-                server: net.server,
-                wait: false,
-                reconnect_ms: None,
-                telnet: false,
-                websocket: false,
-                tls: None,
-            };
+            let mut backend = CharBackend::unix_client(&net.path);
+            if let CharBackend::Socket { server, .. } = &mut backend {
+                *server = net.server;
+            }
             chardev::add(draft, at, &Chardev::new(name.clone(), backend), None);
             ("vhost-user", Props::new().with("chardev", name).with("queues", count))
         }
@@ -55,100 +50,9 @@ pub(super) fn netdev(draft: &mut Draft<'_>, at: At<'_>, id: &str, backend: &NetB
 }
 
 /// QEMU's lists of texts: `[{"str": …}]`.
-fn texts(items: impl Iterator<Item = String>) -> Option<Value> {
+pub(super) fn texts(items: impl Iterator<Item = String>) -> Option<Value> {
     let list: Vec<_> = items.map(|item| Value::from(Props::new().with("str", item))).collect();
     (!list.is_empty()).then_some(Value::List(list))
-}
-
-fn user(draft: &mut Draft<'_>, at: At<'_>, net: &UserNet) -> Props {
-    if net.ipv4 == Some(false) && net.ipv6 == Some(false) {
-        draft.conflict(at, "neither IPv4 nor IPv6 is left");
-    }
-    let mut props = Props::new().with_some("ipv4", net.ipv4).with_some("ipv6", net.ipv6);
-    if let Some(net) = &net.net {
-        check_network(draft, at.field("net"), net, false);
-        props.set("net", net);
-    }
-    props = props
-        .with_some("host", net.host.map(|address| address.to_string()))
-        .with_some("dns", net.dns.map(|address| address.to_string()))
-        .with_some("dhcpstart", net.dhcp_start.map(|address| address.to_string()));
-    if let Some(net) = &net.ipv6_net {
-        check_network(draft, at.field("ipv6_net"), net, true);
-        let (prefix, length) = net.split_once('/').unwrap_or((net, "64"));
-        props.set("ipv6-prefix", prefix.to_owned());
-        props.set("ipv6-prefixlen", length.parse::<u64>().unwrap_or(64));
-    }
-    props = props
-        .with_some("hostname", net.hostname.as_ref())
-        .with_some("domainname", net.domain.as_ref())
-        .with_some("dnssearch", texts(net.dns_search.iter().cloned()));
-    // QEMU 7.2 crashes on a longer boot file; a DHCP reply has room for no more of the others.
-    for (field, text, longest) in [
-        ("hostname", &net.hostname, 32),
-        ("domain", &net.domain, 255),
-        ("tftp_server_name", &net.tftp_server_name, 255),
-        ("bootfile", &net.bootfile, 127),
-    ] {
-        if let Some(text) = text.as_ref().filter(|text| text.is_empty() || text.len() > longest) {
-            draft.invalid(at.field(field), text, format!("is empty or longer than {longest} bytes"));
-        }
-    }
-    for (index, domain) in net.dns_search.iter().enumerate() {
-        let labels = domain.trim_end_matches('.').split('.');
-        if domain.len() > 255 || !labels.clone().all(|label| (1..=63).contains(&label.len())) {
-            draft.invalid(at.item("dns_search", index), domain, "is no domain name");
-        }
-    }
-    if net.restrict {
-        props.set("restrict", true);
-    }
-    if let Some(dir) = &net.tftp {
-        let dir = draft.path(at.field("tftp"), dir);
-        props.set("tftp", dir);
-    }
-    props = props
-        .with_some("tftp-server-name", net.tftp_server_name.as_ref())
-        .with_some("bootfile", net.bootfile.as_ref());
-    if let Some(dir) = &net.smb {
-        draft.sandbox.spawn = true;
-        let dir = draft.path(at.field("smb"), dir);
-        props.set("smb", dir);
-    }
-    let mut guests = Vec::new();
-    for (index, forward) in net.guest_forwards.iter().enumerate() {
-        let target = match &forward.to {
-            GuestForwardTarget::Tcp { address, port } => match address {
-                std::net::IpAddr::V4(address) => format!("tcp:{address}:{port}"),
-                std::net::IpAddr::V6(address) => format!("tcp:[{address}]:{port}"),
-            },
-            GuestForwardTarget::Command { command } => {
-                draft.sandbox.spawn = true;
-                if command.trim().is_empty() {
-                    draft.invalid(at.item("guest_forwards", index), command, "is no command");
-                }
-                format!("cmd:{command}")
-            }
-        };
-        guests.push(format!("tcp:{}:{}-{target}", forward.address, forward.port));
-    }
-    props
-        .with_some("hostfwd", texts(net.forwards.iter().map(ToString::to_string)))
-        .with_some("guestfwd", texts(guests.into_iter()))
-}
-
-/// A network as `ADDRESS/LENGTH`.
-fn check_network(draft: &mut Draft<'_>, at: At<'_>, net: &str, six: bool) {
-    let (address, length) = net.split_once('/').unwrap_or((net, if six { "64" } else { "24" }));
-    let good = if six {
-        address.parse::<std::net::Ipv6Addr>().is_ok()
-            && length.parse::<u8>().is_ok_and(|length| length <= 126)
-    } else {
-        address.parse::<std::net::Ipv4Addr>().is_ok() && length.parse::<u8>().is_ok_and(|length| length <= 30)
-    };
-    if !good {
-        draft.invalid(at, net, "is no network: write it like 10.0.2.0/24 or fec0::/64");
-    }
 }
 
 /// The kernel's names of interfaces; QEMU would cut a longer one silently.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::chardev;
-use crate::config::{CharBackend, Chardev, NinePSecurity, Share, SocketAddress};
+use crate::config::{CharBackend, Chardev, NinePSecurity, Share};
 use crate::draft::Draft;
 use crate::error::At;
 use crate::plan::topology::{Connector, PciRequest};
@@ -32,15 +32,7 @@ pub(super) fn shares(draft: &mut Draft<'_>) {
             Share::Virtiofs { socket, queue_size, .. } => {
                 draft.shared_memory = true;
                 let name = format!("{id}-chardev");
-                let backend = CharBackend::Socket {
-                    address: SocketAddress::Unix { path: socket.clone() },
-                    server: false,
-                    wait: false,
-                    reconnect_ms: None,
-                    telnet: false,
-                    websocket: false,
-                    tls: None,
-                };
+                let backend = CharBackend::unix_client(socket);
                 chardev::add(draft, at.field("socket"), &Chardev::new(name.clone(), backend), None);
                 let props =
                     Props::new().with("chardev", name).with("tag", tag).with_some("queue-size", *queue_size);

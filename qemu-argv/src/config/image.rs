@@ -1,0 +1,99 @@
+//! What the bytes of an image mean, and how QEMU reads and writes them.
+
+use serde::{Deserialize, Serialize};
+
+/// What the bytes of an image mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are the formats' own")]
+#[non_exhaustive]
+pub enum BlockFormat {
+    Raw,
+    Qcow2,
+    Vmdk,
+    Vdi,
+    Vhdx,
+    Vpc,
+    Qed,
+    Luks,
+}
+
+impl BlockFormat {
+    /// QEMU's name of the driver.
+    pub const fn qemu_name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+            Self::Vdi => "vdi",
+            Self::Vhdx => "vhdx",
+            Self::Vpc => "vpc",
+            Self::Qed => "qed",
+            Self::Luks => "luks",
+        }
+    }
+}
+
+/// How the host's page cache is used, in the words of QEMU's `cache=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Cache {
+    /// Through the host's cache; the guest's flushes reach the disk.
+    Writeback,
+    /// Around the host's cache (`O_DIRECT`); the guest's flushes reach the disk.
+    None,
+    /// Through the host's cache; every write is flushed.
+    Writethrough,
+    /// Around the host's cache; every write is flushed.
+    Directsync,
+    /// Through the host's cache; flushes are ignored. A host crash loses data.
+    Unsafe,
+}
+
+/// How QEMU reads and writes a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DiskAio {
+    /// A pool of threads.
+    Threads,
+    /// Linux AIO; needs `cache = "none"` or `"directsync"`.
+    Native,
+    /// Linux `io_uring`.
+    IoUring,
+}
+
+/// What writes of zeroes become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum DetectZeroes {
+    /// Plain writes.
+    #[default]
+    Off,
+    /// Efficient writes of zeroes.
+    On,
+    /// Freed space; needs `discard`.
+    Unmap,
+}
+
+/// What happens when a disk fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OnError {
+    /// The guest sees the error.
+    Report,
+    /// The guest sees nothing.
+    Ignore,
+    /// The VM is paused.
+    Stop,
+    /// The VM is paused when space ran out, else the guest sees the error.
+    Enospc,
+}

@@ -1,0 +1,112 @@
+//! Parts come in here, and nowhere else.
+
+use std::borrow::Cow;
+
+use super::{Draft, Space};
+use crate::error::{At, Fault};
+use crate::parts::{BlockNode, CharNode, CliOption, Device, Netdev, Object, OptionValue};
+use crate::plan::topology::{Connector, DeviceRequest};
+use crate::value::{Props, Value};
+
+impl Draft<'_> {
+    pub(crate) fn flag(&mut self, name: &'static str) {
+        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::Flag });
+    }
+
+    pub(crate) fn plain(&mut self, at: At<'_>, name: &'static str, value: impl Into<Value>) {
+        let value = value.into();
+        let mut nul = false;
+        value.each_text(&mut |text| nul |= text.contains(&0));
+        if nul {
+            self.conflict(at, "a text has a NUL character inside");
+        }
+        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::Plain(value) });
+    }
+
+    pub(crate) fn option(&mut self, at: At<'_>, name: &'static str, props: Props) {
+        self.check_texts(at, &props, false);
+        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::KeyValue(props) });
+    }
+
+    pub(crate) fn json_option(&mut self, at: At<'_>, name: &'static str, props: Props) {
+        self.check_texts(at, &props, true);
+        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::Json(props) });
+    }
+
+    pub(crate) fn object(&mut self, at: At<'_>, qom_type: &'static str, id: impl Into<String>, props: Props) {
+        let id = id.into();
+        self.check_texts(at, &props, true);
+        self.claim(at, Space::Object, &id);
+        self.objects.push(Object { qom_type: Cow::Borrowed(qom_type), id, props });
+    }
+
+    pub(crate) fn node(&mut self, at: At<'_>, driver: &'static str, node_name: String, props: Props) {
+        // QEMU's limit, and a name longer than it comes from an id of ours with an ending.
+        const LONGEST: usize = 31;
+        if node_name.len() > LONGEST {
+            self.invalid(
+                at,
+                &node_name,
+                format!("is too long for a block node, {LONGEST} bytes at most: shorten the id"),
+            );
+        }
+        self.check_texts(at, &props, true);
+        self.claim(at, Space::Node, &node_name);
+        self.nodes.push(BlockNode { driver: Cow::Borrowed(driver), node_name, props });
+    }
+
+    pub(crate) fn netdev(&mut self, at: At<'_>, kind: &'static str, id: &str, props: Props) {
+        self.check_texts(at, &props, true);
+        self.claim(at, Space::Netdev, id);
+        self.netdevs.push(Netdev { kind: Cow::Borrowed(kind), id: id.to_owned(), props });
+    }
+
+    pub(crate) fn chardev(&mut self, at: At<'_>, node: CharNode) {
+        self.check_texts(at, &node.props, false);
+        self.claim(at, Space::Chardev, &node.id);
+        self.chardevs.push(node);
+    }
+
+    /// Adds a device that sits on a bus which the driver finds by itself, or has none.
+    pub(crate) fn fixed_device(
+        &mut self,
+        at: At<'_>,
+        driver: impl Into<Cow<'static, str>>,
+        id: &str,
+        props: Props,
+    ) -> usize {
+        let driver = driver.into();
+        self.check_texts(at, &props, true);
+        self.claim(at, Space::Device, id);
+        if self.target.devices.as_ref().is_some_and(|known| !known.contains(driver.as_ref())) {
+            self.fault(at, Fault::NotBuilt { feature: format!("device {driver}") });
+        }
+        self.devices.push(Device { driver, id: id.to_owned(), place: Props::new(), props });
+        self.devices.len() - 1
+    }
+
+    /// Adds a device that the topology finds a place for.
+    pub(crate) fn device(
+        &mut self,
+        at: At<'_>,
+        driver: impl Into<Cow<'static, str>>,
+        id: &str,
+        props: Props,
+        connector: Connector,
+    ) {
+        self.request(at, driver, id, props, DeviceRequest::new(id, connector));
+    }
+
+    /// Adds a device that the topology finds a place for, and that may bring a bus along.
+    pub(crate) fn request(
+        &mut self,
+        at: At<'_>,
+        driver: impl Into<Cow<'static, str>>,
+        id: &str,
+        props: Props,
+        request: DeviceRequest,
+    ) {
+        let index = self.fixed_device(at, driver, id, props);
+        self.requests.push((index, request, at.to_string()));
+    }
+}

@@ -1,0 +1,178 @@
+//! Property values and ordered property lists, and the two ways QEMU reads them: JSON and `key=value,…`.
+//!
+//! Order is kept as given, so that the same plan is the same bytes.
+
+mod saved;
+mod written;
+
+use std::borrow::Cow;
+
+/// The value of one property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Value {
+    /// JSON `null`; QEMU's block layer reads it as "none, whatever the image says".
+    Null,
+    /// `true`/`false` in JSON, `on`/`off` elsewhere.
+    Bool(bool),
+    /// A signed number.
+    Int(i64),
+    /// An unsigned number.
+    Uint(u64),
+    /// Text.
+    Str(Cow<'static, str>),
+    /// A path that is not UTF-8. Only plain arguments and `key=value` options can carry it, never JSON.
+    Bytes(Vec<u8>),
+    /// A list.
+    List(Vec<Value>),
+    /// A nested structure.
+    Map(Props),
+}
+
+/// Properties in the order they were set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Props(Vec<(Cow<'static, str>, Value)>);
+
+impl Props {
+    /// An empty list.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds a property and returns the list, for chains.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    /// Adds a property if there is a value for it, and returns the list.
+    #[must_use]
+    pub fn with_some(mut self, key: impl Into<Cow<'static, str>>, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            self.set(key, value);
+        }
+        self
+    }
+
+    /// Sets a property; one that is there already keeps its place and takes the new value.
+    pub fn set(&mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        let key = key.into();
+        let value = value.into();
+        match self.0.iter_mut().find(|(name, _)| *name == key) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((key, value)),
+        }
+    }
+
+    /// Adds a property although the key may be there: `key=value` options repeat a key for a list.
+    pub(crate) fn repeat(&mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    /// Appends all properties of `other`.
+    pub(crate) fn extend(&mut self, other: Self) {
+        for (key, value) in other.0 {
+            self.set(key, value);
+        }
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// The text of `key`, when it is text.
+    pub fn get_str(&self, key: &str) -> Option<&str> {
+        match self.get(key) {
+            Some(Value::Str(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_ref(), value))
+    }
+
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Value {
+    /// Calls `check` on every text and byte string inside.
+    pub(crate) fn each_text(&self, check: &mut impl FnMut(&[u8])) {
+        match self {
+            Self::Str(text) => check(text.as_bytes()),
+            Self::Bytes(bytes) => check(bytes),
+            Self::List(items) => items.iter().for_each(|item| item.each_text(check)),
+            Self::Map(map) => map.0.iter().for_each(|(_, value)| value.each_text(check)),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) => {}
+        }
+    }
+
+    /// Whether a path that is not UTF-8 is inside.
+    pub(crate) fn has_bytes(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::List(items) => items.iter().any(Self::has_bytes),
+            Self::Map(map) => map.0.iter().any(|(_, value)| value.has_bytes()),
+            _ => false,
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+macro_rules! from_unsigned {
+    ($($kind:ty),*) => {$(
+        impl From<$kind> for Value {
+            fn from(value: $kind) -> Self {
+                Self::Uint(u64::from(value))
+            }
+        }
+    )*};
+}
+from_unsigned!(u8, u16, u32, u64);
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<&'static str> for Value {
+    fn from(value: &'static str) -> Self {
+        Self::Str(Cow::Borrowed(value))
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Str(Cow::Owned(value))
+    }
+}
+
+impl From<&String> for Value {
+    fn from(value: &String) -> Self {
+        Self::Str(Cow::Owned(value.clone()))
+    }
+}
+
+impl From<Props> for Value {
+    fn from(value: Props) -> Self {
+        Self::Map(value)
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(value: Vec<Value>) -> Self {
+        Self::List(value)
+    }
+}
