@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use qemu_argv::plan::topology::{Connector, DeviceRequest, PciRequest, Placement, Topology};
-use qemu_argv::{AccelChoice, Arch, Boot, Machine, Memory, Network, Plan, Size, VmConfig};
+use qemu_argv::plan::topology::{Placement, Topology};
+use qemu_argv::{
+    AccelChoice, Arch, Boot, Disk, DiskBackend, HubportNet, Machine, Memory, NetBackend, Network, Plan,
+    QmpCommand, Size, VmConfig,
+};
 use qemuctl::{Console, ConsoleReader, Instance, LaunchOptions};
 use qmp_proto::AnyEvent;
 use serde_json::{Value, json};
 
-use super::tree::device;
 use crate::support::{guest_file, qemu};
 
 /// Longer than anything takes on a loaded machine.
@@ -108,8 +110,15 @@ impl Guest {
         }
     }
 
-    async fn ask(&self, command: &str, arguments: Value) -> Value {
-        self.vm.execute_raw(command, Some(arguments)).await.expect(command)
+    async fn ask(&self, command: &str) -> Value {
+        self.vm.execute_raw(command, None).await.expect(command)
+    }
+
+    async fn carry_out(&self, commands: &[QmpCommand]) {
+        for command in commands {
+            let arguments = serde_json::to_value(&command.arguments).expect("it is JSON");
+            self.vm.execute_raw(command.name, Some(arguments)).await.expect(command.name);
+        }
     }
 }
 
@@ -138,51 +147,50 @@ fn machine(arch: Arch, kind: &str, hotplug_ports: u8) -> VmConfig {
     }
 }
 
-/// Twenty disks and ten network interfaces, plugged in one by one and unplugged again.
+/// Twenty disks and ten network interfaces, plugged in one by one and unplugged again, by the commands that the plan says.
 async fn come_and_go(version: &str, arch: Arch, kind: &str) {
     let mut guest = Guest::boot(version, &machine(arch, kind, 30), None).await;
-    let mut topology = guest.vm.plan().expect("it was planned").topology().clone();
+    let first = guest.vm.plan().expect("it was planned").clone();
     let before = guest.run("lspci | wc -l").await;
+    let mut plan = first.clone();
     let mut ids = Vec::new();
     let mut addresses = BTreeSet::new();
     for number in 0..30 {
-        let (id, driver) = match number {
-            0..20 => (format!("disk{number}"), "virtio-blk-pci"),
-            _ => (format!("net{number}"), "virtio-net-pci"),
-        };
-        let mac = format!("52:54:00:00:00:{number:02x}");
-        let request = DeviceRequest::new(id.as_str(), Connector::Virtio(PciRequest::express()));
-        let plugged = topology.plug(&request).expect("there is room");
-        let mut arguments = device(driver, &id, plugged.placement.properties());
-        let seen = if number < 20 {
-            guest.ask("blockdev-add", json!({ "driver": "null-co", "node-name": id, "size": 1 << 20 })).await;
-            arguments["drive"] = json!(id);
-            arguments["serial"] = json!(id);
-            guest.ask("device_add", arguments).await;
-            guest.disk(&id).await
+        let (id, addition, seen);
+        if number < 20 {
+            id = format!("disk{number}");
+            let disk =
+                Disk { serial: Some(id.clone()), ..Disk::new(DiskBackend::Null { size: Size::mib(1) }) };
+            addition = plan.plug(&disk).expect("there is room");
+            guest.carry_out(&addition.commands()).await;
+            seen = guest.disk(&id).await;
         } else {
-            guest.ask("netdev_add", json!({ "type": "hubport", "hubid": number, "id": id })).await;
-            arguments["netdev"] = json!(id);
-            arguments["mac"] = json!(mac);
-            guest.ask("device_add", arguments).await;
-            guest.interface(&mac).await
-        };
-        assert_eq!(Some(slots(&seen)), way(&topology, &plugged.placement), "{id} on {kind} of {version}");
+            id = format!("net{number}");
+            let mac = format!("52:54:00:00:00:{number:02x}");
+            let backend = NetBackend::Hubport(HubportNet { hub: number, netdev: None });
+            let mac_address = Some(mac.parse().expect("a MAC address"));
+            let network = Network { id: Some(id.clone()), mac: mac_address, ..Network::new(backend) };
+            addition = plan.plug(&network).expect("there is room");
+            guest.carry_out(&addition.commands()).await;
+            seen = guest.interface(&mac).await;
+        }
+        assert_eq!(addition.id, id);
+        plan = addition.plan;
+        let topology = plan.topology();
+        let planned = topology.placement(&id).and_then(|placement| way(topology, placement));
+        assert_eq!(Some(slots(&seen)), planned, "{id} on {kind} of {version}");
         addresses.insert(seen.last().expect("it has an address").trim_start_matches("0000:").to_owned());
         ids.push(id);
     }
     let listed = guest.run("lspci | cut -d' ' -f1").await;
     let listed = listed.iter().map(|address| address.trim_start_matches("0000:").to_owned()).collect();
-    assert_eq!(
-        addresses.difference(&listed).count(),
-        0,
-        "{addresses:?} in {listed:?} on {kind} of {version}"
-    );
+    let missing: Vec<_> = addresses.difference(&listed).collect();
+    assert!(missing.is_empty(), "lspci has no {missing:?}, only {listed:?}, on {kind} of {version}");
 
     let mut events = guest.vm.events();
     for id in &ids {
-        topology.can_unplug(id).expect("it came while the guest ran");
-        guest.ask("device_del", json!({ "id": id })).await;
+        let removal = plan.unplug(id).expect("it came while the guest ran");
+        guest.carry_out(removal.device.as_slice()).await;
     }
     // A guest with native hotplug waits five seconds before it lets go, for each slot by itself.
     let mut waiting: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
@@ -193,15 +201,17 @@ async fn come_and_go(version: &str, arch: Arch, kind: &str) {
                 && let Some(id) = deleted.device
             {
                 waiting.remove(id.as_str());
-                topology.unplug(&id).expect("it was there");
+                let removal = plan.unplug(&id).expect("it was there");
+                guest.carry_out(&removal.backends).await;
+                plan = removal.plan;
             }
         }
     };
     let in_time = tokio::time::timeout(GENEROUS, gone).await.is_ok();
     assert!(in_time, "{waiting:?} stay on {kind} of {version}");
     assert_eq!(guest.run("lspci | wc -l").await, before);
-    let plan = guest.vm.plan().expect("it was planned");
-    assert_eq!(&topology, plan.topology(), "every place is free again");
+    assert_eq!(plan, first, "every place and every name is free again");
+    assert_eq!(guest.ask("query-named-block-nodes").await, json!([]), "no node is left");
 }
 
 #[tokio::test]
