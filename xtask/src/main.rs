@@ -5,6 +5,7 @@
 
 mod apt;
 mod bench;
+mod bind;
 mod check;
 mod codegen;
 mod demo;
@@ -13,6 +14,7 @@ mod guest;
 mod places;
 mod qemus;
 mod run;
+mod servers;
 mod system;
 mod test;
 mod tidy;
@@ -36,6 +38,7 @@ enum Job {
     Demo(demo::Args),
     Guest(guest::Args),
     Qemus(qemus::Args),
+    Servers(servers::Args),
     Test(test::Args),
     Codegen(codegen::CodegenArgs),
     Schema(codegen::SchemaArgs),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Job::Demo(args) => demo::run(&args),
         Job::Guest(args) => guest::run(&args),
         Job::Qemus(args) => qemus::run(&args),
+        Job::Servers(servers::Args {}) => servers::ensure(),
         Job::Test(args) => test::run(&args),
         Job::Codegen(args) => codegen::run_codegen(&args),
         Job::Schema(args) => codegen::run_schema(&args),

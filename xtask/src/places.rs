@@ -28,6 +28,11 @@ pub fn qemus() -> Result<PathBuf> {
     from_env("QEMUCTL_QEMUS_DIR", "qemus")
 }
 
+/// Where the servers of the tests lie: `$QEMUCTL_SERVERS_DIR`, else `servers` in the cache.
+pub fn servers() -> Result<PathBuf> {
+    from_env("QEMUCTL_SERVERS_DIR", "servers")
+}
+
 fn from_env(variable: &str, name: &str) -> Result<PathBuf> {
     match std::env::var_os(variable) {
         Some(dir) => std::path::absolute(&dir).with_context(|| format!("{variable}={}", dir.display())),

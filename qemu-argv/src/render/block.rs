@@ -115,12 +115,15 @@ fn backing(
         return None;
     }
     let at = at.field("backing");
-    if !matches!(format, BlockFormat::Qcow2 | BlockFormat::Vmdk | BlockFormat::Qed) {
-        draft.conflict(at, format!("the format {} has no backing image", format.qemu_name()));
-    }
+    let possible = matches!(format, BlockFormat::Qcow2 | BlockFormat::Vmdk | BlockFormat::Qed);
     match backing {
         Backing::Header => None,
-        Backing::None => Some(Value::Null),
+        // Such a format has no backing image anyway, and QEMU no option to say so.
+        Backing::None => possible.then_some(Value::Null),
+        Backing::Image(_) if !possible => {
+            draft.conflict(at, format!("the format {} has no backing image", format.qemu_name()));
+            None
+        }
         Backing::Image(below) => {
             let node = format!("{name}-b");
             let opening = Opening { read_only: true, discard: false, ..opening };

@@ -42,6 +42,14 @@ pub enum Cause {
     PciAddress,
     /// A connection to a server (NBD, iSCSI, …) failed.
     ConnectionFailed,
+    /// A server showed a certificate or key that is not trusted.
+    Untrusted,
+    /// A server did not accept the name, password or key it was given.
+    NotAuthenticated,
+    /// QEMU's driver for the disk's backend is not installed.
+    MissingDriver,
+    /// A file that should be a device of the host is none.
+    BadDevice,
     /// A shared library or module is missing.
     MissingLibrary,
     /// QEMU aborted: a defect of QEMU.
@@ -71,6 +79,18 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["Image is not in "], Cause::ImageFormat),
     (&["Could not read image"], Cause::ImageFormat),
     (&["cannot unlock any keyslot"], Cause::WrongSecret),
+    (&["Authentication failure"], Cause::NotAuthenticated),
+    (&["failed to authenticate using"], Cause::NotAuthenticated),
+    (&["The requested URL returned error: 401"], Cause::NotAuthenticated),
+    (&["The certificate hasn't got a known issuer"], Cause::Untrusted),
+    (&["Certificate does not match the hostname"], Cause::Untrusted),
+    (&["server certificate verification failed"], Cause::Untrusted),
+    (&["server verification failed"], Cause::Untrusted),
+    (&["SSL certificate problem"], Cause::Untrusted),
+    (&["does not match host_key_check"], Cause::Untrusted),
+    (&["no host key was found in known_hosts"], Cause::Untrusted),
+    (&["host key does not match the one in known_hosts"], Cause::Untrusted),
+    (&["driver requires '", " device"], Cause::BadDevice),
     (&["Address already in use"], Cause::AddressInUse),
     (&["Could not set up host forwarding rule"], Cause::AddressInUse),
     (&["could not load PC BIOS"], Cause::MissingFirmware),
@@ -82,6 +102,8 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["Cannot allocate memory"], Cause::OutOfMemory),
     (&["No space left on device"], Cause::NoSpace),
     (&["error while loading shared libraries"], Cause::MissingLibrary),
+    (&["Unknown driver '"], Cause::MissingDriver),
+    (&["do you want to install qemu-block-extra"], Cause::MissingDriver),
     (&["unsupported machine type"], Cause::UnknownMachine),
     (&["No machine specified"], Cause::UnknownMachine),
     (&["unable to find CPU model"], Cause::UnknownCpu),
@@ -98,6 +120,8 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["Permission denied"], Cause::PermissionDenied),
     (&["Operation not permitted"], Cause::PermissionDenied),
     (&["Read-only file system"], Cause::PermissionDenied),
+    (&["TLS negotiation required"], Cause::ConnectionFailed),
+    (&["Requested export not available"], Cause::ConnectionFailed),
     (&["Failed to connect to"], Cause::ConnectionFailed),
     (&["Connection refused"], Cause::ConnectionFailed),
     (&["Assertion `"], Cause::QemuBug),
@@ -138,6 +162,11 @@ impl Cause {
             Self::UnknownMachine | Self::UnknownCpu | Self::UnknownDevice => {
                 "choose one that this QEMU has, or install the package that brings it"
             }
+            Self::MissingDriver => "install QEMU's further block drivers (Debian's package qemu-block-extra)",
+            Self::Untrusted => {
+                "check the host's name, and the authority or fingerprint that the config trusts"
+            }
+            Self::NotAuthenticated => "check the user, and the secret or key that the config names",
             Self::Timeout => "raise the deadline in the launch options if the host is slow",
             Self::NotExecutable => "install QEMU for this architecture, or name its program in `qemu`",
             _ => return None,
@@ -171,6 +200,10 @@ impl fmt::Display for Cause {
             Self::UnknownOption => "unknown option",
             Self::PciAddress => "a device's address is not possible",
             Self::ConnectionFailed => "a connection failed",
+            Self::Untrusted => "a server is not trusted",
+            Self::NotAuthenticated => "a server did not accept the credentials",
+            Self::MissingDriver => "a driver of QEMU is not installed",
+            Self::BadDevice => "a file is no such device",
             Self::MissingLibrary => "a shared library is missing",
             Self::QemuBug => "QEMU met a defect of its own",
             Self::Killed => "QEMU was killed",
@@ -203,6 +236,9 @@ mod tests {
             "qemu-system-x86_64: -foo: invalid option",
             "qemu-system-x86_64: PCI: slot 3 function 0 not available for X, in use by Y,id=Z",
             "qemu-system-x86_64: ../target/i386: Assertion `ret == 1' failed.",
+            "qemu: module block-block-ssh not found, do you want to install qemu-block-extra package?",
+            "qemu-system-x86_64: -blockdev {}: The certificate hasn't got a known issuer",
+            "qemu-system-x86_64: -blockdev {}: iSCSI: Failed to connect to LUN : Failed to log in to target. Status: Authentication failure(513)",
             "something never heard before",
         ];
         let causes = said.map(|line| format!("{:?}", Cause::from_words([line])));
@@ -221,6 +257,9 @@ Some(UnknownMachine)
 Some(UnknownOption)
 Some(PciAddress)
 Some(QemuBug)
+Some(MissingDriver)
+Some(Untrusted)
+Some(NotAuthenticated)
 None
 "#);
     }

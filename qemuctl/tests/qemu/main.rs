@@ -18,6 +18,8 @@ mod linux;
 mod own_process;
 mod readme;
 mod secrets;
+mod servers;
+mod storage;
 mod support;
 mod sync;
 mod topology;

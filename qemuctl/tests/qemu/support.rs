@@ -14,7 +14,7 @@ fn cache_dir() -> PathBuf {
     base.join("qemuctl")
 }
 
-fn dir_from(variable: &str, default: &str) -> PathBuf {
+pub fn dir_from(variable: &str, default: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| cache_dir().join(default), PathBuf::from)
 }
 

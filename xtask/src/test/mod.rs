@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::run::cargo;
-use crate::{check, guest, places, qemus, system};
+use crate::{check, guest, places, qemus, servers, system};
 use counts::Counts;
 
 /// Set everything up, then run every check and every test
@@ -83,6 +83,7 @@ fn verdict(tests: &Tests, total: Counts) -> Result<()> {
 fn set_up() -> Result<()> {
     system::ensure()?;
     qemus::ensure(&[]).context("cannot set up the QEMU versions")?;
+    servers::ensure().context("cannot set up the servers")?;
     guest::GUESTS.iter().try_for_each(guest::ensure)
 }
 
@@ -104,6 +105,7 @@ fn tests(filter: Option<&str>) -> Result<Tests> {
         .env("INSTA_UPDATE", "no")
         .env("QEMUCTL_QEMUS_DIR", places::qemus()?)
         .env("QEMUCTL_GUEST_DIR", places::guests()?)
+        .env("QEMUCTL_SERVERS_DIR", places::servers()?)
         .env("PATH", path_with_qemu()?);
     let mut parser = counts::Parser::default();
     let end = stream::lines(&mut command, TESTS_AT_MOST, |line| parser.line(line))?;
