@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
+use qmp_proto::DecodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::error::ClientError;
+use crate::message;
 
 /// QEMU's bounds on one command: beyond them its parser answers without an id and may lose its place.
 const MAX_BYTES: usize = 64 << 20;
@@ -100,9 +101,15 @@ fn check(json: &[u8]) -> Result<(), &'static str> {
 /// Reads a reply into its type.
 pub(crate) fn decode<R: DeserializeOwned>(
     command: Cow<'static, str>,
-    reply: &RawValue,
+    reply: &[u8],
 ) -> Result<R, ClientError> {
-    serde_json::from_str(reply.get()).map_err(|source| ClientError::Decode { command, source })
+    let mut outcome = qmp_proto::decode(&command, reply);
+    if outcome.is_err()
+        && let Some(reply) = message::first_value(reply)
+    {
+        outcome = qmp_proto::decode(&command, reply);
+    }
+    outcome.map_err(|DecodeError { path, source, .. }| ClientError::Decode { command, path, source })
 }
 
 #[cfg(test)]
@@ -129,6 +136,19 @@ mod tests {
             text("a", &json!({"b": [1, null, "c d"]})),
             r#"{"execute":"a","arguments":{"b":[1,null,"c d"]}"#
         );
+    }
+
+    #[test]
+    fn replies_are_read_whatever_else_was_told() {
+        let read = |reply: &[u8]| match decode::<Value>(Cow::Borrowed("a"), reply) {
+            Ok(value) => value.to_string(),
+            Err(ClientError::Decode { path, source, .. }) => format!("{path}: {source}"),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(read(b"{\"b\": 1}"), r#"{"b":1}"#);
+        assert_eq!(read(b"{\"b\": 1}, \"new\": 2"), r#"{"b":1}"#);
+        assert_eq!(read(b"{\"b\": [1, tru]}"), "b[1]: expected ident at line 1 column 14");
+        assert_eq!(read(b"{\"b\": \"\xff\"}"), "b: invalid unicode code point at line 1 column 8");
     }
 
     #[test]

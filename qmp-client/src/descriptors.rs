@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use qmp_proto::Empty;
 use serde::Deserialize;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use crate::command;
 use crate::error::ClientError;
@@ -112,7 +111,7 @@ impl Session {
     /// If the future is dropped, the descriptor is removed from its set.
     pub async fn add_fd(&self, fd: impl AsFd, fdset_id: Option<i64>) -> Result<FdsetFd, ClientError> {
         let arguments = fdset_id.map(|id| json!({ "fdset-id": id }));
-        let undo = |reply: &RawValue| serde_json::from_str(reply.get()).ok().map(remove_fd);
+        let undo = |reply: &[u8]| command::decode("add-fd".into(), reply).ok().map(remove_fd);
         let request = Request::raw("add-fd", arguments.as_ref())?.orphan(Orphan::OnReply(Box::new(undo)));
         let added = self.call_request(request).with_fd(fd).send().await?;
         Ok(FdsetFd { session: self.clone(), added })

@@ -44,8 +44,8 @@ pub enum ClientError {
     Encode { command: Cow<'static, str>, source: serde_json::Error },
     #[error("{command}: the command is refused unsent: {why}")]
     Unsendable { command: Cow<'static, str>, why: &'static str },
-    #[error("{command}: cannot decode the reply")]
-    Decode { command: Cow<'static, str>, source: serde_json::Error },
+    #[error("{command}: cannot decode the reply at {path}")]
+    Decode { command: Cow<'static, str>, path: String, source: serde_json::Error },
     #[error("{command}: descriptors can only be passed over a Unix socket")]
     NoDescriptors { command: Cow<'static, str> },
     #[error("{command}: the descriptor cannot be duplicated")]

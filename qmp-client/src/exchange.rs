@@ -9,8 +9,6 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Poll, Waker};
 
-use serde_json::value::RawValue;
-
 use crate::error::CloseReason;
 use crate::message::{Id, Refusal};
 use crate::outgoing::{Lane, Orphan, Outgoing};
@@ -36,7 +34,7 @@ pub(crate) struct Ticket(usize);
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Success(Box<RawValue>),
+    Success(Box<[u8]>),
     Refused(Refusal),
     /// QEMU could not parse it.
     NotUnderstood(String),
@@ -268,7 +266,7 @@ impl Exchange {
     }
 
     /// Hands a reply to its caller, who is to be woken. A late reply, or one to nobody, is discarded.
-    pub(crate) fn on_reply(&mut self, id: Id, outcome: Result<&RawValue, Refusal>) -> Option<Waker> {
+    pub(crate) fn on_reply(&mut self, id: Id, outcome: Result<&[u8], Refusal>) -> Option<Waker> {
         if let Some(sync) = self.agent.as_mut().filter(|sync| !sync.is_done()) {
             if let Ok(reply) = outcome {
                 sync.on_reply(reply);
@@ -307,7 +305,7 @@ impl Exchange {
                 {
                     self.submit_detached(command);
                 }
-                self.finish(id, Outcome::Success(reply.to_owned()))
+                self.finish(id, Outcome::Success(reply.into()))
             }
             Err(refusal) => self.finish(id, Outcome::Refused(refusal)),
         }

@@ -22,6 +22,7 @@ pub mod agent;
 mod call;
 mod command;
 mod descriptors;
+mod envelope;
 mod error;
 mod events;
 mod exchange;

@@ -7,7 +7,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use qmp_proto::Command;
@@ -110,7 +109,7 @@ impl Line {
         &self,
         request: Request,
         deadline: Option<Duration>,
-    ) -> impl Future<Output = Result<Box<RawValue>, ClientError>> + Send + use<'_> {
+    ) -> impl Future<Output = Result<Box<[u8]>, ClientError>> + Send + use<'_> {
         let reply = self.submit(request, deadline);
         async move { reply?.wait().await }
     }
@@ -144,7 +143,7 @@ struct Reply<'a> {
 }
 
 impl Reply<'_> {
-    async fn wait(mut self) -> Result<Box<RawValue>, ClientError> {
+    async fn wait(mut self) -> Result<Box<[u8]>, ClientError> {
         let outcome = loop {
             let progress = if self.large { self.progress() } else { 0 };
             match tokio::time::timeout(self.after, self.outcome()).await {
@@ -165,7 +164,7 @@ impl Reply<'_> {
         };
         match result {
             Ok((command, reply)) => {
-                trace::ended(&command, reply.get().len());
+                trace::ended(&command, reply.len());
                 Ok(reply)
             }
             Err(error) => {

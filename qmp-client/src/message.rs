@@ -1,15 +1,16 @@
 //! Tells replies, events and greetings apart, leaving their contents undecoded.
 //!
-//! Pure. Each message is looked through once; what a reply or event holds stays a slice of the line, to be
-//! decoded by the one who wants it, straight into its type.
+//! Pure. What a reply or event holds stays a slice of the line, to be decoded by the one who wants it, straight
+//! into its type.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use qmp_proto::{ErrorClass, Timestamp, VersionInfo};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::envelope::{Malformed, Members};
 
 /// One message from QEMU or its guest agent.
 #[derive(Debug)]
@@ -17,7 +18,8 @@ pub(crate) enum Message<'a> {
     Greeting(Greeting),
     Reply {
         id: Id,
-        outcome: Result<&'a RawValue, Refusal>,
+        /// A reply's text, which nobody has looked at yet.
+        outcome: Result<&'a [u8], Refusal>,
     },
     Event(Event<'a>),
     /// A JSON object of a kind that is not known: what a newer QEMU may send.
@@ -72,42 +74,19 @@ pub struct Greeting {
     pub capabilities: Vec<String>,
 }
 
-impl<'a> Message<'a> {
-    /// Parses one line.
-    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, serde_json::Error> {
-        let envelope: Envelope<'a> = serde_json::from_slice(line)?;
-        Ok(envelope.classify())
-    }
+/// Why a line is not a message.
+#[derive(Debug)]
+pub(crate) enum NotAMessage {
+    Malformed(Malformed),
+    /// A member of the envelope is not what it should be.
+    Member(serde_json::Error),
 }
 
-#[derive(Default)]
-struct Envelope<'a> {
-    returned: Option<&'a RawValue>,
-    error: Option<Refusal>,
-    event: Option<Cow<'a, str>>,
-    data: Option<&'a RawValue>,
-    timestamp: Option<Timestamp>,
-    id: Option<&'a RawValue>,
-    greeting: Option<Greeting>,
-}
-
-impl<'a> Envelope<'a> {
-    fn classify(self) -> Message<'a> {
-        let id = match self.id {
-            None => Id::Missing,
-            Some(raw) => raw.get().parse().map_or(Id::Foreign, Id::Number),
-        };
-        if let Some(returned) = self.returned {
-            Message::Reply { id, outcome: Ok(returned) }
-        } else if let Some(refusal) = self.error {
-            Message::Reply { id, outcome: Err(refusal) }
-        } else if let Some(name) = self.event {
-            let unknown = Timestamp { seconds: -1, microseconds: -1 };
-            Message::Event(Event { name, data: self.data, timestamp: self.timestamp.unwrap_or(unknown) })
-        } else if let Some(greeting) = self.greeting {
-            Message::Greeting(greeting)
-        } else {
-            Message::Other
+impl fmt::Display for NotAMessage {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Malformed(malformed) => malformed.fmt(formatter),
+            Self::Member(error) => error.fmt(formatter),
         }
     }
 }
@@ -116,38 +95,74 @@ impl<'a> Envelope<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Envelope<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Envelope<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("a QMP message")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut envelope = Envelope::default();
-                while let Some(Text(key)) = map.next_key()? {
-                    match &*key {
-                        // A `RawValue` keeps `null`, which an `Option` would swallow.
-                        "return" => envelope.returned = Some(map.next_value()?),
-                        "error" => envelope.error = Some(map.next_value()?),
-                        "event" => envelope.event = Some(map.next_value::<Text>()?.0),
-                        "data" => envelope.data = Some(map.next_value()?),
-                        "timestamp" => envelope.timestamp = Some(map.next_value()?),
-                        "id" => envelope.id = Some(map.next_value()?),
-                        "QMP" => envelope.greeting = Some(map.next_value()?),
-                        _ => drop(map.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(envelope)
-            }
+impl<'a> Message<'a> {
+    /// Parses one line.
+    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, NotAMessage> {
+        if let Some((id, reply)) = plain_reply(line) {
+            return Ok(Self::Reply { id: Id::Number(id), outcome: Ok(reply) });
         }
-
-        deserializer.deserialize_map(Members)
+        let (mut returned, mut error, mut event, mut data, mut timestamp, mut id, mut greeting) =
+            (None, None, None, None, None, None, None);
+        let mut members = Members::of(line);
+        while let Some((name, value)) = members.next().map_err(NotAMessage::Malformed)? {
+            let place = match &*name {
+                "return" => &mut returned,
+                "error" => &mut error,
+                "event" => &mut event,
+                "data" => &mut data,
+                "timestamp" => &mut timestamp,
+                "id" => &mut id,
+                "QMP" => &mut greeting,
+                _ => continue,
+            };
+            *place = Some(value);
+        }
+        let id = match id {
+            None => Id::Missing,
+            Some(id) => number(id).map_or(Id::Foreign, Id::Number),
+        };
+        Ok(if let Some(returned) = returned {
+            Self::Reply { id, outcome: Ok(returned) }
+        } else if let Some(error) = error {
+            Self::Reply { id, outcome: Err(read(error)?) }
+        } else if let Some(event) = event {
+            let Text(name) = read(event)?;
+            let unknown = Timestamp { seconds: -1, microseconds: -1 };
+            let timestamp = timestamp.map(read).transpose()?.unwrap_or(unknown);
+            Self::Event(Event { name, data: data.map(read).transpose()?, timestamp })
+        } else if let Some(greeting) = greeting {
+            Self::Greeting(read(greeting)?)
+        } else {
+            Self::Other
+        })
     }
+}
+
+/// A reply as QEMU writes it, taken apart without looking through it: `{"return": REPLY, "id": NUMBER}`.
+///
+/// The end of a JSON object that ends like this cannot be anything but its member `id`. What stands before may be
+/// more than the reply, if a newer QEMU tells more: see [`first_value`].
+fn plain_reply(line: &[u8]) -> Option<(u64, &[u8])> {
+    let rest = line.strip_prefix(b"{\"return\": ")?.strip_suffix(b"}")?;
+    let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (rest, id) = rest.split_at(rest.len() - digits);
+    Some((number(id)?, rest.strip_suffix(b", \"id\": ")?))
+}
+
+/// The reply alone, if members of the message follow it.
+pub(crate) fn first_value(reply: &[u8]) -> Option<&[u8]> {
+    let whole = [b"{\"\":", reply, b"}"].concat();
+    let (_, value) = Members::of(&whole).next().ok()??;
+    reply.get(..value.len()).filter(|value| value.len() < reply.len())
+}
+
+fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, NotAMessage> {
+    serde_json::from_slice(value).map_err(NotAMessage::Member)
+}
+
+/// A whole number, as it stands on the wire.
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -156,7 +171,9 @@ mod tests {
 
     fn show(line: &str) -> String {
         match Message::parse(line.as_bytes()) {
-            Ok(Message::Reply { id, outcome: Ok(raw) }) => format!("reply {id:?} {raw}"),
+            Ok(Message::Reply { id, outcome: Ok(raw) }) => {
+                format!("reply {id:?} {}", String::from_utf8_lossy(raw))
+            }
             Ok(Message::Reply { id, outcome: Err(refusal) }) => {
                 format!("refusal {id:?} {:?} {}", refusal.class, refusal.desc)
             }
@@ -202,14 +219,32 @@ mod tests {
             ),
             (r#"{"tomorrow": [1]}"#, "other"),
             ("{}", "other"),
-            ("[]", "error: invalid type: sequence, expected a QMP message at line 1 column 0"),
-            (r#"{"return": {}"#, "error: EOF while parsing an object at line 1 column 13"),
-            (r#"{"return": {}} x"#, "error: trailing characters at line 1 column 16"),
-            ("\0", "error: expected value at line 1 column 1"),
+            ("[]", "error: expected an object at byte 0"),
+            (r#"{"return": {}"#, "error: expected `,` or `}` at byte 13"),
+            (r#"{"return": {}} x"#, "error: expected the end at byte 15"),
+            ("\0", "error: expected an object at byte 0"),
+            (r#"{"return": [tru}, "id": 1}"#, "reply Number(1) [tru}"),
+            (r#"{"return": 1, "new": {}, "id": 1}"#, r#"reply Number(1) 1, "new": {}"#),
+            (r#"{"return": 1, "new": {}, "id": 1 }"#, "reply Number(1) 1"),
+            (r#"{"return": "\", \"id\": 5}", "id": 1}"#, r#"reply Number(1) "\", \"id\": 5}""#),
+            (r#"{"return": {"id": 5}}"#, r#"reply Missing {"id": 5}"#),
+            (r#"{"return": 1, "id": -5}"#, "reply Foreign 1"),
+            (r#"{"return": 1, "id": 99999999999999999999}"#, "reply Foreign 1"),
+            (r#"{"event": 5}"#, "error: invalid type: integer `5`, expected a string at line 1 column 1"),
+            (r#"{"event": "A", "data": [}}"#, "error: expected value at line 1 column 2"),
         ];
         for (line, expected) in table {
             assert_eq!(show(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn what_a_newer_qemu_tells_besides_is_cut_off() {
+        let cut = |reply: &'static str| first_value(reply.as_bytes()).map(String::from_utf8_lossy);
+        assert_eq!(cut(r#"{"a": [1]}, "new": {}"#).as_deref(), Some(r#"{"a": [1]}"#));
+        assert_eq!(cut(r#"{"a": [1]}"#), None);
+        assert_eq!(cut(r#"{"a": [1}"#), None);
+        assert_eq!(cut(""), None);
     }
 
     #[test]

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 
-use serde_json::value::RawValue;
-
 /// A command on its way, without its id and closing brace.
 pub(crate) struct Outgoing {
     pub bytes: Vec<u8>,
@@ -41,7 +39,7 @@ pub(crate) enum Orphan {
 }
 
 /// Makes the command that undoes another from its reply.
-pub(crate) type Undo = dyn FnOnce(&RawValue) -> Option<Outgoing> + Send;
+pub(crate) type Undo = dyn FnOnce(&[u8]) -> Option<Outgoing> + Send;
 
 impl fmt::Debug for Orphan {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {

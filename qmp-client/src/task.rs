@@ -71,8 +71,12 @@ impl Task {
         let mut events = 0;
         loop {
             if events > EVENTS_AT_ONCE {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
+                // To be woken behind everybody else, the one who runs the runtime included.
+                let mut turn = std::pin::pin!(tokio::task::yield_now());
+                if turn.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                events = 0;
             }
             {
                 let mut core = self.link.lock();

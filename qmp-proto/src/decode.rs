@@ -46,8 +46,8 @@ impl std::error::Error for DecodeError {
 /// let error = decode_reply::<QueryName>(r#"{"name": 5}"#).unwrap_err();
 /// assert_eq!(error.to_string(), "query-name: unexpected JSON at name");
 /// ```
-pub fn decode_reply<C: Command>(reply: &str) -> Result<C::Return, DecodeError> {
-    decode(C::NAME, reply)
+pub fn decode_reply<C: Command>(reply: impl AsRef<[u8]>) -> Result<C::Return, DecodeError> {
+    decode(C::NAME, reply.as_ref())
 }
 
 /// Decodes `text`, which belongs to the command or event `name`.
@@ -55,21 +55,30 @@ pub fn decode_reply<C: Command>(reply: &str) -> Result<C::Return, DecodeError> {
 /// # Errors
 ///
 /// [`DecodeError`] with `name` and the path in `text`.
-pub fn decode<'de, T: Deserialize<'de>>(name: &str, text: &'de str) -> Result<T, DecodeError> {
-    serde_json::from_str(text).map_err(|source| DecodeError {
-        name: name.to_owned(),
-        path: error_path(text, &source),
-        source,
-    })
+pub fn decode<'de, T, B>(name: &str, text: &'de B) -> Result<T, DecodeError>
+where
+    T: Deserialize<'de>,
+    B: AsRef<[u8]> + ?Sized,
+{
+    let text = text.as_ref();
+    let outcome = match std::str::from_utf8(text) {
+        Ok(text) => serde_json::from_str(text),
+        // Looks into every string, and so finds the one that is not text.
+        Err(_) => serde_json::from_slice::<serde_json::Value>(text)
+            .and_then(|_| Err(serde::de::Error::custom("it is not UTF-8"))),
+    };
+    outcome.map_err(|source| DecodeError { name: name.to_owned(), path: error_path(text, &source), source })
 }
 
 /// The path in `text` of the value that `error`, which came of decoding `text`, is about.
-pub fn error_path(text: &str, error: &serde_json::Error) -> String {
-    let start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+pub fn error_path(text: impl AsRef<[u8]>, error: &serde_json::Error) -> String {
+    let text = text.as_ref();
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    let start: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
     let end = start.saturating_add(error.column()).min(text.len());
     // Such an error is about the object that ends there, not about its last member.
     let is_whole = error.is_data() && !error.to_string().starts_with("invalid ");
-    render(&open_at(&text.as_bytes()[..end]), is_whole)
+    render(&open_at(&text[..end]), is_whole)
 }
 
 /// Where a reader of JSON stands: a member's name or an element's index for each open container.
@@ -170,5 +179,15 @@ mod tests {
         ];
         let expected = ["running", "running", "$", "$", "[2].name", "[2].name", "qemu", "a.b[2]", "$"];
         assert_eq!(cases, expected);
+    }
+
+    #[test]
+    fn a_string_that_is_not_text_is_refused_by_its_path() {
+        let reply = b"[{\"name\": \"a\"}, {\"name\": \"\xff\xfe\"}]";
+        let error = decode::<Vec<crate::NameInfo>, _>("query-name", &reply[..]).unwrap_err();
+        assert_eq!(error.to_string(), "query-name: unexpected JSON at [1].name");
+        assert_eq!(error.source.to_string(), "invalid unicode code point at line 1 column 29");
+        let outside = decode::<Value, _>("query-name", &b"\xff"[..]).unwrap_err();
+        assert_eq!(outside.to_string(), "query-name: unexpected JSON at $");
     }
 }

@@ -6,19 +6,21 @@
 //! twice counts the last time, as in `serde_json::Value`.
 
 mod macros;
+mod tape;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 pub(crate) use macros::{
     alternate, any_event, branches, command, deserialize, discreet, either, empty_record, event,
     event_wrapper, flag, got, open_record, pick, put, record, serialize, show, tagged, words, wrapper,
 };
+pub use tape::{Kind, Tape};
 
 /// An object that can be read.
 pub trait Record: Sized {
@@ -37,7 +39,7 @@ pub trait Branch: Sized {
 }
 
 pub trait ReadBranch: Branch {
-    fn from_parts<E: Error>(tag: String, rest: Map<String, Value>) -> Result<Self, E>;
+    fn from_parts<E: Error>(tag: &str, members: Tape<'_>) -> Result<Self, E>;
 }
 
 struct RecordVisitor<T>(PhantomData<T>);
@@ -75,10 +77,10 @@ pub fn write_some<T: Serialize, M: SerializeMap>(
     }
 }
 
-/// A member's name: borrowed where the input allows it.
-pub struct Key<'de>(std::borrow::Cow<'de, str>);
+/// A member's name or another word: borrowed where the input allows it.
+pub struct Text<'de>(Cow<'de, str>);
 
-impl Key<'_> {
+impl Text<'_> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -88,29 +90,29 @@ impl Key<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Key<'de> {
+impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Key<'de>;
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Text<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member's name")
+                f.write_str("a string")
             }
 
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(text.into()))
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(text.into()))
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(text.to_owned().into()))
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(text.to_owned().into()))
             }
 
-            fn visit_string<E: Error>(self, text: String) -> Result<Key<'de>, E> {
-                Ok(Key(text.into()))
+            fn visit_string<E: Error>(self, text: String) -> Result<Text<'de>, E> {
+                Ok(Text(text.into()))
             }
         }
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(Reader)
     }
 }
 
@@ -133,35 +135,39 @@ pub fn read_word<'de, T: for<'a> From<&'a str>, D: Deserializer<'de>>(
     deserializer.deserialize_str(Word(PhantomData))
 }
 
-/// Takes the discriminator out of a union's members.
-pub fn take_tag<E: Error>(rest: &mut Map<String, Value>, tag: &'static str) -> Result<String, E> {
-    match rest.remove(tag) {
-        Some(Value::String(word)) => Ok(word),
-        Some(other) => Err(E::custom(format_args!("`{tag}` is not a string but {other}"))),
-        None => Err(E::missing_field(tag)),
+/// What belongs to a union beside its own members: the word of its discriminator, and the members that the
+/// word decides.
+pub struct Rest<'de, T> {
+    tag: Option<Text<'de>>,
+    members: Tape<'de>,
+    branch: PhantomData<T>,
+}
+
+impl<'de, T: ReadBranch> Rest<'de, T> {
+    pub fn new() -> Self {
+        Self { tag: None, members: Tape::object(), branch: PhantomData }
     }
-}
 
-/// Reads a branch's type from the members that are not the union's own.
-pub fn from_rest<T: DeserializeOwned, E: Error>(rest: Map<String, Value>) -> Result<T, E> {
-    T::deserialize(Value::Object(rest)).map_err(E::custom)
-}
+    /// Takes the member `name`, whose value comes next in `map`.
+    pub fn add<A: MapAccess<'de>>(&mut self, name: Text<'de>, map: &mut A) -> Result<(), A::Error> {
+        if name.as_str() == T::TAG {
+            self.tag = Some(map.next_value()?);
+            return Ok(());
+        }
+        self.members.add(name, map)
+    }
 
-/// Reads one alternative.
-pub fn from_value<T: DeserializeOwned, E: Error>(value: Value) -> Result<T, E> {
-    T::deserialize(value).map_err(E::custom)
-}
-
-pub fn read_branch<T: ReadBranch, E: Error>(mut rest: Map<String, Value>) -> Result<T, E> {
-    let tag = take_tag(&mut rest, T::TAG)?;
-    T::from_parts(tag, rest)
+    pub fn branch<E: Error>(self) -> Result<T, E> {
+        let tag = self.tag.ok_or_else(|| E::missing_field(T::TAG))?;
+        T::from_parts(tag.as_str(), self.members)
+    }
 }
 
 /// Reads a union that has nothing beside its branches.
 pub fn read_tagged<'de, T: ReadBranch, A: MapAccess<'de>>(mut map: A) -> Result<T, A::Error> {
-    let mut rest = Map::new();
-    while let Some((name, value)) = map.next_entry::<String, Value>()? {
-        rest.insert(name, value);
+    let mut rest = Rest::new();
+    while let Some(name) = map.next_key()? {
+        rest.add(name, &mut map)?;
     }
-    read_branch(rest)
+    rest.branch()
 }

@@ -100,14 +100,15 @@ struct Status {
 
 impl Status {
     fn into_output(self) -> Result<ExecOutput, ClientError> {
-        let bytes = |text: Option<String>| {
-            STANDARD.decode(text.unwrap_or_default()).map_err(|error| bad_reply("guest-exec-status", error))
+        let bytes = |text: Option<String>, path| {
+            let text = text.unwrap_or_default();
+            STANDARD.decode(text).map_err(|error| bad_reply("guest-exec-status", path, error))
         };
         Ok(ExecOutput {
             code: self.exitcode,
             signal: self.signal,
-            stdout: bytes(self.out_data)?,
-            stderr: bytes(self.err_data)?,
+            stdout: bytes(self.out_data, "out-data")?,
+            stderr: bytes(self.err_data, "err-data")?,
             truncated: self.out_truncated || self.err_truncated,
         })
     }
@@ -159,7 +160,7 @@ impl Agent {
         let made = self.exec(&mktemp, deadline).await?;
         let folder = String::from_utf8_lossy(&made.stdout).trim_end().to_owned();
         if made.code != Some(0) || !folder.starts_with('/') {
-            return Err(bad_reply("guest-exec", String::from_utf8_lossy(&made.stderr)));
+            return Err(bad_reply("guest-exec", "$", String::from_utf8_lossy(&made.stderr)));
         }
         let folder = Folder { agent: self.clone(), path: folder };
         // The shell becomes the program, so that its exit code is the program's.

@@ -81,7 +81,8 @@ impl GuestFile {
     async fn read_piece(&mut self, limit: usize) -> Result<(Vec<u8>, bool), ClientError> {
         let arguments = json!({ "handle": self.handle, "count": limit.min(PIECE) });
         let reply: ReadReply = self.agent().raw("guest-file-read", Some(arguments), None).await?;
-        let bytes = STANDARD.decode(reply.buf_b64).map_err(|error| bad_reply("guest-file-read", error))?;
+        let bytes = STANDARD.decode(reply.buf_b64);
+        let bytes = bytes.map_err(|error| bad_reply("guest-file-read", "buf-b64", error))?;
         Ok((bytes, reply.eof))
     }
 
@@ -101,7 +102,8 @@ impl GuestFile {
             let arguments = json!({ "handle": self.handle, "buf-b64": STANDARD.encode(piece) });
             let reply: WriteReply = self.agent().raw("guest-file-write", Some(arguments), None).await?;
             if reply.count == 0 || reply.count > piece.len() {
-                return Err(bad_reply("guest-file-write", format_args!("{} bytes written", reply.count)));
+                let written = format_args!("{} bytes written", reply.count);
+                return Err(bad_reply("guest-file-write", "count", written));
             }
             rest = &rest[reply.count..];
         }

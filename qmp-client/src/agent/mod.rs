@@ -245,10 +245,10 @@ impl Agent {
     }
 }
 
-/// What an agent sent is not what it should be.
-fn bad_reply(command: &'static str, why: impl std::fmt::Display) -> ClientError {
+/// What an agent sent at `path` is not what it should be.
+fn bad_reply(command: &'static str, path: &str, why: impl std::fmt::Display) -> ClientError {
     let source = <serde_json::Error as serde::de::Error>::custom(why);
-    ClientError::Decode { command: Cow::Borrowed(command), source }
+    ClientError::Decode { command: Cow::Borrowed(command), path: path.to_owned(), source }
 }
 
 /// Waits before asking again, longer each time.

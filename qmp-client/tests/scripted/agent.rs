@@ -220,8 +220,8 @@ async fn an_agent_that_lies_is_refused() {
     };
     let (errors, ()) = tokio::join!(work, talk);
     insta::assert_snapshot!(errors.join("\n"), @r"
-    guest-file-write: cannot decode the reply: 30 bytes written
-    guest-file-read: cannot decode the reply: Invalid symbol 63, offset 0.
+    guest-file-write: cannot decode the reply at count: 30 bytes written
+    guest-file-read: cannot decode the reply at buf-b64: Invalid symbol 63, offset 0.
     ");
 }
 

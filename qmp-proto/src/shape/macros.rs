@@ -81,7 +81,7 @@ macro_rules! record {
             impl $crate::shape::Record for $name {
                 fn read<'de, A: serde::de::MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
                     $($(#[$gate])* let mut $field = None;)*
-                    while let Some(key) = map.next_key::<$crate::shape::Key<'de>>()? {
+                    while let Some(key) = map.next_key::<$crate::shape::Text<'de>>()? {
                         match key.as_str() {
                             $($(#[$gate])* $wire => $field = Some(map.next_value()?),)*
                             _ => { map.next_value::<serde::de::IgnoredAny>()?; }
@@ -106,14 +106,14 @@ macro_rules! record {
             impl $crate::shape::Record for $name {
                 fn read<'de, A: serde::de::MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
                     $($(#[$gate])* let mut $field = None;)*
-                    let mut rest = serde_json::Map::new();
-                    while let Some(key) = map.next_key::<$crate::shape::Key<'de>>()? {
+                    let mut rest = $crate::shape::Rest::new();
+                    while let Some(key) = map.next_key::<$crate::shape::Text<'de>>()? {
                         match key.as_str() {
                             $($(#[$gate])* $wire => $field = Some(map.next_value()?),)*
-                            _ => { rest.insert(key.into_string(), map.next_value()?); }
+                            _ => rest.add(key, &mut map)?,
                         }
                     }
-                    let $tag = $crate::shape::read_branch(rest)?;
+                    let $tag = rest.branch()?;
                     Ok($name { $($(#[$gate])* $field: $crate::shape::got!($how $field $wire),)* $tag })
                 }
             }
@@ -182,7 +182,7 @@ macro_rules! open_record {
                 fn read<'de, A: serde::de::MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
                     $($(#[$gate])* let mut $field = None;)*
                     let mut properties = serde_json::Map::new();
-                    while let Some(key) = map.next_key::<$crate::shape::Key<'de>>()? {
+                    while let Some(key) = map.next_key::<$crate::shape::Text<'de>>()? {
                         match key.as_str() {
                             $($(#[$gate])* $wire => $field = Some(map.next_value()?),)*
                             _ => { properties.insert(key.into_string(), map.next_value()?); }
@@ -231,13 +231,13 @@ macro_rules! branches {
         } {
             impl $crate::shape::ReadBranch for $name {
                 fn from_parts<E: serde::de::Error>(
-                    tag: String,
-                    rest: serde_json::Map<String, serde_json::Value>,
+                    tag: &str,
+                    members: $crate::shape::Tape<'_>,
                 ) -> Result<Self, E> {
-                    Ok(match tag.as_str() {
-                        $($(#[$gate])* $wire => Self::$variant($crate::shape::from_rest(rest)?),)*
+                    Ok(match tag {
+                        $($(#[$gate])* $wire => Self::$variant(members.read()?),)*
                         $($(#[$unit_gate])* $unit_wire => Self::$unit,)*
-                        _ => Self::Unknown { tag, data: rest },
+                        _ => Self::Unknown { tag: tag.to_owned(), data: members.read()? },
                     })
                 }
             }
@@ -315,12 +315,12 @@ macro_rules! alternate {
         } {
             impl<'de> serde::Deserialize<'de> for $name {
                 fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    let value = serde_json::Value::deserialize(deserializer)?;
-                    match value {
+                    let value = $crate::shape::Tape::record(deserializer)?;
+                    match value.kind() {
                         $($crate::shape::pick!(kind $kind) =>
                             $crate::shape::pick!(read value $variant $(($held))?),)*
                         #[allow(unreachable_patterns, reason = "an alternate may have every kind")]
-                        _ => Ok(Self::Unknown(value)),
+                        _ => value.read().map(Self::Unknown),
                     }
                 }
             }
@@ -330,22 +330,22 @@ macro_rules! alternate {
 
 macro_rules! pick {
     (kind string) => {
-        serde_json::Value::String(_)
+        $crate::shape::Kind::String
     };
     (kind number) => {
-        serde_json::Value::Number(_)
+        $crate::shape::Kind::Number
     };
     (kind boolean) => {
-        serde_json::Value::Bool(_)
+        $crate::shape::Kind::Boolean
     };
     (kind null) => {
-        serde_json::Value::Null
+        $crate::shape::Kind::Null
     };
     (kind array) => {
-        serde_json::Value::Array(_)
+        $crate::shape::Kind::Array
     };
     (kind object) => {
-        serde_json::Value::Object(_)
+        $crate::shape::Kind::Object
     };
     (pattern $variant:ident $data:ident) => {
         Self::$variant
@@ -363,7 +363,7 @@ macro_rules! pick {
         Ok(Self::$variant)
     };
     (read $value:ident $variant:ident ($held:ty)) => {
-        $crate::shape::from_value($value).map(Self::$variant)
+        $value.read().map(Self::$variant)
     };
 }
 

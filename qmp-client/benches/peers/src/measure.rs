@@ -13,6 +13,20 @@ pub fn cpu() -> Duration {
     Duration::from_micros(micros.unsigned_abs())
 }
 
+/// The processor time that all threads but this one have used, to the nanosecond.
+pub fn other_threads() -> Result<Duration> {
+    let own = nix::unistd::gettid().to_string();
+    let mut used = 0;
+    for thread in std::fs::read_dir("/proc/self/task").context("cannot list this process's threads")? {
+        let thread = thread?;
+        if thread.file_name() != *own {
+            let times = std::fs::read_to_string(thread.path().join("schedstat"))?;
+            used += times.split(' ').next().context("no time")?.parse::<u64>()?;
+        }
+    }
+    Ok(Duration::from_nanos(used))
+}
+
 /// The resident memory of this process, in KiB.
 pub fn resident_kib() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;

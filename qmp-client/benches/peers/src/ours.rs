@@ -9,32 +9,22 @@ use qmp_proto::{QueryQmpSchema, QueryStatus};
 
 use crate::measure::{Cost, median, start};
 
-/// A session without out-of-band commands, or with them where QEMU has them.
+/// A session with or without out-of-band commands.
 pub async fn connect(path: &Path, oob: OutOfBand) -> Result<Session> {
-    let patient = Duration::from_secs(30);
-    let options = Options { oob, greeting: patient, ..Options::default() };
+    let options = Options { oob, greeting: Duration::from_secs(30), ..Options::default() };
     Ok(Session::connect(path, &options).await?)
 }
 
-/// Sends `count` typed commands one after the other, from a task as most programs do.
-pub async fn sequential(session: Session, count: usize) -> Result<Cost> {
+/// Asks `count` times for the schema, a reply of 207 kB, from a task as most programs do.
+pub async fn schema(session: Session, count: usize) -> Result<Cost> {
     tokio::spawn(async move {
         let stop = start();
         for _ in 0..count {
-            session.execute(QueryStatus {}).await?;
+            session.execute(QueryQmpSchema {}).await?;
         }
         Ok(stop(count))
     })
     .await?
-}
-
-/// Asks `count` times for the schema, a reply of 207 kB.
-pub async fn schema(session: &Session, count: usize) -> Result<Cost> {
-    let stop = start();
-    for _ in 0..count {
-        session.execute(QueryQmpSchema {}).await?;
-    }
-    Ok(stop(count))
 }
 
 /// Sends `count` commands from `tasks` tasks on one session. Also: how much longer than the median the slowest

@@ -20,23 +20,15 @@ pub async fn connect(path: &Path) -> Result<(Service, JoinHandle<()>)> {
     Ok((Arc::new(service), task))
 }
 
-pub async fn sequential(service: Service, count: usize) -> Result<Cost> {
+pub async fn schema(service: Service, count: usize) -> Result<Cost> {
     tokio::spawn(async move {
         let stop = start();
         for _ in 0..count {
-            service.execute(qmp::query_status {}).await?;
+            service.execute(qmp::query_qmp_schema {}).await?;
         }
         Ok(stop(count))
     })
     .await?
-}
-
-pub async fn schema(service: &Service, count: usize) -> Result<Cost> {
-    let stop = start();
-    for _ in 0..count {
-        service.execute(qmp::query_qmp_schema {}).await?;
-    }
-    Ok(stop(count))
 }
 
 pub async fn in_flight(service: Service, count: usize, tasks: usize) -> Result<Cost> {
