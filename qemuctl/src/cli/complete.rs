@@ -4,15 +4,27 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use clap_complete::CompletionCandidate;
+use clap_complete::engine::{PathCompleter, ValueCompleter};
 use qemuctl::runtime::{Record, default_socket_dir};
 
 /// The names of running VMs that begin with what has been typed. The socket directory is the environment's: options
 /// that stand earlier on the line are not known here.
 pub(crate) fn vm_names(typed: &OsStr) -> Vec<CompletionCandidate> {
+    names(typed).into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// For files here or in a guest: the names of running VMs with a colon behind, and files.
+pub(crate) fn guest_paths(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = PathCompleter::any().complete(typed);
+    found.extend(names(typed).into_iter().map(|name| CompletionCandidate::new(format!("{name}:"))));
+    found
+}
+
+fn names(typed: &OsStr) -> Vec<String> {
     let Some(typed) = typed.to_str() else { return Vec::new() };
     let dir = std::env::var_os("QEMUCTL_SOCKET_DIR").map(Into::into).or_else(|| default_socket_dir().ok());
     let names = dir.map(|dir| names_in(&dir)).unwrap_or_default();
-    names.into_iter().filter(|name| name.starts_with(typed)).map(CompletionCandidate::new).collect()
+    names.into_iter().filter(|name| name.starts_with(typed)).collect()
 }
 
 /// The names of the VMs that run with their sockets in `dir`.

@@ -1,10 +1,8 @@
 //! `list`: which VMs run, and what they do.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use qemu_argv::Size;
 use qemuctl::runtime::Record;
 use qemuctl::{Error, Instance, State};
 use serde::Serialize;
@@ -12,6 +10,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::table::{Table, size};
 use super::uptime::{Uptime, uptime_s};
 
 /// List the VMs that run
@@ -68,7 +67,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     } else if rows.is_empty() {
         context.note("no VM runs");
     } else {
-        context.print(table(&rows).trim_end())?;
+        context.print(table(&rows))?;
     }
     Ok(Exit::Done)
 }
@@ -84,29 +83,17 @@ async fn state(socket: PathBuf) -> String {
     }
 }
 
-fn table(rows: &[Row]) -> String {
-    let head = ["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY"].map(str::to_owned);
-    let cells: Vec<[String; 6]> = std::iter::once(head)
-        .chain(rows.iter().map(|row| {
-            [
-                row.name.clone(),
-                row.state.clone(),
-                row.pid.to_string(),
-                row.uptime_s.map(|seconds| Uptime(seconds).to_string()).unwrap_or_default(),
-                row.cpus.to_string(),
-                Size::bytes(row.memory_bytes).to_string(),
-            ]
-        }))
-        .collect();
-    let widths: Vec<usize> = (0..6)
-        .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
-        .collect();
-    let mut text = String::new();
-    for row in &cells {
-        let line: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}", line.join("  ").trim_end());
+fn table(rows: &[Row]) -> Table<6> {
+    let mut table = Table::new(["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY"]);
+    for row in rows {
+        table.row([
+            row.name.clone(),
+            row.state.clone(),
+            row.pid.to_string(),
+            row.uptime_s.map(|seconds| Uptime(seconds).to_string()).unwrap_or_default(),
+            row.cpus.to_string(),
+            size(row.memory_bytes),
+        ]);
     }
-    text
+    table
 }

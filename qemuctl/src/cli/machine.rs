@@ -1,23 +1,25 @@
-//! The machine that a command is about: a config file or a disk image, and options that change it.
+//! The machine that a command is about: a config file or an image, and options that change it.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use qemu_argv::{AccelChoice, Arch, Disk, HostForward, Network, Size, UserNet, VmConfig};
+use qemu_argv::{
+    AccelChoice, Arch, Cdrom, Disk, Firmware, HostForward, NetBackend, Network, Size, UefiFirmware, UserNet,
+    VmConfig, Vnc, VncListen,
+};
 use qemuctl::config::ConfigFile;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::image::{Kind, kind_of};
 use super::loaded::{LoadError, Loaded};
 
 /// What the machine is. Options go before what the file says.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
-    /// A config file (TOML or JSON), or a disk image to boot from
-    #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["kernel", "disk"])]
+    /// A config file (TOML or JSON), or what to boot: a disk image, an ISO image or a kernel
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["kernel", "disk", "cdrom"])]
     file: Option<PathBuf>,
 
     /// The VM's name. Left out: the config's, or the image's file name
@@ -56,20 +58,36 @@ pub(crate) struct MachineArgs {
     #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
     disk: Vec<PathBuf>,
 
+    /// An ISO image in a CD-ROM drive; may be given several times
+    #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    cdrom: Vec<PathBuf>,
+
     /// A port of this host that leads into the guest: [ADDRESS:]HOST:GUEST[/udp], such as 2222:22. Host port 0: any free one
     #[arg(short = 'p', long, value_name = "PORTS", value_parser = forward)]
     forward: Vec<HostForward>,
+
+    /// No network at all
+    #[arg(long, conflicts_with = "forward")]
+    no_network: bool,
+
+    /// Show the screen by VNC at this address. Left out after --vnc: the first free port from 127.0.0.1:5900 on
+    #[arg(long, value_name = "[ADDRESS:]PORT", num_args = 0..=1, default_missing_value = "", require_equals = true, value_parser = vnc)]
+    vnc: Option<VncListen>,
+
+    /// Boot by UEFI
+    #[arg(long)]
+    uefi: bool,
 
     /// A kernel to boot directly
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     kernel: Option<PathBuf>,
 
-    /// The initial RAM disk of --kernel
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "kernel")]
+    /// The kernel's initial RAM disk
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     initrd: Option<PathBuf>,
 
-    /// The command line of --kernel
-    #[arg(long, value_name = "TEXT", requires = "kernel")]
+    /// The kernel's command line. Left out without a config file: what makes Linux use the serial console
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     append: Option<String>,
 
     /// Leave the guest frozen before its first instruction
@@ -80,16 +98,47 @@ pub(crate) struct MachineArgs {
 impl MachineArgs {
     /// Reads the file and applies the options.
     pub(crate) fn load(&self) -> Result<Loaded, LoadError> {
-        let (mut config, file) = match &self.file {
-            Some(path) if is_image(path)? => (around_image(path)?, None),
-            Some(path) => {
+        let kind = self.file.as_deref().map(kind_of).transpose()?;
+        let (mut config, file) = match (&self.file, kind) {
+            (Some(path), Some(Kind::Config)) => {
                 let file = ConfigFile::read(path)?;
                 (file.config().clone(), Some(file))
             }
-            None => (plain(), None),
+            (Some(path), Some(kind)) => (self.around(path, kind)?, None),
+            _ => (self.plain(), None),
         };
         self.apply(&mut config)?;
+        if file.is_none() && config.boot.kernel.is_some() && config.boot.append.is_none() {
+            config.boot.append = config.arch.and_then(serial_console).map(str::to_owned);
+        }
         Ok(Loaded::new(config, file))
+    }
+
+    /// The machine that most images want.
+    fn around(&self, path: &Path, kind: Kind) -> Result<VmConfig, Failure> {
+        let mut config = self.plain();
+        config.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        match kind {
+            Kind::Cdrom => config.cdroms.push(cdrom(path)?),
+            Kind::Kernel => {
+                config.boot.kernel = Some(absolute(path)?);
+                config.firmware = None;
+            }
+            _ => config.disks.push(disk(path)?),
+        }
+        Ok(config)
+    }
+
+    /// What a machine has that no config describes: enough for a usual Linux.
+    fn plain(&self) -> VmConfig {
+        let arch = self.arch.or_else(Arch::host).unwrap_or(Arch::X86_64);
+        let mut config = VmConfig::for_arch(arch);
+        // These boards have no firmware of their own that starts from a disk.
+        let is_bare = matches!(arch, Arch::Aarch64 | Arch::Arm | Arch::Riscv64 | Arch::Loongarch64);
+        if is_bare && self.kernel.is_none() {
+            config.firmware = Some(Firmware::Uefi(UefiFirmware::default()));
+        }
+        config
     }
 
     fn apply(&self, config: &mut VmConfig) -> Result<(), Failure> {
@@ -127,6 +176,24 @@ impl MachineArgs {
         for path in &self.disk {
             config.disks.push(disk(path)?);
         }
+        for path in &self.cdrom {
+            config.cdroms.push(cdrom(path)?);
+        }
+        for (option, given) in [("--initrd", self.initrd.is_some()), ("--append", self.append.is_some())] {
+            if given && config.boot.kernel.is_none() {
+                let text = format!("{option} is for a kernel, and there is none: an image brings its own");
+                return Err(Failure::new(Exit::Usage, text).with_help("name the kernel with --kernel"));
+            }
+        }
+        if self.no_network {
+            config.networks.clear();
+        }
+        if let Some(listen) = &self.vnc {
+            config.vnc.get_or_insert_with(Vnc::default).listen = listen.clone();
+        }
+        if self.uefi && !matches!(config.firmware, Some(Firmware::Uefi(_))) {
+            config.firmware = Some(Firmware::Uefi(UefiFirmware::default()));
+        }
         if !self.forward.is_empty() {
             forward_into(config, &self.forward)?;
         }
@@ -135,17 +202,15 @@ impl MachineArgs {
     }
 }
 
-/// The machine that most images want.
-fn around_image(path: &Path) -> Result<VmConfig, Failure> {
-    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    Ok(VmConfig { name, disks: vec![disk(path)?], ..plain() })
-}
-
-/// What a machine has that no config describes: enough for a usual Linux.
-fn plain() -> VmConfig {
-    let mut config = VmConfig { networks: vec![Network::default()], ..VmConfig::default() };
-    config.memory.size = Size::gib(1);
-    config.with_guest_agent()
+/// What makes Linux print to the first serial port where it does not by itself.
+fn serial_console(arch: Arch) -> Option<&'static str> {
+    match arch {
+        Arch::X86_64 | Arch::I386 | Arch::Riscv64 | Arch::Riscv32 | Arch::Loongarch64 => {
+            Some("console=ttyS0")
+        }
+        Arch::Aarch64 | Arch::Arm => Some("console=ttyAMA0"),
+        _ => None,
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
@@ -155,25 +220,19 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 
 /// A disk on an image whose name tells its format truly.
 fn disk(path: &Path) -> Result<Disk, Failure> {
-    let mut magic = [0; 4];
-    let opened = File::open(path).and_then(|mut file| file.read(&mut magic));
-    opened.map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot open the disk image {}: {error}", path.display()))
-    })?;
-    let named = path.extension().and_then(|extension| extension.to_str());
-    if &magic == b"QFI\xfb" && named != Some("qcow2") {
-        let text = format!("{} holds a qcow2 image, but its name does not say so", path.display());
-        return Err(Failure::new(Exit::BadConfig, text).with_help(
-            "rename it to end in .qcow2, or write a config with `format = \"qcow2\"`; \
-             formats are never guessed, since a guest can write any header into a raw disk",
-        ));
-    }
+    super::image::check_format(path)?;
     Ok(Disk::file(absolute(path)?))
+}
+
+/// A drive with an image in it.
+fn cdrom(path: &Path) -> Result<Cdrom, Failure> {
+    super::image::check_format(path)?;
+    let medium = qemu_argv::DiskBackend::file(absolute(path)?);
+    Ok(Cdrom { medium: Some(medium), ..Cdrom::default() })
 }
 
 /// Puts ports into the first user-mode network, or into a new one.
 fn forward_into(config: &mut VmConfig, forwards: &[HostForward]) -> Result<(), Failure> {
-    use qemu_argv::NetBackend;
     if config.networks.is_empty() {
         config.networks.push(Network::new(NetBackend::User(UserNet::default())));
     }
@@ -185,26 +244,6 @@ fn forward_into(config: &mut VmConfig, forwards: &[HostForward]) -> Result<(), F
         || Failure::new(Exit::BadConfig, "--forward needs a user-mode network, and the config has none");
     user.ok_or_else(none)?.forwards.extend_from_slice(forwards);
     Ok(())
-}
-
-/// Whether the file is an image rather than a config: by its name, else by whether it is text.
-fn is_image(path: &Path) -> Result<bool, Failure> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("toml" | "json") => return Ok(false),
-        Some("qcow2" | "img" | "raw" | "vmdk" | "vdi" | "vhdx" | "vhd" | "qed" | "iso") => return Ok(true),
-        _ => {}
-    }
-    let mut head = Vec::new();
-    File::open(path).and_then(|file| file.take(4096).read_to_end(&mut head)).map_err(|error| {
-        let failure = Failure::new(Exit::Failed, format!("cannot open {}: {error}", path.display()));
-        failure.with_help("give a config file (.toml, .json) or a disk image")
-    })?;
-    // The cut may have split a character.
-    let is_text = match std::str::from_utf8(&head) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none(),
-    };
-    Ok(!is_text || head.contains(&0))
 }
 
 fn accel(text: &str) -> Result<AccelChoice, String> {
@@ -219,6 +258,19 @@ fn forward(text: &str) -> Result<HostForward, String> {
     format!("{protocol}:{address}:{host}-:{guest}")
         .parse()
         .map_err(|_| "ports look like 2222:22, 127.0.0.1:8080:80 or 5353:53/udp".to_owned())
+}
+
+/// `[ADDRESS:]PORT`; nothing: a free port.
+fn vnc(text: &str) -> Result<VncListen, String> {
+    if text.is_empty() {
+        return Ok(VncListen::Inet { host: None, port: 5900, last_port: Some(5999) });
+    }
+    let (host, port) = text.rsplit_once(':').map_or((None, text), |(host, port)| (Some(host), port));
+    let host = host.filter(|host| !host.is_empty()).map(|host| host.trim_matches(['[', ']']).to_owned());
+    match port.parse() {
+        Ok(port @ 5900..) => Ok(VncListen::Inet { host, port, last_port: None }),
+        _ => Err("an address looks like 5901 or 127.0.0.1:5901; VNC ports begin at 5900".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -1,22 +1,27 @@
 //! The command line: what can be asked for, and who does it.
 
+mod agent;
 mod argv;
+mod block;
 mod check;
 mod complete;
 mod completions;
 mod console;
 mod context;
+mod cp;
 mod doctor;
 mod events;
+mod exec;
 mod exit;
 mod failure;
 mod hmp;
+mod image;
 mod keys;
 mod kill;
+mod launch;
 mod list;
 mod loaded;
 mod machine;
-mod media;
 mod power;
 mod prepare;
 mod progress;
@@ -27,7 +32,9 @@ mod signals;
 mod start;
 mod status;
 mod stop;
+mod table;
 mod terminal;
+mod throttle;
 mod topology;
 mod uptime;
 mod vm;
@@ -90,13 +97,14 @@ enum Command {
     Events(events::Args),
     Qmp(qmp::Args),
     Hmp(hmp::Args),
+    Exec(exec::Args),
+    Cp(cp::Args),
     Console(console::Args),
     Screenshot(screenshot::Args),
     SendKey(keys::SendKey),
     Type(keys::Type),
-    Insert(media::Insert),
-    Eject(media::Eject),
-    Throttle(media::Throttle),
+    Block(block::Args),
+    Throttle(throttle::Args),
     Vnc(vnc::Args),
     Argv(argv::Args),
     Check(check::Args),
@@ -123,13 +131,14 @@ impl Command {
             Self::Events(args) => events::run(args, context).await,
             Self::Qmp(args) => qmp::run(args, context).await,
             Self::Hmp(args) => hmp::run(args, context).await,
+            Self::Exec(args) => exec::run(args, context).await,
+            Self::Cp(args) => cp::run(args, context).await,
             Self::Console(args) => console::run(args, context).await,
             Self::Screenshot(args) => screenshot::run(args, context).await,
             Self::SendKey(args) => keys::send(args, context).await,
             Self::Type(args) => keys::type_text(args, context).await,
-            Self::Insert(args) => media::insert(args, context).await,
-            Self::Eject(args) => media::eject(args, context).await,
-            Self::Throttle(args) => media::throttle(args, context).await,
+            Self::Block(args) => block::run(args, context).await,
+            Self::Throttle(args) => throttle::run(args, context).await,
             Self::Vnc(args) => vnc::run(args, context).await,
             Self::Argv(args) => argv::run(args, context).await,
             Self::Check(args) => check::run(args, context).await,

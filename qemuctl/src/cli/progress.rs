@@ -1,25 +1,69 @@
-//! A spinner on standard error for whatever takes longer than a moment.
+//! What takes longer than a moment: a line on the terminal that lives, until it is done.
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::task::AbortHandle;
 
 use super::context::Context;
 
+/// What is faster is not announced: a line that flashes up only disturbs.
+const MOMENT: Duration = Duration::from_millis(300);
+
 /// Shows what is being done until it is finished or dropped. Nothing is shown where nobody looks.
 #[derive(Debug)]
-pub(crate) struct Progress(Option<ProgressBar>);
+pub(crate) struct Progress(Option<(ProgressBar, AbortHandle)>);
 
 impl Progress {
+    /// Something that takes a while, nobody knows how long.
     pub(crate) fn start(context: &Context, what: impl Into<String>) -> Self {
+        let template = "{spinner:.cyan} {msg} ({elapsed})";
+        Self::show(context, template, ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()), what)
+    }
+
+    /// Something that is done byte by byte; how many there are may be unknown.
+    pub(crate) fn bytes(context: &Context, what: impl Into<String>, total: Option<u64>) -> Self {
+        let template = match total {
+            Some(_) => {
+                "{msg} {bar:30.cyan} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+            }
+            None => "{spinner:.cyan} {msg} {binary_bytes}, {binary_bytes_per_sec}",
+        };
+        Self::show(
+            context,
+            template,
+            ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()),
+            what,
+        )
+    }
+
+    fn show(context: &Context, template: &str, bar: ProgressBar, what: impl Into<String>) -> Self {
         if !context.is_lively() {
             return Self(None);
         }
-        let style =
-            ProgressStyle::with_template("{spinner:.cyan} {msg} ({elapsed})").expect("the template is valid");
-        let bar = ProgressBar::new_spinner().with_style(style).with_message(what.into());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self(Some(bar))
+        let style = ProgressStyle::with_template(template).expect("the template is valid");
+        let bar = bar.with_style(style).with_message(what.into());
+        let shown = bar.clone();
+        let shows = tokio::spawn(async move {
+            tokio::time::sleep(MOMENT).await;
+            shown.set_draw_target(ProgressDrawTarget::stderr());
+            shown.enable_steady_tick(Duration::from_millis(100));
+        });
+        Self(Some((bar, shows.abort_handle())))
+    }
+
+    /// Tells what is being done now.
+    pub(crate) fn say(&self, what: impl Into<String>) {
+        if let Some((bar, _)) = &self.0 {
+            bar.set_message(what.into());
+        }
+    }
+
+    /// Tells how many bytes are done.
+    pub(crate) fn reach(&self, bytes: u64) {
+        if let Some((bar, _)) = &self.0 {
+            bar.set_position(bytes);
+        }
     }
 
     pub(crate) fn finish(self) {
@@ -29,7 +73,8 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
+        if let Some((bar, shows)) = &self.0 {
+            shows.abort();
             bar.finish_and_clear();
         }
     }

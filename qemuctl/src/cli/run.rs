@@ -3,15 +3,15 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use qemuctl::{Console, ExitReason, Instance, LaunchOptions};
+use qemuctl::{Console, ExitReason, Instance, Ownership};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::launch::launch;
 use super::machine::MachineArgs;
-use super::progress::Progress;
-use super::signals::Signals;
+use super::signals::{Asked, Signals};
 use super::terminal::{Mode, Terminal, read_keys};
 
 /// Run a VM in the foreground, with its serial console here
@@ -41,21 +41,8 @@ const QUIT_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let loaded = args.machine.load()?;
-    loaded.check_files()?;
     let mut signals = Signals::listen()?;
-    let options = LaunchOptions { socket_dir: context.chosen_dir(), ..LaunchOptions::default() };
-    let progress = Progress::start(context, "starting QEMU");
-    let vm = tokio::select! {
-        vm = Instance::start_with(&loaded.config, &options) => vm.map_err(|error| loaded.explain_launch(error))?,
-        // Dropping the launch leaves nothing behind.
-        name = signals.next() => {
-            return Err(Failure::new(Exit::Failed, format!("stopped by {name} before the VM was up")));
-        }
-    };
-    progress.finish();
-    for warning in vm.warnings() {
-        context.warn(warning);
-    }
+    let vm = launch(&loaded, Ownership::Owned, &mut signals, context).await?;
     context.note(format_args!("{} runs as process {}", vm.name(), vm.pid().unwrap_or_default()));
     let console = if args.no_console { None } else { vm.console().await.ok() };
     let mut terminal = match &console {
@@ -86,9 +73,9 @@ async fn supervise(
     loop {
         tokio::select! {
             reason = vm.wait() => return reason,
-            name = signals.next() => {
+            signal = signals.next() => {
                 asked += 1;
-                ask(vm, name, asked, args, context);
+                ask(vm, signal, asked, args, context);
             }
             read = read_keys(terminal.as_mut(), &mut keys) => {
                 let written = match (read, console) {
@@ -104,13 +91,13 @@ async fn supervise(
 }
 
 /// Asks the VM to end, harder each time.
-fn ask(vm: &Instance, name: &str, asked: u32, args: &Args, context: &Context) {
+fn ask(vm: &Instance, signal: Asked, asked: u32, args: &Args, context: &Context) {
     let vm = vm.clone();
     match asked {
         1 => {
             let grace = Duration::from_secs(args.grace);
             context.note(format_args!(
-                "\r{name}: asking {} to shut down within {} s; once more to make QEMU quit",
+                "\r{signal}: asking {} to shut down within {} s; once more to make QEMU quit",
                 vm.name(),
                 args.grace
             ));
@@ -118,11 +105,11 @@ fn ask(vm: &Instance, name: &str, asked: u32, args: &Args, context: &Context) {
             tokio::spawn(async move { drop(vm.stop(grace).await) });
         }
         2 => {
-            context.note(format_args!("\r{name}: telling QEMU to quit; once more to kill it"));
+            context.note(format_args!("\r{signal}: telling QEMU to quit; once more to kill it"));
             tokio::spawn(async move { drop(vm.quit(QUIT_WITHIN).await) });
         }
         _ => {
-            context.note(format_args!("\r{name}: killing QEMU"));
+            context.note(format_args!("\r{signal}: killing QEMU"));
             tokio::spawn(async move { drop(vm.kill().await) });
         }
     }

@@ -3,13 +3,15 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use qemu_argv::{Size, SocketRole};
-use qmp_proto::{BlockInfo, QueryBlock, QueryCpusFast, QueryMemorySizeSummary, QueryVnc};
+use qemu_argv::SocketRole;
+use qmp_proto::{QueryCpusFast, QueryMemorySizeSummary, QueryVnc};
 use serde::Serialize;
 
+use super::block::{Disk, disks};
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::table::size;
 use super::uptime::{Uptime, uptime_s};
 use super::vm::Vm;
 
@@ -41,16 +43,6 @@ struct Status {
 }
 
 #[derive(Serialize)]
-struct Disk {
-    id: String,
-    /// The image; none in a drive without a medium.
-    file: Option<String>,
-    format: Option<String>,
-    read_only: bool,
-    size_bytes: Option<u64>,
-}
-
-#[derive(Serialize)]
 struct Socket {
     role: String,
     path: PathBuf,
@@ -60,7 +52,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let vm = args.vm.attach(context).await?;
     let memory = vm.execute(QueryMemorySizeSummary {}).await?;
     let cpus = vm.execute(QueryCpusFast {}).await?;
-    let blocks = vm.execute(QueryBlock::default()).await?;
+    let disks = disks(&vm).await?;
     // Not every build has VNC.
     let vnc = vm.execute(QueryVnc {}).await.ok().filter(|vnc| vnc.enabled);
     let version = &vm.qmp().greeting().version.qemu;
@@ -73,7 +65,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         cpus: cpus.len(),
         memory_bytes: memory.base_memory + memory.plugged_memory.unwrap_or_default(),
         accelerator: vm.plan().map(|plan| plan.accel().qemu_name()),
-        disks: blocks.into_iter().map(disk).collect(),
+        disks,
         vnc: vnc.and_then(|vnc| Some(format!("{}:{}", vnc.host?, vnc.service?))),
         sockets: vm
             .plan()
@@ -99,23 +91,6 @@ fn role(role: &SocketRole) -> String {
     }
 }
 
-fn disk(block: BlockInfo) -> Disk {
-    // `device` is empty for what is made by -blockdev; the device's path ends in its id.
-    let path = block.qdev.unwrap_or_default();
-    let id = path.trim_start_matches("/machine/peripheral/").split('/').next().unwrap_or_default();
-    let id = if id.is_empty() { block.device } else { id.to_owned() };
-    match block.inserted {
-        Some(medium) => Disk {
-            id,
-            file: Some(medium.file),
-            format: Some(medium.drv),
-            read_only: medium.ro,
-            size_bytes: u64::try_from(medium.image.virtual_size).ok(),
-        },
-        None => Disk { id, file: None, format: None, read_only: true, size_bytes: None },
-    }
-}
-
 fn text(status: &Status) -> String {
     let mut out = format!("{}: {}\n", status.name, status.state);
     let mut line = |key: &str, value: String| {
@@ -128,13 +103,13 @@ fn text(status: &Status) -> String {
     }
     line("qemu", format!("{} ({})", status.qemu, status.accelerator.unwrap_or("accelerator unknown")));
     line("cpus", status.cpus.to_string());
-    line("memory", Size::bytes(status.memory_bytes).to_string());
+    line("memory", size(status.memory_bytes));
     for disk in &status.disks {
         let Some(file) = &disk.file else {
             line("disk", format!("{} (no medium)", disk.id));
             continue;
         };
-        let size = disk.size_bytes.map(|bytes| format!(", {}", Size::bytes(bytes))).unwrap_or_default();
+        let size = disk.size_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
         let mode = if disk.read_only { ", read-only" } else { "" };
         line("disk", format!("{} {file} ({}{size}{mode})", disk.id, disk.format.as_deref().unwrap_or("?")));
     }

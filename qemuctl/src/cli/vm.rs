@@ -21,6 +21,11 @@ pub(crate) struct Vm {
 }
 
 impl Vm {
+    /// The VM of that name.
+    pub(crate) fn named(vm: String) -> Self {
+        Self { vm }
+    }
+
     /// What the launch of the VM wrote down, if it is ours and lives.
     pub(crate) fn record(&self, context: &Context) -> Result<Option<Record>, Failure> {
         if self.vm.contains('/') {

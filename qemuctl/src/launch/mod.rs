@@ -38,6 +38,7 @@ pub(crate) async fn launch(
     options: &LaunchOptions,
     ownership: Ownership,
 ) -> Result<Instance, Error> {
+    options.tell(Phase::Prepare);
     let Places { name, dir, mut residue } = Places::claim(config, options)?;
     let qemu = Qemu::find(config).await?;
     let config = VmConfig { name: Some(name.clone()), ..config.clone() };
@@ -58,6 +59,7 @@ pub(crate) async fn launch(
     let line = plan.command_line();
     let descriptors = descriptors::open(&line.fds, &config, options)?;
     let spec = ChildSpec { name: name.clone(), program: qemu.program, line, tie };
+    options.tell(Phase::Spawn);
     let (mut start, monitor) = Start::spawn(spec, descriptors, residue, options.ready_within).await?;
     // The launch has one deadline of its own; the session's come after it.
     let line_options = qmp_client::Options {
@@ -66,6 +68,7 @@ pub(crate) async fn launch(
         command: options.command_within,
         ..qmp_client::Options::default()
     };
+    options.tell(Phase::Handshake);
     let handshake = Session::from_unix_stream(monitor, &line_options);
     let session = start.step(Phase::Handshake, handshake).await?;
 
@@ -74,6 +77,7 @@ pub(crate) async fn launch(
             warnings.push(format!("cannot make {} private: {error}", path.display()));
         }
     }
+    options.tell(Phase::Connect);
     let console = match socket_of(&plan, &SocketRole::Console(0)) {
         Some(socket) => {
             let connect = Console::connect(&socket, options.console_log.as_deref());
@@ -96,6 +100,7 @@ pub(crate) async fn launch(
     start.owns([record.write(&dir)?]);
     let events = session.events();
     if !(options.paused || config.paused) {
+        options.tell(Phase::Run);
         start.step(Phase::Run, session.execute(Cont {})).await?;
     }
     let started = start.finish();

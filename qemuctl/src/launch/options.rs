@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qemu_argv::{FdRole, Plan};
+use tokio::sync::watch;
 
-use super::SecretSource;
+use super::{Phase, SecretSource};
 
 /// How a VM is launched, beyond what it is.
 #[derive(Clone, Debug)]
@@ -30,6 +31,17 @@ pub struct LaunchOptions {
     pub secrets: BTreeMap<String, SecretSource>,
     /// Descriptors that QEMU inherits, such as the queues of a tap interface, by what the plan wants them for.
     pub descriptors: Vec<(FdRole, Arc<OwnedFd>)>,
+    /// Is told each step of the launch as it begins, for those who show it.
+    pub phase: Option<watch::Sender<Phase>>,
+}
+
+impl LaunchOptions {
+    /// Tells that a step begins.
+    pub(super) fn tell(&self, phase: Phase) {
+        if let Some(sender) = &self.phase {
+            sender.send_replace(phase);
+        }
+    }
 }
 
 impl Default for LaunchOptions {
@@ -43,6 +55,7 @@ impl Default for LaunchOptions {
             earlier: None,
             secrets: BTreeMap::new(),
             descriptors: Vec::new(),
+            phase: None,
         }
     }
 }

@@ -4,5 +4,6 @@ mod control;
 mod guest;
 mod guide;
 mod input;
+mod inside;
 mod program;
 mod run;

@@ -164,8 +164,10 @@ impl Agent {
         }
         let folder = Folder { agent: self.clone(), path: folder };
         // The shell becomes the program, so that its exit code is the program's.
-        let script = r#": >"$0/out" && : >"$0/err" && exec "$@" >"$0/out" 2>"$0/err""#;
-        let mut args = vec!["-c".into(), script.into(), folder.path.clone(), exec.program.clone()];
+        // What the shell itself has to say begins with its name.
+        let script = r#"d=$1 && shift && : >"$d/out" && : >"$d/err" && exec "$@" >"$d/out" 2>"$d/err""#;
+        let name = "sh".to_owned();
+        let mut args = vec!["-c".into(), script.into(), name, folder.path.clone(), exec.program.clone()];
         args.extend_from_slice(&exec.args);
         let shell = Exec { program: "/bin/sh".into(), args, ..exec.clone() };
         let pid = self.start_program(&shell, false).await?;

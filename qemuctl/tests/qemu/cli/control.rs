@@ -36,10 +36,10 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
             &["type", "vm", "root", "--enter"],
             &["type", "vm", "π"],
             &["vnc", "vm"],
-            &["insert", "vm", "cdrom0", "medium.iso"],
-            &["insert", "vm", "cdrom0", "gone.iso"],
-            &["eject", "vm", "cdrom0"],
-            &["eject", "vm", "cdrom7"],
+            &["block", "insert", "vm", "cdrom0", "medium.iso"],
+            &["block", "insert", "vm", "cdrom0", "gone.iso"],
+            &["block", "eject", "vm", "cdrom0"],
+            &["block", "eject", "vm", "cdrom7"],
             &["throttle", "vm", "disk0", "--bytes", "10M", "--requests", "100"],
             &["throttle", "vm", "disk0"],
             &["qmp", "vm", "no-such-command"],
@@ -97,20 +97,21 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     VNC takes clients that are handed over; it listens nowhere
     exit code 0
 
-    $ qemuctl insert vm cdrom0 medium.iso
+    $ qemuctl block insert vm cdrom0 medium.iso
     DIR/medium.iso is in cdrom0 of vm
     exit code 0
 
-    $ qemuctl insert vm cdrom0 gone.iso
+    $ qemuctl block insert vm cdrom0 gone.iso
     error: cannot open the image gone.iso: No such file or directory (os error 2)
     exit code 1
 
-    $ qemuctl eject vm cdrom0
+    $ qemuctl block eject vm cdrom0
     cdrom0 of vm is empty
     exit code 0
 
-    $ qemuctl eject vm cdrom7
+    $ qemuctl block eject vm cdrom7
     error: vm has no disk cdrom7
+    help: did you mean `cdrom0`?
     exit code 1
 
     $ qemuctl throttle vm disk0 --bytes 10M --requests 100

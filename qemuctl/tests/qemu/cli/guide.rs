@@ -28,12 +28,18 @@ fn every_command_of_the_guide_is_one() {
     for line in blocks("sh").concat().lines() {
         // The shell takes the quotes away. With --help the program looks at the words and does nothing.
         let mut shell = std::process::Command::new("sh");
-        let script = line.replacen("qemuctl", "\"$QEMUCTL\"", 1) + " --help";
+        let (command, input) =
+            line.split_once(" < ").map_or((line, ""), |(command, _)| (command, "</dev/null"));
+        let script = format!("{} --help {input}", command.replacen("qemuctl", "\"$QEMUCTL\"", 1));
         shell.arg("-c").arg(&script).env("QEMUCTL", env!("CARGO_BIN_EXE_qemuctl"));
         let output = shell.env("QEMUCTL_SOCKET_DIR", place.sockets()).output();
         let answer = place.answer(&output.expect("sh starts"));
-        // What comes behind `hmp` is QEMU's, also --help: then the VM is looked for.
-        let expected = if line.starts_with("qemuctl hmp") { 3 } else { 0 };
+        // What comes behind `hmp` is QEMU's and behind `exec` the guest's, also --help: then the VM is looked for.
+        let expected = match line {
+            _ if line.starts_with("qemuctl hmp") => 3,
+            _ if line.starts_with("qemuctl exec") => 125,
+            _ => 0,
+        };
         assert_eq!(answer.code, Some(expected), "{line}: {answer:?}");
     }
 }

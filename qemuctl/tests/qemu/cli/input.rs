@@ -169,7 +169,7 @@ fn mistakes_on_the_command_line_are_told_with_a_way_on() {
 
     $ qemuctl run vm.tml
     error: cannot open vm.tml: No such file or directory (os error 2)
-    help: give a config file (.toml, .json) or a disk image
+    help: give a config file (.toml, .json), a disk image, an ISO image or a kernel
     exit code 1
 
     $ qemuctl run image.img

@@ -15,6 +15,16 @@ pub struct Place {
     dir: TempDir,
 }
 
+impl Drop for Place {
+    /// Ends what a failed test has left in the background.
+    fn drop(&mut self) {
+        let names = self.qemuctl(&["list", "--names"]).out;
+        for name in names.lines() {
+            self.qemuctl(&["kill", name]);
+        }
+    }
+}
+
 /// How the program ended, with what it printed made the same for every run.
 #[derive(Debug)]
 pub struct Answer {

@@ -1,0 +1,242 @@
+//! `block`: the disks and drives of a VM that runs.
+
+use std::path::PathBuf;
+
+use clap::ValueHint;
+use qemu_argv::Size;
+use qemuctl::Instance;
+use qmp_proto::{BlockInfo, BlockResize};
+use serde::Serialize;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::table::{Table, size};
+use super::vm::Vm;
+
+/// See and change the disks of a VM that runs
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    List(List),
+    #[command(visible_alias = "change")]
+    Insert(Insert),
+    Eject(Eject),
+    Resize(Resize),
+}
+
+/// List the disks and drives of a VM
+#[derive(clap::Args, Debug)]
+struct List {
+    #[command(flatten)]
+    vm: Vm,
+}
+
+/// Put an image into a CD-ROM drive, in place of what is in it
+#[derive(clap::Args, Debug)]
+struct Insert {
+    #[command(flatten)]
+    vm: Vm,
+
+    /// The drive, such as cdrom0
+    drive: String,
+
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    image: PathBuf,
+
+    /// What the image's bytes mean
+    #[arg(long, default_value = "raw")]
+    format: String,
+}
+
+/// Take out what is in a CD-ROM drive
+#[derive(clap::Args, Debug)]
+struct Eject {
+    #[command(flatten)]
+    vm: Vm,
+
+    /// The drive, such as cdrom0
+    drive: String,
+}
+
+/// Make a disk larger
+///
+/// The guest sees the new size; its partitions and file systems stay as they are until it enlarges them.
+#[derive(clap::Args, Debug)]
+struct Resize {
+    #[command(flatten)]
+    vm: Vm,
+
+    /// The disk, such as disk0
+    disk: String,
+
+    /// The new size, such as 20G
+    size: Size,
+
+    /// Allow a smaller size: what is behind it is lost
+    #[arg(long)]
+    shrink: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    match args.action {
+        Action::List(args) => list(args, context).await,
+        Action::Insert(args) => insert(args, context).await,
+        Action::Eject(args) => eject(args, context).await,
+        Action::Resize(args) => resize(args, context).await,
+    }
+}
+
+/// A disk or drive; `block list --json` prints an array of them, `status --json` has one too.
+#[derive(Serialize)]
+pub(crate) struct Disk {
+    pub(crate) id: String,
+    /// The image; none in a drive without a medium.
+    pub(crate) file: Option<String>,
+    pub(crate) format: Option<String>,
+    pub(crate) read_only: bool,
+    /// Whether its medium can be changed.
+    pub(crate) removable: bool,
+    /// How large the guest sees it.
+    pub(crate) size_bytes: Option<u64>,
+    /// How much it takes on the host.
+    pub(crate) used_bytes: Option<u64>,
+    /// Whether its throughput is limited.
+    pub(crate) throttled: bool,
+    /// QEMU's name of its block node.
+    #[serde(skip)]
+    node: Option<String>,
+}
+
+impl From<BlockInfo> for Disk {
+    fn from(block: BlockInfo) -> Self {
+        // `device` is empty for what is made by -blockdev; the device's path ends in its id.
+        let path = block.qdev.unwrap_or_default();
+        let id = path.trim_start_matches("/machine/peripheral/").split('/').next().unwrap_or_default();
+        let id = if id.is_empty() { block.device } else { id.to_owned() };
+        let medium = block.inserted;
+        let number = |value: i64| u64::try_from(value).ok();
+        Self {
+            id,
+            format: medium.as_ref().map(|medium| medium.drv.clone()),
+            read_only: medium.as_ref().is_none_or(|medium| medium.ro),
+            removable: block.removable,
+            size_bytes: medium.as_ref().and_then(|medium| number(medium.image.virtual_size)),
+            used_bytes: medium.as_ref().and_then(|medium| number(medium.image.actual_size?)),
+            throttled: medium.as_ref().is_some_and(|medium| {
+                [medium.bps, medium.bps_rd, medium.bps_wr, medium.iops, medium.iops_rd, medium.iops_wr]
+                    .iter()
+                    .any(|&limit| limit > 0)
+            }),
+            node: medium.as_ref().and_then(|medium| medium.node_name.clone()),
+            file: medium.map(|medium| medium.file),
+        }
+    }
+}
+
+/// The disks and drives that a VM has.
+pub(crate) async fn disks(vm: &Instance) -> Result<Vec<Disk>, Failure> {
+    Ok(vm.block_devices().await?.into_iter().map(Disk::from).collect())
+}
+
+/// The failure of a command about a disk: a name that does not exist is answered with those that do.
+pub(crate) async fn explain(error: qemuctl::Error, vm: &Instance, name: &str) -> Failure {
+    let missing = matches!(error, qemuctl::Error::Missing { .. });
+    let failure = Failure::from(error);
+    if missing { missing_disk(failure, &disks(vm).await.unwrap_or_default(), name) } else { failure }
+}
+
+fn missing_disk(failure: Failure, disks: &[Disk], name: &str) -> Failure {
+    let names: Vec<&str> = disks.iter().map(|disk| &disk.id[..]).collect();
+    match qemuctl::config::nearest(name, names.iter().copied()) {
+        Some(nearest) => failure.with_help(format!("did you mean `{nearest}`?")),
+        None if names.is_empty() => failure.with_help("it has none at all"),
+        None => failure.with_help(format!("it has {}", names.join(", "))),
+    }
+}
+
+async fn list(args: List, context: &Context) -> Result<Exit, Failure> {
+    let vm = args.vm.attach(context).await?;
+    let disks = disks(&vm).await?;
+    if context.json {
+        context.print_json(&disks)?;
+    } else if disks.is_empty() {
+        context.note(format_args!("{} has no disks", vm.name()));
+    } else {
+        let size = |bytes: Option<u64>| bytes.map(size).unwrap_or_default();
+        let mut table = Table::new(["NAME", "SIZE", "USED", "FORMAT", "MODE", "FILE"]);
+        for disk in disks {
+            let modes =
+                [("ro", disk.read_only), ("removable", disk.removable), ("throttled", disk.throttled)];
+            let modes: Vec<&str> = modes.iter().filter(|(_, is)| *is).map(|(mode, _)| *mode).collect();
+            table.row([
+                disk.id,
+                size(disk.size_bytes),
+                size(disk.used_bytes),
+                disk.format.unwrap_or_default(),
+                if modes.is_empty() { "rw".to_owned() } else { modes.join(",") },
+                disk.file.unwrap_or_else(|| "(empty)".to_owned()),
+            ]);
+        }
+        context.print(table)?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn insert(args: Insert, context: &Context) -> Result<Exit, Failure> {
+    // QEMU may run in another folder.
+    let image = args.image.canonicalize().map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot open the image {}: {error}", args.image.display()))
+    })?;
+    let vm = args.vm.attach(context).await?;
+    if let Err(error) = vm.change_medium(&args.drive, &image, &args.format).await {
+        return Err(explain(error, &vm, &args.drive).await);
+    }
+    context.note(format_args!("{} is in {} of {}", image.display(), args.drive, vm.name()));
+    Ok(Exit::Done)
+}
+
+async fn eject(args: Eject, context: &Context) -> Result<Exit, Failure> {
+    let vm = args.vm.attach(context).await?;
+    if let Err(error) = vm.eject(&args.drive).await {
+        return Err(explain(error, &vm, &args.drive).await);
+    }
+    context.note(format_args!("{} of {} is empty", args.drive, vm.name()));
+    Ok(Exit::Done)
+}
+
+async fn resize(args: Resize, context: &Context) -> Result<Exit, Failure> {
+    let vm = args.vm.attach(context).await?;
+    let disks = disks(&vm).await?;
+    let Some(disk) = disks.iter().find(|disk| disk.id == args.disk) else {
+        let text = format!("{} has no disk {}", vm.name(), args.disk);
+        return Err(missing_disk(Failure::new(Exit::Failed, text), &disks, &args.disk));
+    };
+    let (Some(node), Some(before)) = (&disk.node, disk.size_bytes) else {
+        return Err(Failure::new(Exit::Failed, format!("{} of {} is empty", args.disk, vm.name())));
+    };
+    let after = args.size.to_bytes();
+    if after < before && !args.shrink {
+        let text = format!(
+            "{} of {} has {} and would lose what is behind {}",
+            args.disk,
+            vm.name(),
+            size(before),
+            args.size
+        );
+        return Err(Failure::new(Exit::Failed, text).with_help("--shrink does it all the same"));
+    }
+    let size = i64::try_from(after)
+        .map_err(|_| Failure::new(Exit::Usage, format!("{} is more than QEMU takes", args.size)))?;
+    let mut command = BlockResize::new(size);
+    command.node_name = Some(node.clone());
+    vm.execute(command).await?;
+    context.note(format_args!("{} of {} has {}", args.disk, vm.name(), args.size));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,401 @@
+//! `cp`: files into a guest and out of it.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::ValueHint;
+use clap_complete::ArgValueCompleter;
+use qemuctl::{Agent, ClientError, Copied, Error, GuestSum, Instance};
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::agent::{self, ask};
+use super::complete;
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::signals::Signals;
+use super::table::size;
+use super::vm::Vm;
+
+/// Copy a file into the guest or out of it
+///
+/// VM:PATH is a file in the guest, as for scp: `qemuctl cp app.tar web:/tmp/`. A - is standard input or output. The
+/// guest needs the QEMU guest agent. The copy's checksum is compared where the guest has `sha256sum`; its permissions
+/// are those of the original.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The file to copy
+    #[arg(value_name = "[VM:]SOURCE", value_hint = ValueHint::FilePath, add = ArgValueCompleter::new(complete::guest_paths))]
+    source: String,
+
+    /// Where to copy it: a file, or a directory
+    #[arg(value_name = "[VM:]TARGET", value_hint = ValueHint::FilePath, add = ArgValueCompleter::new(complete::guest_paths))]
+    target: String,
+
+    /// How long to wait for the guest agent to answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    wait: u64,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    source: String,
+    target: String,
+    bytes: u64,
+    seconds: f64,
+    sha256: String,
+    /// Whether the guest has the same checksum; false where it has no `sha256sum`.
+    checked: bool,
+}
+
+/// One end of a copy.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Here(PathBuf),
+    Guest {
+        vm: String,
+        path: String,
+    },
+    /// Standard input or output.
+    Stream,
+}
+
+impl End {
+    /// As scp has it: what has a colon before any slash is elsewhere.
+    fn parse(text: &str) -> Self {
+        match text.split_once(':') {
+            _ if text == "-" => Self::Stream,
+            Some((vm, path)) if !vm.is_empty() && !vm.contains('/') => {
+                Self::Guest { vm: vm.to_owned(), path: path.to_owned() }
+            }
+            _ => Self::Here(text.into()),
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let usage = |text: &str| {
+        Failure::new(Exit::Usage, text)
+            .with_help("for example `qemuctl cp app.tar web:/tmp/` or `qemuctl cp web:/etc/hostname .`")
+    };
+    let (vm, path, other, inwards) = match (End::parse(&args.source), End::parse(&args.target)) {
+        (End::Guest { .. }, End::Guest { .. }) => {
+            return Err(usage("one of the two must be on this host; copy from guest to guest in two steps"));
+        }
+        (End::Guest { vm, path }, other) => (vm, path, other, false),
+        (other, End::Guest { vm, path }) => (vm, path, other, true),
+        _ => return Err(usage("one of the two must be in a guest, written VM:PATH")),
+    };
+    if path.is_empty() {
+        return Err(usage("the path in the guest is missing behind the colon"));
+    }
+    if !inwards && other == End::Stream && context.json {
+        return Err(usage("--json and the file cannot both go to standard output"));
+    }
+    // What is wrong here is told before anything is asked of the guest.
+    let source = if inwards { Some(Source::open(&other)?) } else { None };
+    let mut signals = Signals::listen()?;
+    let vm = Vm::named(vm).attach(context).await?;
+    let begin = Instant::now();
+    let copying = async {
+        let agent = agent::reach(&vm, Duration::from_secs(args.wait), context).await?;
+        match source {
+            Some(source) => copy_in(&vm, &agent, source, path, context).await,
+            None => copy_out(&vm, &agent, &path, &other, context).await,
+        }
+    };
+    let done = tokio::select! {
+        done = copying => done.map_err(|failure| match vm.exit_reason() {
+            Some(reason) => Failure::new(failure.exit, format!("{} has ended meanwhile: {reason}", vm.name())),
+            None => failure,
+        })?,
+        asked = signals.next() => return Err(asked.failure("the copy")),
+    };
+    let seconds = begin.elapsed().as_secs_f64();
+    let Done { source, target, copied } = done;
+    let checked = copied.guest == GuestSum::Same;
+    if context.json {
+        let (bytes, sha256) = (copied.bytes, copied.sha256);
+        context.print_json(&Report { source, target, bytes, seconds, sha256, checked })?;
+    } else {
+        let checksum = if checked { ", checksum compared" } else { "" };
+        context.note(format_args!("{target}: {} in {seconds:.1} s{checksum}", size(copied.bytes)));
+    }
+    Ok(Exit::Done)
+}
+
+/// What was copied.
+struct Done {
+    source: String,
+    target: String,
+    copied: Copied,
+}
+
+/// Something here to read from.
+struct Source {
+    name: String,
+    /// None: standard input.
+    path: Option<PathBuf>,
+    input: Box<dyn AsyncRead + Send + Unpin>,
+    facts: Option<Metadata>,
+}
+
+impl Source {
+    fn open(end: &End) -> Result<Self, Failure> {
+        let End::Here(path) = end else {
+            return Ok(Self {
+                name: "-".into(),
+                path: None,
+                input: Box::new(tokio::io::stdin()),
+                facts: None,
+            });
+        };
+        let fail = |error: &dyn std::fmt::Display| {
+            Failure::new(Exit::Failed, format!("cannot read {}: {error}", path.display()))
+        };
+        let file = File::open(path).map_err(|error| fail(&error))?;
+        let facts = file.metadata().map_err(|error| fail(&error))?;
+        if facts.is_dir() {
+            return Err(fail(&"it is a directory").with_help(format!(
+                "pack it: `tar -C {0} -c . | qemuctl cp - VM:/tmp/packed.tar`",
+                path.display()
+            )));
+        }
+        let name = path.display().to_string();
+        Ok(Self {
+            name,
+            path: Some(path.clone()),
+            input: Box::new(tokio::fs::File::from_std(file)),
+            facts: Some(facts),
+        })
+    }
+}
+
+/// What the guest knows of a path.
+struct GuestFacts {
+    size: u64,
+    mode: u32,
+    is_folder: bool,
+    is_file: bool,
+}
+
+/// Where the guest has no `stat`, nothing is known.
+async fn look(agent: &Agent, path: &str) -> Option<GuestFacts> {
+    let line = ask(agent, "stat", &["-L", "-c", "%s %f", "--", path]).await?;
+    let (size, mode) = line.trim().split_once(' ')?;
+    let mode = u32::from_str_radix(mode, 16).ok()?;
+    let of = mode & kind::MASK;
+    Some(GuestFacts {
+        size: size.parse().ok()?,
+        mode: mode & 0o7777,
+        is_folder: of == kind::FOLDER,
+        is_file: of == kind::FILE,
+    })
+}
+
+/// The kinds of files in a Linux mode, which the guest has whatever this host is.
+mod kind {
+    pub(super) const MASK: u32 = 0o170_000;
+    pub(super) const FOLDER: u32 = 0o040_000;
+    pub(super) const FILE: u32 = 0o100_000;
+}
+
+async fn copy_in(
+    vm: &Instance,
+    agent: &Agent,
+    mut source: Source,
+    path: String,
+    context: &Context,
+) -> Result<Done, Failure> {
+    let folder = path.ends_with('/') || look(agent, &path).await.is_some_and(|facts| facts.is_folder);
+    let path = match (folder, &source.path) {
+        (false, _) => path,
+        (true, Some(here)) => {
+            let name = here.file_name().unwrap_or_default().to_string_lossy();
+            format!("{}/{name}", path.trim_end_matches('/'))
+        }
+        (true, None) => {
+            return Err(Failure::new(Exit::Usage, format!("{path} is a directory: name the file in it")));
+        }
+    };
+    let target = format!("{}:{path}", vm.name());
+    let total = source.facts.as_ref().filter(|facts| facts.is_file()).map(Metadata::len);
+    let progress = Progress::bytes(context, &target, total);
+    let mut begun = false;
+    let copied = vm.copy_in(&mut source.input, &path, |bytes| {
+        begun = true;
+        progress.reach(bytes);
+    });
+    let copied = copied.await.map_err(|error| {
+        let failure = match error {
+            Error::Qmp(ClientError::Stream { source: error }) => {
+                Failure::new(Exit::Failed, format!("cannot read {}: {error}", source.name))
+            }
+            error => trouble("write", vm, &target, error),
+        };
+        if begun {
+            let message = format!("{}\n  what {target} holds is incomplete", failure.message);
+            return Failure { message, ..failure };
+        }
+        failure
+    })?;
+    progress.finish();
+    if let Some(facts) = source.facts.filter(Metadata::is_file) {
+        let mode = format!("{:o}", facts.permissions().mode() & 0o777);
+        if ask(agent, "chmod", &[&mode, "--", &path]).await.is_none() {
+            context.detail(format_args!("{target} does not have the original's permissions"));
+        }
+    }
+    Ok(Done { source: source.name, target, copied })
+}
+
+async fn copy_out(
+    vm: &Instance,
+    agent: &Agent,
+    path: &str,
+    end: &End,
+    context: &Context,
+) -> Result<Done, Failure> {
+    let name = vm.name();
+    let source = format!("{name}:{path}");
+    let facts = look(agent, path).await;
+    if facts.as_ref().is_some_and(|facts| facts.is_folder) {
+        let text = format!("cannot read {source}: it is a directory");
+        return Err(Failure::new(Exit::Failed, text)
+            .with_help(format!("pack it: `qemuctl exec {name} tar -C {path} -c . > packed.tar`")));
+    }
+    let facts = facts.filter(|facts| facts.is_file);
+    let mut sink = Sink::new(end, path)?;
+    let target = sink.name();
+    // A file of the kernel's, as in /proc, has no size.
+    let total = facts.as_ref().map(|facts| facts.size).filter(|&size| size > 0);
+    let progress = Progress::bytes(context, &source, total);
+    let copied = vm.copy_out(path, &mut sink.output, |bytes| progress.reach(bytes)).await;
+    let copied = copied.map_err(|error| match error {
+        Error::Qmp(ClientError::Stream { source }) if sink.draft.is_none() => source.into(),
+        Error::Qmp(ClientError::Stream { source }) => cannot_write(&sink.target, &source),
+        error => trouble("read", vm, &source, error),
+    })?;
+    progress.finish();
+    sink.finish(facts.map(|facts| facts.mode)).await?;
+    Ok(Done { source, target, copied })
+}
+
+/// Where a file from the guest goes. A file here has its name once it is whole; dropped before, nothing is left of it.
+struct Sink {
+    output: Box<dyn AsyncWrite + Send + Unpin>,
+    target: PathBuf,
+    /// The file under its first name, and the permissions that new files may have here.
+    draft: Option<(PathBuf, u32)>,
+}
+
+impl Sink {
+    fn new(end: &End, source: &str) -> Result<Self, Failure> {
+        let End::Here(path) = end else {
+            return Ok(Self { output: Box::new(tokio::io::stdout()), target: "-".into(), draft: None });
+        };
+        let name = source.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("file");
+        let target = if path.is_dir() { path.join(name) } else { path.clone() };
+        let fail = |error: io::Error| cannot_write(&target, &error);
+        // A device or a pipe is written to as it is.
+        if std::fs::metadata(&target).is_ok_and(|facts| !facts.is_file()) {
+            let output = File::options().write(true).open(&target).map_err(fail)?;
+            let output = Box::new(tokio::fs::File::from_std(output));
+            return Ok(Self { output, target, draft: None });
+        }
+        // What a link leads to is replaced, not the link.
+        let target = target.canonicalize().unwrap_or(target);
+        let file_name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let draft = target.with_file_name(format!(".{file_name}.{}.part", std::process::id()));
+        let make = || {
+            let file = File::options().write(true).create_new(true).mode(0o777).open(&draft)?;
+            let allowed = file.metadata()?.permissions().mode() & 0o777;
+            // Nobody else reads a half of it.
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+            Ok((file, allowed))
+        };
+        let (output, allowed) = make().map_err(|error| cannot_write(&target, &error))?;
+        let output = Box::new(tokio::fs::File::from_std(output));
+        Ok(Self { output, target, draft: Some((draft, allowed)) })
+    }
+
+    fn name(&self) -> String {
+        self.target.display().to_string()
+    }
+
+    /// Gives the file its name, and the original's permissions.
+    async fn finish(mut self, mode: Option<u32>) -> Result<(), Failure> {
+        let fail = |error: io::Error| cannot_write(&self.target, &error);
+        self.output.flush().await.map_err(fail)?;
+        if let Some((draft, allowed)) = &self.draft {
+            let mode = std::fs::Permissions::from_mode(mode.unwrap_or(0o644) & allowed);
+            std::fs::set_permissions(draft, mode).map_err(fail)?;
+            std::fs::rename(draft, &self.target).map_err(fail)?;
+        }
+        self.draft = None;
+        Ok(())
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if let Some((draft, _)) = &self.draft {
+            // What cannot be removed stays, hidden and marked as a part.
+            let _ = std::fs::remove_file(draft);
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
+}
+
+/// What went wrong with a file in the guest, for people.
+fn trouble(action: &str, vm: &Instance, path: &str, error: Error) -> Failure {
+    match error {
+        Error::Damaged { .. } => {
+            let text = format!(
+                "the copy of {path} differs: the file was changed while it was copied, or damaged on the way"
+            );
+            Failure::new(Exit::Failed, text).with_help("copy it again")
+        }
+        Error::Qmp(ClientError::Refused { desc, .. }) => {
+            // Such as: failed to open file '/x' (mode: 'r'): No such file or directory
+            let reason = desc.rsplit(": ").next().unwrap_or(&desc);
+            let failure = Failure::new(Exit::Failed, format!("cannot {action} {path}: {reason}"));
+            if reason.contains("No space left") {
+                failure.with_help(format!("`qemuctl exec {} df -h` shows what is full", vm.name()))
+            } else {
+                failure
+            }
+        }
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_written_as_for_scp() {
+        let parsed = ["web:/tmp/x", "web:", "./a:b", "/a:b", "a", "-", ":x", "w b:C:\\x"]
+            .map(|text| format!("{text} = {:?}", End::parse(text)));
+        insta::assert_snapshot!(parsed.join("\n"), @r#"
+        web:/tmp/x = Guest { vm: "web", path: "/tmp/x" }
+        web: = Guest { vm: "web", path: "" }
+        ./a:b = Here("./a:b")
+        /a:b = Here("/a:b")
+        a = Here("a")
+        - = Stream
+        :x = Here(":x")
+        w b:C:\x = Guest { vm: "w b", path: "C:\\x" }
+        "#);
+    }
+}
