@@ -1,19 +1,22 @@
 //! `console`: a guest's serial console in this terminal.
 
-use std::io::{self, Write};
-
+use qemu_argv::SocketRole;
+use qemuctl::Instance;
+use qmp_proto::{ChardevInfo, QueryChardev};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::signals::{Asked, Signals};
 use super::terminal::{Mode, Terminal, read_keys};
 use super::vm::Vm;
+use super::window::Window;
 
 /// Use a VM's serial console
 ///
 /// Every key goes to the guest. Ctrl-] leaves the console; the VM runs on. If standard input is no terminal, the
-/// console is printed until the VM ends.
+/// console is printed until the VM ends. A guest with an agent is told the size of the window.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -26,8 +29,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let vm = args.vm.attach(context).await?;
+    refuse_taken(&vm).await?;
     let console = vm.console().await?;
+    let mut signals = Signals::listen()?;
     let mut terminal = Terminal::take(Mode::Raw)?;
+    let window = terminal.as_ref().map(|_| Window::follow(&vm));
     if terminal.is_some() {
         let key = char::from(args.escape + b'@');
         // The terminal is raw: a line begins where it is told to.
@@ -36,10 +42,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let mut reader = console.reader();
     let mut out = tokio::io::stdout();
     let (mut printed, mut keys) = (vec![0; 4096], vec![0; 1024]);
-    let left = loop {
+    let end = loop {
         tokio::select! {
             count = reader.read(&mut printed) => match count? {
-                0 => break false,
+                0 => break End::Vm,
                 count => {
                     out.write_all(&printed[..count]).await?;
                     out.flush().await?;
@@ -50,23 +56,62 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
                 let leaves = typed.iter().position(|&key| key == args.escape);
                 console.write_all(&typed[..leaves.unwrap_or(typed.len())]).await?;
                 if leaves.is_some() || typed.is_empty() {
-                    break true;
+                    break End::Left;
                 }
             }
+            // The terminal must not stay raw.
+            asked = signals.next() => break End::Asked(asked),
         }
     };
+    drop(window);
     drop(terminal);
-    io::stdout().flush()?;
-    context.note(if left {
-        format!("\nleft {}, which runs on", vm.name())
-    } else {
-        format!("\n{} has ended", vm.name())
-    });
-    Ok(Exit::Done)
+    Ok(match end {
+        End::Vm => {
+            let reason = vm.wait().await;
+            context.note(format_args!("\n{} has ended: {reason}", vm.name()));
+            Exit::Done
+        }
+        End::Left => {
+            context.note(format_args!("\nleft {}, which runs on", vm.name()));
+            Exit::Done
+        }
+        End::Asked(asked) => asked.exit(),
+    })
+}
+
+/// Why the console is left.
+enum End {
+    /// The VM has ended.
+    Vm,
+    /// Somebody pressed the key.
+    Left,
+    /// A signal came.
+    Asked(Asked),
+}
+
+/// QEMU serves a console to one client; another one would be left waiting without a word.
+async fn refuse_taken(vm: &Instance) -> Result<(), Failure> {
+    let sockets = vm.plan().map(|plan| plan.sockets()).unwrap_or_default();
+    let Some(socket) = sockets.iter().find(|socket| socket.role == SocketRole::Console(0)) else {
+        return Ok(());
+    };
+    let path = socket.path.display().to_string();
+    let devices = vm.execute(QueryChardev {}).await?;
+    // A socket that nobody is connected to is told as `disconnected:unix:PATH,server=on`.
+    let is_taken = |device: &&ChardevInfo| {
+        device.filename.contains(&path) && !device.filename.starts_with("disconnected:")
+    };
+    if devices.iter().any(|device| is_taken(&device)) {
+        let text = format!("the console of {} is in use by another program", vm.name());
+        return Err(Failure::new(Exit::Failed, text).with_help(
+            "a VM started by `qemuctl run` has its console there; one started by `start` is free",
+        ));
+    }
+    Ok(())
 }
 
 /// `^X` as the byte that the Ctrl key makes of X.
-fn control_key(text: &str) -> Result<u8, String> {
+pub(crate) fn control_key(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [b'^', key @ b'@'..=b'_'] => Ok(key - b'@'),
         [b'^', key @ b'a'..=b'z'] => Ok(key - b'`'),
@@ -79,7 +124,7 @@ mod tests {
     use super::control_key;
 
     #[test]
-    fn control_keys_are_written_with_a_caret() {
+    pub(crate) fn control_keys_are_written_with_a_caret() {
         let read = ["^]", "^A", "^a", "^@", "]", "^", "^]]", "^1"].map(|text| control_key(text).ok());
         assert_eq!(read, [Some(0x1d), Some(1), Some(1), Some(0), None, None, None, None]);
     }

@@ -123,7 +123,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     if context.json {
         let (bytes, sha256) = (copied.bytes, copied.sha256);
         context.print_json(&Report { source, target, bytes, seconds, sha256, checked })?;
-    } else {
+    } else if target != "-" {
         let checksum = if checked { ", checksum compared" } else { "" };
         context.note(format_args!("{target}: {} in {seconds:.1} s{checksum}", size(copied.bytes)));
     }

@@ -3,12 +3,15 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use anstyle::{AnsiColor, Style};
 use qemuctl::EventsError;
+use qmp_proto::AnyEvent;
 use serde_json::Value;
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::signals::Signals;
 use super::vm::Vm;
 
 /// Print what happens to a VM, as it happens
@@ -33,19 +36,31 @@ pub(crate) struct Args {
     timeout: Option<u64>,
 }
 
+const TIME: Style = Style::new().dimmed();
+const NAME: Style = AnsiColor::Cyan.on_default().bold();
+
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    for name in args.only.iter().chain(&args.until) {
+        warn_of_unknown(name, context);
+    }
     let vm = args.vm.attach(context).await?;
     let mut events = vm.events();
+    let mut signals = Signals::listen()?;
     context.note(format_args!("listening to {}", vm.name()));
     let deadline = args.timeout.map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds));
     loop {
-        let received = match deadline {
-            Some(deadline) => match tokio::time::timeout_at(deadline, events.recv()).await {
-                Ok(received) => received,
-                Err(_) => return Ok(Exit::TimedOut),
-            },
-            None => events.recv().await,
+        let next = async {
+            match deadline {
+                Some(deadline) => tokio::time::timeout_at(deadline, events.recv()).await,
+                None => Ok(events.recv().await),
+            }
         };
+        let received = tokio::select! {
+            received = next => received,
+            // It is how one ends what never ends by itself: nothing has failed.
+            asked = signals.next() => return Ok(asked.exit()),
+        };
+        let Ok(received) = received else { return Ok(Exit::TimedOut) };
         let event = match received {
             Ok(event) => event,
             Err(EventsError::Missed(count)) => {
@@ -62,12 +77,23 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         let name = event.event.name().to_owned();
         if args.only.is_empty() || args.only.iter().any(|only| is_name(only, &name)) {
             let data = serde_json::to_value(&event).map_err(std::io::Error::from)?;
-            if context.json { context.print(&data)? } else { context.print(line(&data))? }
+            if context.json { context.print(&data)? } else { context.print(line(&data, TIME, NAME))? }
         }
         if args.until.as_ref().is_some_and(|until| is_name(until, &name)) {
             return Ok(Exit::Done);
         }
     }
+}
+
+/// A name that no event has would be waited for in vain. It may be one of a newer QEMU, so it is no error.
+fn warn_of_unknown(typed: &str, context: &Context) {
+    if AnyEvent::NAMES.iter().any(|name| is_name(typed, name)) {
+        return;
+    }
+    let upper = typed.to_ascii_uppercase().replace('-', "_");
+    let meant = qemuctl::config::nearest(&upper, AnyEvent::NAMES.iter().copied());
+    let meant = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+    context.warn(format_args!("no event is known as {typed}{meant}"));
 }
 
 /// Whether what was typed is the event's name: `block-job-completed` will do.
@@ -76,18 +102,24 @@ fn is_name(typed: &str, name: &str) -> bool {
 }
 
 /// An event for people.
-fn line(event: &Value) -> String {
+fn line(event: &Value, time: Style, strong: Style) -> String {
     let stamp = &event["timestamp"];
     let seconds = stamp["seconds"].as_i64().unwrap_or_default().rem_euclid(86_400);
     let millis = stamp["microseconds"].as_i64().unwrap_or_default() / 1_000;
     let name = event["event"].as_str().unwrap_or_default();
-    let mut line =
-        format!("{:02}:{:02}:{:02}.{millis:03}  {name}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let mut line = format!(
+        "{time}{:02}:{:02}:{:02}.{millis:03}{time:#}  {strong}{name}{strong:#}",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     for (position, (key, value)) in event["data"].as_object().into_iter().flatten().enumerate() {
         let gap = if position == 0 { "  " } else { " " };
         // Writing to a String cannot fail.
         let _ = match value.as_str() {
-            Some(text) if !text.contains(char::is_whitespace) => write!(line, "{gap}{key}={text}"),
+            Some(text) if !text.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+                write!(line, "{gap}{key}={text}")
+            }
             _ => write!(line, "{gap}{key}={value}"),
         };
     }
@@ -105,8 +137,8 @@ mod tests {
             "data": {"device": "", "node-name": "disk0", "nospace": true, "reason": "No space left on device"},
             "timestamp": {"seconds": 1_700_000_000_i64, "microseconds": 123_456},
         });
-        insta::assert_snapshot!(line(&event), @r#"22:13:20.123  BLOCK_IO_ERROR  device= node-name=disk0 nospace=true reason="No space left on device""#);
+        insta::assert_snapshot!(line(&event, Style::new(), Style::new()), @r#"22:13:20.123  BLOCK_IO_ERROR  device= node-name=disk0 nospace=true reason="No space left on device""#);
         let bare = serde_json::json!({"event": "STOP", "timestamp": {"seconds": -1, "microseconds": -1}});
-        insta::assert_snapshot!(line(&bare), @"23:59:59.000  STOP");
+        insta::assert_snapshot!(line(&bare, Style::new(), Style::new()), @"23:59:59.000  STOP");
     }
 }

@@ -205,8 +205,9 @@ fn in_folder(command: &[String], folder: Option<String>, env: Option<Vec<String>
     let exec = match folder {
         None => Exec::with_args(&command[0], &command[1..]),
         Some(folder) => {
-            let script = r#"cd -- "$0" && exec "$@""#.to_owned();
-            let args = ["-c".to_owned(), script, folder].into_iter().chain(command.iter().cloned());
+            let script = r#"cd -- "$1" || exit 125; shift; exec "$@""#.to_owned();
+            let args =
+                ["-c".to_owned(), script, "sh".to_owned(), folder].into_iter().chain(command.iter().cloned());
             Exec::with_args("/bin/sh", args)
         }
     };

@@ -21,7 +21,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), help: None, detail: None }
+        Self { exit, message: without_numbers(&message.into()), help: None, detail: None }
     }
 
     /// A failure with the message of an error and of everything that caused it.
@@ -42,6 +42,15 @@ impl Failure {
     pub(crate) fn is_silent(&self) -> bool {
         self.message.is_empty()
     }
+}
+
+/// Rust puts the kernel's number behind its words, as in ` (os error 2)`: of no use to people.
+pub(crate) fn without_numbers(message: &str) -> String {
+    let mut parts = message.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + part.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')')
+    })
 }
 
 /// An error and its causes in one line. Many errors repeat their cause already.

@@ -1,5 +1,7 @@
 //! `send-key` and `type`: the keyboard of a VM.
 
+use qemuctl::Error;
+
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
@@ -37,13 +39,22 @@ pub(crate) struct Type {
 pub(crate) async fn send(args: SendKey, context: &Context) -> Result<Exit, Failure> {
     let vm = args.vm.attach(context).await?;
     let keys: Vec<&str> = args.keys.iter().flat_map(|keys| keys.split(['-', '+'])).collect();
-    vm.send_keys(keys).await?;
+    vm.send_keys(keys).await.map_err(|error| match error {
+        error @ Error::Unsupported { .. } => Failure::from(error)
+            .with_help("the names are QEMU's, such as ret, esc, spc, tab, f1, up, ctrl, alt, delete, a, 1"),
+        error => error.into(),
+    })?;
     Ok(Exit::Done)
 }
 
 pub(crate) async fn type_text(args: Type, context: &Context) -> Result<Exit, Failure> {
     let vm = args.vm.attach(context).await?;
     let text = if args.enter { format!("{}\n", args.text) } else { args.text };
-    vm.type_text(&text).await?;
+    vm.type_text(&text).await.map_err(|error| match error {
+        error @ Error::Unsupported { .. } => {
+            Failure::from(error).with_help("an American keyboard has the characters of ASCII")
+        }
+        error => error.into(),
+    })?;
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use qemu_argv::{DiskBackend, PlanError, VmConfig};
+use qemu_argv::{DiskBackend, Firmware, PlanError, UefiFirmware, VmConfig};
 use qemuctl::Error;
 use qemuctl::config::{ConfigError, ConfigFault, ConfigFile};
 use serde::Serialize;
@@ -81,10 +81,30 @@ impl Loaded {
                 problems.push(self.problem(&field, message, None));
             }
         };
-        for (index, disk) in config.disks.iter().enumerate() {
-            if let DiskBackend::File { path } | DiskBackend::HostDevice { path } = &disk.backend {
-                look(format!("disks[{index}].backend"), path);
+        let mut look_at = |field: String, backend: &DiskBackend| {
+            if let DiskBackend::File { path } | DiskBackend::HostDevice { path } = backend {
+                look(field, path);
             }
+        };
+        for (index, disk) in config.disks.iter().enumerate() {
+            look_at(format!("disks[{index}].backend"), &disk.backend);
+        }
+        for (index, drive) in config.cdroms.iter().enumerate() {
+            if let Some(medium) = &drive.medium {
+                look_at(format!("cdroms[{index}].medium"), medium);
+            }
+        }
+        for (index, secret) in config.secrets.iter().enumerate() {
+            if let Some(file) = &secret.file {
+                look(format!("secrets[{index}].file"), file);
+            }
+        }
+        match &config.firmware {
+            Some(Firmware::Bios(bios)) => look("firmware.path".to_owned(), &bios.path),
+            Some(Firmware::Uefi(UefiFirmware { code: Some(code), .. })) => {
+                look("firmware.code".to_owned(), code)
+            }
+            _ => {}
         }
         let boot =
             [("kernel", &config.boot.kernel), ("initrd", &config.boot.initrd), ("dtb", &config.boot.dtb)];

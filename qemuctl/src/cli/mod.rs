@@ -27,6 +27,7 @@ mod prepare;
 mod progress;
 mod qmp;
 mod run;
+mod schema;
 mod screenshot;
 mod signals;
 mod start;
@@ -40,6 +41,7 @@ mod uptime;
 mod vm;
 mod vnc;
 mod wait;
+mod window;
 
 use std::process::ExitCode;
 
@@ -109,6 +111,7 @@ enum Command {
     Argv(argv::Args),
     Check(check::Args),
     Topology(topology::Args),
+    Schema(schema::Args),
     Doctor(doctor::Args),
     Completions(completions::Completions),
     Man(completions::Manual),
@@ -143,6 +146,7 @@ impl Command {
             Self::Argv(args) => argv::run(args, context).await,
             Self::Check(args) => check::run(args, context).await,
             Self::Topology(args) => topology::run(args, context).await,
+            Self::Schema(args) => schema::run(&args, context),
             Self::Doctor(args) => doctor::run(args, context).await,
             Self::Completions(args) => completions::completions(&args),
             Self::Man(args) => completions::manual(&args),

@@ -1,5 +1,7 @@
 //! `qmp`: one command of QEMU's own protocol.
 
+use qemuctl::{ClientError, Error, Instance};
+use qmp_proto::{ErrorClass, QueryCommands};
 use serde_json::Value;
 
 use super::context::Context;
@@ -26,9 +28,27 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let arguments = args.arguments.as_deref().map(object).transpose()?;
     let vm = args.vm.attach(context).await?;
-    let reply = vm.execute_raw(&args.command, arguments).await?;
+    let reply = match vm.execute_raw(&args.command, arguments).await {
+        Ok(reply) => reply,
+        Err(error) => return Err(explain(error, &vm, &args.command).await),
+    };
     context.print_json(&reply)?;
     Ok(Exit::Done)
+}
+
+/// A command that this QEMU does not have is answered with the one that may have been meant.
+async fn explain(error: Error, vm: &Instance, command: &str) -> Failure {
+    let unknown =
+        matches!(&error, Error::Qmp(ClientError::Refused { class: ErrorClass::CommandNotFound, .. }));
+    let failure = Failure::from(error);
+    if !unknown {
+        return failure;
+    }
+    let known = vm.execute(QueryCommands {}).await.unwrap_or_default();
+    match qemuctl::config::nearest(command, known.iter().map(|known| known.name.as_str())) {
+        Some(nearest) => failure.with_help(format!("did you mean `{nearest}`?")),
+        None => failure.with_help(format!("`qemuctl qmp {} query-commands` lists all of them", vm.name())),
+    }
 }
 
 /// Reads the arguments; QEMU takes an object only.

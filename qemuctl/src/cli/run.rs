@@ -1,18 +1,21 @@
 //! `run`: a VM in the foreground, from start to end.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use qemuctl::{Console, ExitReason, Instance, Ownership};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::console::control_key;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::launch::launch;
 use super::machine::MachineArgs;
-use super::signals::{Asked, Signals};
+use super::signals::Signals;
 use super::terminal::{Mode, Terminal, read_keys};
+use super::window::Window;
 
 /// Run a VM in the foreground, with its serial console here
 ///
@@ -31,6 +34,10 @@ pub(crate) struct Args {
     /// Neither show the serial console nor read keys for it
     #[arg(long)]
     no_console: bool,
+
+    /// Give the guest every key, Ctrl-C too; this one, such as ^], stops the VM instead
+    #[arg(short, long, value_name = "KEY", value_parser = control_key, conflicts_with = "no_console")]
+    escape: Option<u8>,
 }
 
 /// How long the last words of the console may take to be read.
@@ -46,16 +53,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     context.note(format_args!("{} runs as process {}", vm.name(), vm.pid().unwrap_or_default()));
     let console = if args.no_console { None } else { vm.console().await.ok() };
     let mut terminal = match &console {
-        Some(_) => Terminal::take(Mode::Keys)?,
+        Some(_) => Terminal::take(if args.escape.is_some() { Mode::Raw } else { Mode::Keys })?,
         None => None,
     };
+    let window = terminal.as_ref().map(|_| Window::follow(&vm));
     let output = console.clone().map(|console| tokio::spawn(copy_out(console)));
     let reason = supervise(&vm, &mut signals, console.as_ref(), &mut terminal, &args, context).await;
     if let Some(output) = output {
         // What nobody reads in time is given up: the VM is gone, and so will be the program.
         let _ = tokio::time::timeout(LAST_WORDS, output).await;
     }
-    drop(terminal);
+    drop((window, terminal));
     tell(&vm, &reason, context)
 }
 
@@ -75,13 +83,21 @@ async fn supervise(
             reason = vm.wait() => return reason,
             signal = signals.next() => {
                 asked += 1;
-                ask(vm, signal, asked, args, context);
+                ask(vm, &signal, asked, args, context);
             }
             read = read_keys(terminal.as_mut(), &mut keys) => {
-                let written = match (read, console) {
-                    (Ok(count @ 1..), Some(console)) => console.write_all(&keys[..count]).await.is_ok(),
+                let typed = &keys[..read.unwrap_or(0)];
+                let escape = typed.iter().position(|&key| Some(key) == args.escape);
+                let written = match console {
+                    Some(console) if !typed.is_empty() => {
+                        console.write_all(&typed[..escape.unwrap_or(typed.len())]).await.is_ok()
+                    }
                     _ => false,
                 };
+                if escape.is_some() {
+                    asked += 1;
+                    ask(vm, &"escape", asked, args, context);
+                }
                 if !written {
                     *terminal = None;
                 }
@@ -91,7 +107,7 @@ async fn supervise(
 }
 
 /// Asks the VM to end, harder each time.
-fn ask(vm: &Instance, signal: Asked, asked: u32, args: &Args, context: &Context) {
+fn ask(vm: &Instance, signal: &dyn Display, asked: u32, args: &Args, context: &Context) {
     let vm = vm.clone();
     match asked {
         1 => {

@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 /// How keys are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Each key at once and unechoed; Ctrl-C and its kin still send signals.
+    /// Each key at once and unechoed; only Ctrl-C still sends its signal.
     Keys,
     /// Each byte as it is: the other end is a terminal's end too.
     Raw,
@@ -65,13 +65,16 @@ fn changed(before: &Termios, mode: Mode) -> Termios {
     modes.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
     modes.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
     modes.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-    // The guest's shell expects what the Enter key sends.
-    modes.input_flags.remove(InputFlags::ICRNL);
+    // The guest's shell expects what the Enter key sends, and has its own use for Ctrl-S, Ctrl-Q, Ctrl-V, Ctrl-Z and
+    // Ctrl-backslash.
+    modes.input_flags.remove(InputFlags::ICRNL | InputFlags::IXON);
+    modes.local_flags.remove(LocalFlags::IEXTEN);
+    for key in [SpecialCharacterIndices::VSUSP, SpecialCharacterIndices::VQUIT] {
+        modes.control_chars[key as usize] = nix::libc::_POSIX_VDISABLE;
+    }
     if mode == Mode::Raw {
-        modes.local_flags.remove(LocalFlags::ISIG | LocalFlags::IEXTEN);
-        modes
-            .input_flags
-            .remove(InputFlags::IXON | InputFlags::INLCR | InputFlags::IGNCR | InputFlags::ISTRIP);
+        modes.local_flags.remove(LocalFlags::ISIG);
+        modes.input_flags.remove(InputFlags::INLCR | InputFlags::IGNCR | InputFlags::ISTRIP);
         modes.input_flags.remove(InputFlags::BRKINT | InputFlags::PARMRK);
         modes.output_flags.remove(OutputFlags::OPOST);
         modes.control_flags.remove(ControlFlags::CSIZE | ControlFlags::PARENB);

@@ -65,7 +65,7 @@ pub struct Place {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// The text of the line.
+    /// The text of the line. What may be a secret in it is left out.
     pub text: String,
     /// How many characters are meant, at least 1.
     pub width: usize,
@@ -85,7 +85,7 @@ impl Place {
         Self {
             line: before.matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
-            text: text[line_start..line_end].trim_end().to_owned(),
+            text: super::hide::line(text, line_start, line_end),
             width: text[start..end].trim_end().chars().count().max(1),
         }
     }

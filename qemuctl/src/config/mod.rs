@@ -5,6 +5,7 @@
 
 mod document;
 mod fault;
+mod hide;
 mod hint;
 mod path;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use qemu_argv::{PlanError, VmConfig};
+use serde_json::Value;
 
 pub use fault::{ConfigError, ConfigFault, Place};
 pub use hint::nearest;
@@ -76,7 +78,7 @@ impl ConfigFile {
             Some("toml") => false,
             _ => text.trim_start().starts_with('{'),
         };
-        let (value, root, errors) =
+        let (mut value, root, errors) =
             if is_json { document::from_json(&text) } else { document::from_toml(&text) };
         if !errors.is_empty() {
             let mut faults: Vec<_> = errors
@@ -91,6 +93,12 @@ impl ConfigFile {
                 .collect();
             fault::sort(&mut faults);
             return Err(ConfigError::Invalid { faults });
+        }
+        if let Some(table) =
+            value.as_object_mut().filter(|table| table.get("$schema").is_some_and(Value::is_string))
+        {
+            // Editors look there for what may be in the file.
+            table.remove("$schema");
         }
         let (config, findings) = typed::read(value);
         match config {

@@ -77,7 +77,11 @@ pub(super) fn read<T: DeserializeOwned>(mut value: Value) -> (Option<T>, Vec<Fin
             cut.iter().any(|cut| cut.split_last() == Some((&Step::Field(name.into()), &original)))
         });
         if !is_consequence {
-            let Advice { message, help } = advice(&message);
+            let Advice { mut message, help } = advice(&message);
+            if steps.first() == Some(&Step::Field("secrets".to_owned())) {
+                // What was found may be the secret.
+                message.truncate(message.find(", found ").unwrap_or(message.len()));
+            }
             findings.push(Finding { steps: original.clone(), message, help });
         }
         if !remove(&mut value, &steps) {

@@ -436,6 +436,9 @@ macro_rules! event {
 macro_rules! any_event {
     ($($(#[$gate:meta])* $name:ident = $wire:literal,)*) => {
         impl AnyEvent {
+            /// The names on the wire of all events that are known here.
+            pub const NAMES: &'static [&'static str] = &[$($(#[$gate])* $wire,)*];
+
             /// The event's name on the wire.
             pub fn name(&self) -> &str {
                 match self {

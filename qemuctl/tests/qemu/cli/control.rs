@@ -84,6 +84,7 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
 
     $ qemuctl send-key vm nosuchkey
     error: a keystroke of vm is not possible: there is no key "nosuchkey"
+    help: the names are QEMU's, such as ret, esc, spc, tab, f1, up, ctrl, alt, delete, a, 1
     exit code 1
 
     $ qemuctl type vm root --enter
@@ -91,6 +92,7 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
 
     $ qemuctl type vm π
     error: a keystroke of vm is not possible: there is no key "π"
+    help: an American keyboard has the characters of ASCII
     exit code 1
 
     $ qemuctl vnc vm
@@ -102,7 +104,7 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 0
 
     $ qemuctl block insert vm cdrom0 gone.iso
-    error: cannot open the image gone.iso: No such file or directory (os error 2)
+    error: cannot open the image gone.iso: No such file or directory
     exit code 1
 
     $ qemuctl block eject vm cdrom0
@@ -124,6 +126,7 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
 
     $ qemuctl qmp vm no-such-command
     error: no-such-command: The command no-such-command has not been found (CommandNotFound)
+    help: `qemuctl qmp vm query-commands` lists all of them
     exit code 1
 
     $ qemuctl wait vm --timeout 0

@@ -43,7 +43,7 @@ fn mistakes_in_a_config_are_told_before_anything_starts() {
     exit code 4
 
     $ qemuctl run missing-disk.toml
-    error: missing-disk.toml:5:10: disks[0].backend: cannot open DIR/gone.raw: No such file or directory (os error 2)
+    error: missing-disk.toml:5:10: disks[0].backend: cannot open DIR/gone.raw: No such file or directory
      5 | disks = ["gone.raw"]
        |          ^^^^^^^^^^
     exit code 4
@@ -76,7 +76,7 @@ fn mistakes_in_a_config_are_told_before_anything_starts() {
     exit code 4
 
     $ qemuctl run missing-qemu.toml
-    error: no QEMU at /nowhere/QEMU: No such file or directory (os error 2)
+    error: no QEMU at /nowhere/QEMU: No such file or directory
     exit code 1
     "#);
 }
@@ -168,7 +168,7 @@ fn mistakes_on_the_command_line_are_told_with_a_way_on() {
     exit code 2
 
     $ qemuctl run vm.tml
-    error: cannot open vm.tml: No such file or directory (os error 2)
+    error: cannot open vm.tml: No such file or directory
     help: give a config file (.toml, .json), a disk image, an ISO image or a kernel
     exit code 1
 
