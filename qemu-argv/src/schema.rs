@@ -227,15 +227,12 @@ fn without_links(text: &str) -> String {
     while let Some((before, link)) = rest.split_once('[') {
         out.push_str(before);
         let parts = link.split_once("](").and_then(|(label, after)| Some((label, after.split_once(')')?.1)));
-        match parts.filter(|(label, _)| !label.contains(['[', ']'])) {
-            Some((label, after)) => {
-                out.push_str(label);
-                rest = after;
-            }
-            None => {
-                out.push('[');
-                rest = link;
-            }
+        if let Some((label, after)) = parts.filter(|(label, _)| !label.contains(['[', ']'])) {
+            out.push_str(label);
+            rest = after;
+        } else {
+            out.push('[');
+            rest = link;
         }
     }
     out.push_str(rest);
