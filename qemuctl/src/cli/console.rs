@@ -1,6 +1,6 @@
 //! `console`: a guest's serial console in this terminal.
 
-use qemu_argv::SocketRole;
+use qemu_argv::{Plan, SocketRole};
 use qemuctl::Instance;
 use qmp_proto::{ChardevInfo, QueryChardev};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,7 +91,7 @@ enum End {
 
 /// QEMU serves a console to one client; another one would be left waiting without a word.
 async fn refuse_taken(vm: &Instance) -> Result<(), Failure> {
-    let sockets = vm.plan().map(|plan| plan.sockets()).unwrap_or_default();
+    let sockets = vm.plan().map(Plan::sockets).unwrap_or_default();
     let Some(socket) = sockets.iter().find(|socket| socket.role == SocketRole::Console(0)) else {
         return Ok(());
     };

@@ -118,7 +118,7 @@ async fn execute(args: Args, context: &Context) -> Result<Exit, Failure> {
                     return Err(error.into());
                 },
                 Some(Happened::Ended(output)) => break output,
-                Some(Happened::Failed(error)) => return Err(refused(&args.command[0], error, &vm)),
+                Some(Happened::Failed(error)) => return Err(refused(&args.command[0], &error, &vm)),
                 None => return Err(Failure::new(Exit::Failed, "the connection to the guest agent has ended")),
             },
             asked = signals.next() => {
@@ -185,15 +185,14 @@ async fn environment(agent: &Agent, set: &[String]) -> Result<Option<Vec<String>
     let mut all: Vec<String> = own.split_terminator('\0').map(str::to_owned).collect();
     for variable in set {
         let (name, value) = match variable.split_once('=') {
-            Some((name, value)) => (name, value.to_owned()),
-            None => match std::env::var(variable) {
-                Ok(value) => (&variable[..], value),
-                Err(_) => {
-                    let text = format!("--env {variable}: there is no such variable here to pass on");
-                    return Err(Failure::new(Exit::Usage, text)
-                        .with_help(format!("give it a value: --env {variable}=VALUE")));
-                }
-            },
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (&variable[..], std::env::var(variable).ok()),
+        };
+        let Some(value) = value else {
+            let text = format!("--env {variable}: there is no such variable here to pass on");
+            return Err(
+                Failure::new(Exit::Usage, text).with_help(format!("give it a value: --env {variable}=VALUE"))
+            );
         };
         all.retain(|known| known.split_once('=').is_none_or(|(known, _)| known != name));
         all.push(format!("{name}={value}"));
@@ -279,8 +278,8 @@ fn print(piece: &Output) -> io::Result<()> {
     }
 }
 
-fn refused(program: &str, error: ClientError, vm: &qemuctl::Instance) -> Failure {
-    match &error {
+fn refused(program: &str, error: &ClientError, vm: &qemuctl::Instance) -> Failure {
+    match error {
         ClientError::Refused { desc, .. } if desc.contains("No such file or directory") => {
             Failure::new(Exit::Code(127), format!("{program} was not found in {}", vm.name()))
         }
@@ -295,7 +294,7 @@ fn refused(program: &str, error: ClientError, vm: &qemuctl::Instance) -> Failure
             Some(reason) => {
                 Failure::new(Exit::Failed, format!("{} has ended meanwhile: {reason}", vm.name()))
             }
-            None => Failure::of(Exit::Failed, &error),
+            None => Failure::of(Exit::Failed, error),
         },
     }
 }

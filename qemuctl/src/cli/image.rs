@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 }
 
 /// How much of a file is looked at, in bytes: an ISO image tells itself after 32 KiB.
-const HEAD: u64 = 33 << 10;
+const HEAD: usize = 33 << 10;
 
 /// What the file is: by its name, else by its content.
 pub(crate) fn kind_of(path: &Path) -> Result<Kind, Failure> {
@@ -73,7 +73,7 @@ pub(crate) fn check_format(path: &Path) -> Result<(), Failure> {
 
 fn head(path: &Path, help: &str) -> Result<Vec<u8>, Failure> {
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
     match read {
         Ok(_) => Ok(head),
         Err(error) => {
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn files_are_known_by_name_and_content() {
         let with = |offset: usize, magic: &[u8]| {
-            let mut head = vec![0; HEAD as usize];
+            let mut head = vec![0; HEAD];
             head[offset..offset + magic.len()].copy_from_slice(magic);
             head
         };

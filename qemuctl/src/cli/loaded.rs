@@ -102,7 +102,7 @@ impl Loaded {
         match &config.firmware {
             Some(Firmware::Bios(bios)) => look("firmware.path".to_owned(), &bios.path),
             Some(Firmware::Uefi(UefiFirmware { code: Some(code), .. })) => {
-                look("firmware.code".to_owned(), code)
+                look("firmware.code".to_owned(), code);
             }
             _ => {}
         }

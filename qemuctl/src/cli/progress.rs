@@ -44,12 +44,12 @@ impl Progress {
         let style = ProgressStyle::with_template(template).expect("the template is valid");
         let bar = bar.with_style(style).with_message(what.into());
         let shown = bar.clone();
-        let shows = tokio::spawn(async move {
+        let timer = tokio::spawn(async move {
             tokio::time::sleep(MOMENT).await;
             shown.set_draw_target(ProgressDrawTarget::stderr());
             shown.enable_steady_tick(Duration::from_millis(100));
         });
-        Self(Some((bar, shows.abort_handle())))
+        Self(Some((bar, timer.abort_handle())))
     }
 
     /// Tells what is being done now.
@@ -73,8 +73,8 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some((bar, shows)) = &self.0 {
-            shows.abort();
+        if let Some((bar, timer)) = &self.0 {
+            timer.abort();
             bar.finish_and_clear();
         }
     }
