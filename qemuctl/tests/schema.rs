@@ -22,7 +22,10 @@ fn the_published_schema_is_current() {
         std::fs::write(path, &text).expect("written");
         return;
     }
-    assert!(text == PUBLISHED, "renew it: QEMUCTL_WRITE_SCHEMA=1 cargo test -p qemuctl --features schema --test schema");
+    assert!(
+        text == PUBLISHED,
+        "renew it: QEMUCTL_WRITE_SCHEMA=1 cargo test -p qemuctl --features schema --test schema"
+    );
 }
 
 #[test]
