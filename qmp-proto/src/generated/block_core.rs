@@ -6,8 +6,8 @@
 #[allow(unused_imports, reason = "depends on the features chosen")]
 use crate::generated::*;
 
-/// Struct `BackupCommon`, since 4.2, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BackupCommon).
-#[cfg(all(feature = "unstable", feature = "block-core"))]
+/// Struct `BackupCommon`, since 4.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BackupCommon).
+#[cfg(feature = "block-core")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackupCommon {
     /// `job-id`, since 2.7.
@@ -41,7 +41,7 @@ pub struct BackupCommon {
     /// `x-perf`, since 6.0.
     pub x_perf: Option<BackupPerf>,
 }
-#[cfg(all(feature = "unstable", feature = "block-core"))]
+#[cfg(feature = "block-core")]
 impl BackupCommon {
     /// With the mandatory members; the optional ones are left out.
     pub fn new(device: impl Into<String>, sync: MirrorSyncMode) -> Self {
@@ -64,7 +64,7 @@ impl BackupCommon {
         }
     }
 }
-#[cfg(all(feature = "unstable", feature = "block-core"))]
+#[cfg(feature = "block-core")]
 crate::shape::record! { input BackupCommon {
     may job_id = "job-id",
     must device = "device",
@@ -84,7 +84,7 @@ crate::shape::record! { input BackupCommon {
 } }
 
 /// Struct `BackupPerf`, since 6.0: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BackupPerf).
-#[cfg(all(feature = "unstable", any(feature = "block-core", feature = "transaction")))]
+#[cfg(any(feature = "block-core", all(feature = "unstable", feature = "transaction")))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BackupPerf {
     /// `use-copy-range`.
@@ -96,7 +96,7 @@ pub struct BackupPerf {
     /// `min-cluster-size`, since 9.2.
     pub min_cluster_size: Option<u64>,
 }
-#[cfg(all(feature = "unstable", any(feature = "block-core", feature = "transaction")))]
+#[cfg(any(feature = "block-core", all(feature = "unstable", feature = "transaction")))]
 crate::shape::record! { input BackupPerf {
     may use_copy_range = "use-copy-range",
     may max_workers = "max-workers",
@@ -992,7 +992,6 @@ crate::shape::record! { input BlockGraphInfo {
 
 /// Struct `BlockIOThrottle`, since 1.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BlockIOThrottle).
 #[cfg(feature = "block-core")]
-#[deprecated(note = "QEMU deprecates `BlockIOThrottle`")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockIOThrottle {
     /// `device`.
@@ -3691,7 +3690,7 @@ crate::shape::record! { input BlockdevOptionsCurlHttps {
     may sslverify = "sslverify",
 } }
 
-/// Struct `BlockdevOptionsFile`, since 2.9, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BlockdevOptionsFile).
+/// Struct `BlockdevOptionsFile`, since 2.9: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BlockdevOptionsFile).
 #[cfg(feature = "block-core")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockdevOptionsFile {
@@ -3929,7 +3928,7 @@ crate::shape::record! { input BlockdevOptionsNVMe {
     must namespace = "namespace",
 } }
 
-/// Struct `BlockdevOptionsNbd`, since 2.9, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BlockdevOptionsNbd).
+/// Struct `BlockdevOptionsNbd`, since 2.9: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.BlockdevOptionsNbd).
 #[cfg(feature = "block-core")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockdevOptionsNbd {
@@ -6320,7 +6319,7 @@ crate::shape::record! { input SshHostKeyHash {
     must hash = "hash",
 } }
 
-/// Struct `ThrottleGroupProperties`, since 2.11, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.ThrottleGroupProperties).
+/// Struct `ThrottleGroupProperties`, since 2.11: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-block-core.ThrottleGroupProperties).
 #[cfg(feature = "qom")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ThrottleGroupProperties {
@@ -6629,9 +6628,10 @@ crate::shape::words! { XDbgBlockGraphNodeType {
 } }
 
 /// Command `block-commit`, since 1.3: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-commit).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-commit")]
-#[deprecated(note = "QEMU deprecates `block-commit`")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockCommit {
     /// `job-id`, since 2.7.
@@ -6762,6 +6762,8 @@ crate::shape::wrapper! { BlockDirtyBitmapRemove(BlockDirtyBitmap) }
 crate::shape::command! { BlockDirtyBitmapRemove = "block-dirty-bitmap-remove" -> crate::Empty; }
 
 /// Command `block-job-cancel`, since 1.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-job-cancel).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if there is no such job.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-job-cancel")]
 #[derive(Clone, Debug, PartialEq)]
@@ -6787,6 +6789,8 @@ crate::shape::record! { input BlockJobCancel {
 crate::shape::command! { BlockJobCancel = "block-job-cancel" -> crate::Empty; }
 
 /// Command `block-job-change`, since 8.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-job-change).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if there is no such job.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-job-change")]
 #[derive(Clone, Debug, PartialEq)]
@@ -6800,6 +6804,8 @@ crate::shape::wrapper! { BlockJobChange(BlockJobChangeOptions) }
 crate::shape::command! { BlockJobChange = "block-job-change" -> crate::Empty; }
 
 /// Command `block-job-complete`, since 1.3: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-job-complete).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if there is no such job.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-job-complete")]
 #[deprecated(note = "QEMU deprecates `block-job-complete`")]
@@ -6823,6 +6829,8 @@ crate::shape::record! { input BlockJobComplete {
 crate::shape::command! { BlockJobComplete = "block-job-complete" -> crate::Empty; }
 
 /// Command `block-job-dismiss`, since 2.12: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-job-dismiss).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if there is no such job.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-job-dismiss")]
 #[deprecated(note = "QEMU deprecates `block-job-dismiss`")]
@@ -6846,6 +6854,8 @@ crate::shape::record! { input BlockJobDismiss {
 crate::shape::command! { BlockJobDismiss = "block-job-dismiss" -> crate::Empty; }
 
 /// Command `block-job-finalize`, since 2.12: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-job-finalize).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if there is no such job.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-job-finalize")]
 #[deprecated(note = "QEMU deprecates `block-job-finalize`")]
@@ -6869,6 +6879,8 @@ crate::shape::record! { input BlockJobFinalize {
 crate::shape::command! { BlockJobFinalize = "block-job-finalize" -> crate::Empty; }
 
 /// Command `block-job-pause`, since 1.3: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-job-pause).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if there is no such job.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-job-pause")]
 #[deprecated(note = "QEMU deprecates `block-job-pause`")]
@@ -6892,6 +6904,8 @@ crate::shape::record! { input BlockJobPause {
 crate::shape::command! { BlockJobPause = "block-job-pause" -> crate::Empty; }
 
 /// Command `block-job-resume`, since 1.3: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-job-resume).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if there is no such job.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-job-resume")]
 #[deprecated(note = "QEMU deprecates `block-job-resume`")]
@@ -6915,6 +6929,8 @@ crate::shape::record! { input BlockJobResume {
 crate::shape::command! { BlockJobResume = "block-job-resume" -> crate::Empty; }
 
 /// Command `block-job-set-speed`, since 1.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-job-set-speed).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if there is no such job.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-job-set-speed")]
 #[derive(Clone, Debug, PartialEq)]
@@ -6940,6 +6956,8 @@ crate::shape::record! { input BlockJobSetSpeed {
 crate::shape::command! { BlockJobSetSpeed = "block-job-set-speed" -> crate::Empty; }
 
 /// Command `block-latency-histogram-set`, since 4.0: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block-latency-histogram-set).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block-latency-histogram-set")]
 #[derive(Clone, Debug, PartialEq)]
@@ -7105,6 +7123,8 @@ crate::shape::record! { input BlockResize {
 crate::shape::command! { BlockResize = "block_resize" -> crate::Empty; }
 
 /// Command `block_set_io_throttle`, since 1.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.block_set_io_throttle).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "block_set_io_throttle")]
 #[derive(Clone, Debug, PartialEq)]
@@ -7134,9 +7154,10 @@ crate::shape::command! { BlockdevAdd = "blockdev-add" -> crate::Empty; }
 crate::shape::command! { BlockdevBackup = "blockdev-backup" -> crate::Empty; }
 
 /// Command `blockdev-change-medium`, since 2.5: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.blockdev-change-medium).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "blockdev-change-medium")]
-#[deprecated(note = "QEMU deprecates `blockdev-change-medium`")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockdevChangeMedium {
     /// `device`.
@@ -7180,9 +7201,10 @@ crate::shape::record! { input BlockdevChangeMedium {
 crate::shape::command! { BlockdevChangeMedium = "blockdev-change-medium" -> crate::Empty; }
 
 /// Command `blockdev-close-tray`, since 2.5: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.blockdev-close-tray).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "blockdev-close-tray")]
-#[deprecated(note = "QEMU deprecates `blockdev-close-tray`")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BlockdevCloseTray {
     /// `device`.
@@ -7247,6 +7269,8 @@ crate::shape::record! { input BlockdevDel {
 crate::shape::command! { BlockdevDel = "blockdev-del" -> crate::Empty; }
 
 /// Command `blockdev-insert-medium`, since 2.12: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.blockdev-insert-medium).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "blockdev-insert-medium")]
 #[derive(Clone, Debug, PartialEq)]
@@ -7352,9 +7376,10 @@ crate::shape::record! { input BlockdevMirror {
 crate::shape::command! { BlockdevMirror = "blockdev-mirror" -> crate::Empty; }
 
 /// Command `blockdev-open-tray`, since 2.5: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.blockdev-open-tray).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "blockdev-open-tray")]
-#[deprecated(note = "QEMU deprecates `blockdev-open-tray`")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BlockdevOpenTray {
     /// `device`.
@@ -7375,6 +7400,8 @@ crate::shape::record! { input BlockdevOpenTray {
 crate::shape::command! { BlockdevOpenTray = "blockdev-open-tray" -> crate::Empty; }
 
 /// Command `blockdev-remove-medium`, since 2.12: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.blockdev-remove-medium).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "blockdev-remove-medium")]
 #[derive(Clone, Debug, PartialEq)]
@@ -7533,9 +7560,10 @@ crate::shape::command! { DriveBackup = "drive-backup" -> crate::Empty; }
 crate::shape::command! { DriveMirror = "drive-mirror" -> crate::Empty; }
 
 /// Command `eject`, since 0.14: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-block-core.eject).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "block-core")]
 #[doc(alias = "eject")]
-#[deprecated(note = "QEMU deprecates `eject`")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Eject {
     /// `device`.

@@ -113,7 +113,6 @@ crate::shape::record! { output ChardevBackendInfo {
 
 /// Enum `ChardevBackendKind`, since 1.4: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#enum-QMP-char.ChardevBackendKind).
 #[cfg(feature = "char")]
-#[deprecated(note = "QEMU deprecates `ChardevBackendKind`")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChardevBackendKind {

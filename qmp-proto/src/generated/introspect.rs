@@ -174,7 +174,6 @@ crate::shape::record! { output SchemaInfoCommand {
 
 /// Struct `SchemaInfoEnum`, since 2.5: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-introspect.SchemaInfoEnum).
 #[cfg(feature = "introspect")]
-#[deprecated(note = "QEMU deprecates `SchemaInfoEnum`")]
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SchemaInfoEnum {

@@ -708,8 +708,8 @@ crate::shape::words! { LostTickPolicy {
     Slew = "slew",
 } }
 
-/// Struct `MachineInfo`, since 1.2, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-machine.MachineInfo).
-#[cfg(all(feature = "unstable", feature = "machine"))]
+/// Struct `MachineInfo`, since 1.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-machine.MachineInfo).
+#[cfg(feature = "machine")]
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct MachineInfo {
@@ -737,7 +737,7 @@ pub struct MachineInfo {
     #[cfg(feature = "unstable")]
     pub compat_props: Option<Vec<CompatProperty>>,
 }
-#[cfg(all(feature = "unstable", feature = "machine"))]
+#[cfg(feature = "machine")]
 crate::shape::record! { output MachineInfo {
     must name = "name",
     may alias = "alias",
@@ -1662,6 +1662,8 @@ crate::shape::words! { X86CPURegister32 {
 } }
 
 /// Command `balloon`, since 0.14: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-machine.balloon).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if the machine has no balloon.
 #[cfg(feature = "machine")]
 #[doc(alias = "balloon")]
 #[derive(Clone, Debug, PartialEq)]
@@ -1798,6 +1800,8 @@ crate::shape::record! { input Pmemsave {
 crate::shape::command! { Pmemsave = "pmemsave" -> crate::Empty; }
 
 /// Command `query-balloon`, since 0.14: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-machine.query-balloon).
+///
+/// Refused with [`DeviceNotActive`](crate::ErrorClass::DeviceNotActive) if the machine has no balloon.
 #[cfg(feature = "machine")]
 #[doc(alias = "query-balloon")]
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1953,8 +1957,8 @@ crate::shape::record! { input QueryHvBalloonStatusReport {
 #[cfg(feature = "machine")]
 crate::shape::command! { QueryHvBalloonStatusReport = "query-hv-balloon-status-report" -> HvBalloonInfo; }
 
-/// Command `query-machines`, since 1.2, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-machine.query-machines).
-#[cfg(all(feature = "unstable", feature = "machine"))]
+/// Command `query-machines`, since 1.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-machine.query-machines).
+#[cfg(feature = "machine")]
 #[doc(alias = "query-machines")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryMachines {
@@ -1962,11 +1966,11 @@ pub struct QueryMachines {
     #[cfg(feature = "unstable")]
     pub compat_props: Option<bool>,
 }
-#[cfg(all(feature = "unstable", feature = "machine"))]
+#[cfg(feature = "machine")]
 crate::shape::record! { input QueryMachines {
     #[cfg(feature = "unstable")] may compat_props = "compat-props",
 } }
-#[cfg(all(feature = "unstable", feature = "machine"))]
+#[cfg(feature = "machine")]
 crate::shape::command! { QueryMachines = "query-machines" -> Vec<MachineInfo>; }
 
 /// Command `query-memdev`, since 2.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-machine.query-memdev).

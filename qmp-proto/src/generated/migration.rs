@@ -437,7 +437,7 @@ crate::shape::words! { MigrationAddressType {
     File = "file",
 } }
 
-/// Enum `MigrationCapability`, since 1.2, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#enum-QMP-migration.MigrationCapability).
+/// Enum `MigrationCapability`, since 1.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#enum-QMP-migration.MigrationCapability).
 #[cfg(feature = "migration")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -605,7 +605,7 @@ crate::shape::record! { input MigrationExecCommand {
     must args = "args",
 } }
 
-/// Struct `MigrationInfo`, since 0.14, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-migration.MigrationInfo).
+/// Struct `MigrationInfo`, since 0.14: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-migration.MigrationInfo).
 #[cfg(feature = "migration")]
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -688,8 +688,8 @@ crate::shape::record! { output MigrationInfo {
     may compression = "compression",
 } }
 
-/// Enum `MigrationParameter`, since 2.4, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#enum-QMP-migration.MigrationParameter).
-#[cfg(all(feature = "unstable", feature = "migration"))]
+/// Enum `MigrationParameter`, since 2.4: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#enum-QMP-migration.MigrationParameter).
+#[cfg(feature = "migration")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MigrationParameter {
@@ -768,7 +768,7 @@ pub enum MigrationParameter {
     /// A word that this crate does not know.
     Unknown(String),
 }
-#[cfg(all(feature = "unstable", feature = "migration"))]
+#[cfg(feature = "migration")]
 crate::shape::words! { MigrationParameter {
     AnnounceInitial = "announce-initial",
     AnnounceMax = "announce-max",
@@ -808,7 +808,7 @@ crate::shape::words! { MigrationParameter {
     BlockIncremental = "block-incremental",
 } }
 
-/// Struct `MigrationParameters`, since 2.4, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-migration.MigrationParameters).
+/// Struct `MigrationParameters`, since 2.4: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-migration.MigrationParameters).
 #[cfg(feature = "migration")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MigrationParameters {

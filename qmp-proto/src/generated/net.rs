@@ -848,7 +848,7 @@ crate::shape::record! { input NetdevVhostUserOptions {
     may queues = "queues",
 } }
 
-/// Struct `NetdevVhostVDPAOptions`, since 5.1, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-net.NetdevVhostVDPAOptions).
+/// Struct `NetdevVhostVDPAOptions`, since 5.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-net.NetdevVhostVDPAOptions).
 #[cfg(feature = "net")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NetdevVhostVDPAOptions {
@@ -1091,6 +1091,8 @@ crate::shape::wrapper! { NetdevAdd(Netdev) }
 crate::shape::command! { NetdevAdd = "netdev_add" -> crate::Empty; }
 
 /// Command `netdev_del`, since 0.14: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-net.netdev_del).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "net")]
 #[doc(alias = "netdev_del")]
 #[derive(Clone, Debug, PartialEq)]
@@ -1128,6 +1130,8 @@ crate::shape::record! { input QueryRxFilter {
 crate::shape::command! { QueryRxFilter = "query-rx-filter" -> Vec<RxFilterInfo>; }
 
 /// Command `set_link`, since 0.14: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-net.set_link).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "net")]
 #[doc(alias = "set_link")]
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,8 @@
 use crate::generated::*;
 
 /// Command `device-list-properties`, since 1.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-qdev.device-list-properties).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such type.
 #[cfg(feature = "qdev")]
 #[doc(alias = "device-list-properties")]
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +83,8 @@ crate::shape::open_record! { DeviceAdd {
 crate::shape::command! { DeviceAdd = "device_add" -> crate::Empty; }
 
 /// Command `device_del`, since 0.14: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-qdev.device_del).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such device.
 #[cfg(feature = "qdev")]
 #[doc(alias = "device_del")]
 #[derive(Clone, Debug, PartialEq)]

@@ -1314,8 +1314,8 @@ crate::shape::record! { output ObjectPropertyValue {
     may value = "value",
 } }
 
-/// Enum `ObjectType`, since 6.0, unstable: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#enum-QMP-qom.ObjectType).
-#[cfg(all(feature = "unstable", feature = "qom"))]
+/// Enum `ObjectType`, since 6.0: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#enum-QMP-qom.ObjectType).
+#[cfg(feature = "qom")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ObjectType {
@@ -1428,7 +1428,7 @@ pub enum ObjectType {
     /// A word that this crate does not know.
     Unknown(String),
 }
-#[cfg(all(feature = "unstable", feature = "qom"))]
+#[cfg(feature = "qom")]
 crate::shape::words! { ObjectType {
     AcpiGenericInitiator = "acpi-generic-initiator",
     AcpiGenericPort = "acpi-generic-port",
@@ -1592,7 +1592,6 @@ crate::shape::record! { input RngEgdProperties {
 
 /// Struct `RngProperties`, since 1.3: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#object-QMP-qom.RngProperties).
 #[cfg(feature = "qom")]
-#[deprecated(note = "QEMU deprecates `RngProperties`")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RngProperties {
     /// `opened`.
@@ -1862,6 +1861,8 @@ crate::shape::record! { input ObjectDel {
 crate::shape::command! { ObjectDel = "object-del" -> crate::Empty; }
 
 /// Command `qom-get`, since 1.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-qom.qom-get).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such object.
 #[cfg(feature = "qom")]
 #[doc(alias = "qom-get")]
 #[derive(Clone, Debug, PartialEq)]
@@ -1887,6 +1888,8 @@ crate::shape::record! { input QomGet {
 crate::shape::command! { QomGet = "qom-get" -> serde_json::Value; }
 
 /// Command `qom-list`, since 1.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-qom.qom-list).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such object.
 #[cfg(feature = "qom")]
 #[doc(alias = "qom-list")]
 #[derive(Clone, Debug, PartialEq)]
@@ -1909,6 +1912,8 @@ crate::shape::record! { input QomList {
 crate::shape::command! { QomList = "qom-list" -> Vec<ObjectPropertyInfo>; }
 
 /// Command `qom-list-get`, since 10.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-qom.qom-list-get).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such object.
 #[cfg(feature = "qom")]
 #[doc(alias = "qom-list-get")]
 #[derive(Clone, Debug, PartialEq)]
@@ -1931,6 +1936,8 @@ crate::shape::record! { input QomListGet {
 crate::shape::command! { QomListGet = "qom-list-get" -> Vec<ObjectPropertiesValues>; }
 
 /// Command `qom-list-properties`, since 2.12: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-qom.qom-list-properties).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such type.
 #[cfg(feature = "qom")]
 #[doc(alias = "qom-list-properties")]
 #[derive(Clone, Debug, PartialEq)]
@@ -1971,6 +1978,8 @@ crate::shape::record! { input QomListTypes {
 crate::shape::command! { QomListTypes = "qom-list-types" -> Vec<ObjectTypeInfo>; }
 
 /// Command `qom-set`, since 1.2: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#command-QMP-qom.qom-set).
+///
+/// Refused with [`DeviceNotFound`](crate::ErrorClass::DeviceNotFound) if there is no such object.
 #[cfg(feature = "qom")]
 #[doc(alias = "qom-set")]
 #[derive(Clone, Debug, PartialEq)]

@@ -264,7 +264,6 @@ crate::shape::tagged! { input TransactionAction }
 
 /// Enum `TransactionActionKind`, since 1.1: see [QEMU's manual](https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#enum-QMP-transaction.TransactionActionKind).
 #[cfg(feature = "transaction")]
-#[deprecated(note = "QEMU deprecates `TransactionActionKind`")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransactionActionKind {

@@ -72,6 +72,8 @@ macro_rules! record {
         $crate::shape::either! { $way {
             impl $crate::shape::Fields for $name {
                 fn write<M: serde::ser::SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+                    // All members may be behind a feature.
+                    let _ = &map;
                     $($(#[$gate])* { $crate::shape::put!($how self map $field $wire); })*
                     Ok(())
                 }
@@ -185,7 +187,7 @@ macro_rules! open_record {
                     while let Some(key) = map.next_key::<$crate::shape::Text<'de>>()? {
                         match key.as_str() {
                             $($(#[$gate])* $wire => $field = Some(map.next_value()?),)*
-                            _ => { properties.insert(key.into_string(), map.next_value()?); }
+                            _ => { properties.insert(key.as_str().to_owned(), map.next_value()?); }
                         }
                     }
                     Ok($name { $($(#[$gate])* $field: $crate::shape::got!($how $field $wire),)* properties })

@@ -99,6 +99,8 @@ pub fn run(args: &Args) -> Result<()> {
             TIME_LIMIT,
         );
         goal(format!("{name}-rlib"), rlib(index) / rlib(0), SIZE_LIMIT);
+        let peak = best(index, |cost| cost.peak_mib) / best(0, |cost| cost.peak_mib);
+        println!("{name}: peak memory {peak:.2} of that of qapi-qmp");
     }
     if !is_met {
         bail!("a goal is missed");

@@ -105,7 +105,7 @@ impl<'a> Merger<'a> {
         let Some((_, newest)) = found.last() else { bail!("no release has it") };
         let since = found.iter().find_map(|(_, definition)| definition.since.as_ref());
         let last = found.last().map_or(0, |(index, _)| *index);
-        let status = self.status(last, since, &newest.features);
+        let status = self.status(last, since, &own_features(&found));
         let (name, module) = (name.to_owned(), newest.module.clone());
         match &newest.kind {
             Kind::Command(_) => {
@@ -352,6 +352,24 @@ impl super::unify::Types for Merger<'_> {
     fn kind(&self, name: &str) -> Option<&Kind> {
         self.newest(name).map(|definition| &definition.kind)
     }
+}
+
+/// The features of the thing itself.
+///
+/// 11.1's facts come from its manual, which lists the features of members together with those of the whole. So a
+/// feature that some release, or a live QEMU, gives to a member is not the whole's, unless an older release's
+/// schema gives it to the whole as well.
+fn own_features(found: &[(usize, &Definition)]) -> Vec<Feature> {
+    let Some(((_, newest), older)) = found.split_last() else { return Vec::new() };
+    let is_a_members = |feature: &Feature| {
+        found.iter().flat_map(|(_, definition)| definition.parts()).any(|of| has_feature(of, &feature.name))
+    };
+    let is_the_wholes = |feature: &Feature| {
+        older.iter().any(|(_, definition)| has_feature(&definition.features, &feature.name))
+    };
+    let mut features = newest.features.clone();
+    features.retain(|feature| !is_a_members(feature) || is_the_wholes(feature));
+    features
 }
 
 /// Facts about the same name together, oldest release first; the newest release's order, then what

@@ -173,6 +173,21 @@ pub enum Condition {
 }
 
 impl Definition {
+    /// The features of each of its members or words.
+    pub fn parts(&self) -> Vec<&[Feature]> {
+        match &self.kind {
+            Kind::Enum { values } => values.iter().map(|word| word.features.as_slice()).collect(),
+            Kind::Struct { members, .. }
+            | Kind::Union { members, .. }
+            | Kind::Alternate { alternatives: members }
+            | Kind::Command(CommandFacts { data: Arguments::Members(members), .. })
+            | Kind::Event { data: Arguments::Members(members) } => {
+                members.iter().map(|member| member.features.as_slice()).collect()
+            }
+            Kind::Command(_) | Kind::Event { .. } => Vec::new(),
+        }
+    }
+
     /// Where the definition stands in a sorted file. Commands, events and types do not share names in
     /// QMP, but a vendor's schema might.
     pub fn sort_key(&self) -> (u8, &str) {

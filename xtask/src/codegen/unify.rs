@@ -3,7 +3,6 @@
 use anyhow::{Result, bail};
 
 use super::model::{Kind, element};
-use super::overrides;
 
 /// The types that names stand for.
 pub trait Types {
@@ -33,11 +32,6 @@ pub fn unify(types: &dyn Types, older: &str, newer: &str, exact: bool) -> Result
     if let (Some(older), Some(newer)) = (element(older), element(newer)) {
         return Ok(format!("[{}]", unify(types, older, newer, exact)?));
     }
-    if let Some((_, _, r#type, _)) =
-        overrides::TYPES.iter().find(|(from, to, _, _)| *from == older && *to == newer)
-    {
-        return Ok((*r#type).to_owned());
-    }
     let integer = |name: &str| INTEGERS.iter().find(|(known, _, _)| *known == name);
     if let (Some((_, older_bits, _)), Some((_, newer_bits, _))) = (integer(older), integer(newer)) {
         return Ok(if !exact || older_bits > newer_bits { older } else { newer }.to_owned());
@@ -48,6 +42,6 @@ pub fn unify(types: &dyn Types, older: &str, newer: &str, exact: bool) -> Result
         (_, Some(Kind::Alternate { alternatives })) if alternatives.iter().any(|a| a.r#type == older) => {
             Ok(newer.to_owned())
         }
-        _ => bail!("'{older}' became '{newer}': say in overrides::TYPES what takes both"),
+        _ => bail!("'{older}' became '{newer}', and no type takes both"),
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::codegen::merged::Status;
+use crate::codegen::overrides;
 use crate::codegen::store::Dialect;
 
 /// The doc lines and attributes of an item: `kind` is QEMU's word for it.
@@ -46,6 +47,15 @@ fn period(status: &Status) -> String {
     }
     if status.unstable {
         text.push_str(", unstable");
+    }
+    text
+}
+
+/// With which classes of errors the command `wire` may be refused, beyond those that any command may.
+pub fn errors(wire: &str) -> String {
+    let mut text = String::new();
+    for (class, when, _) in overrides::ERRORS.iter().filter(|(_, _, commands)| commands.contains(&wire)) {
+        let _ = write!(text, "///\n/// Refused with [`{class}`](crate::ErrorClass::{class}) {when}.\n");
     }
     text
 }

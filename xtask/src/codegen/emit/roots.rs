@@ -8,6 +8,7 @@ use super::{Emitter, cfg, doc};
 use crate::codegen::merged::{Command, Entity, Member, Payload};
 use crate::codegen::naming;
 use crate::codegen::plan::{Direction, Needs};
+use crate::codegen::store::Dialect;
 
 const INPUT: Direction = Direction { input: true, output: false };
 const BOTH: Direction = Direction { input: true, output: true };
@@ -27,6 +28,9 @@ impl Emitter<'_> {
         let rust = naming::camel(wire);
         let cfg = cfg::attribute(self.dialect, &needs(&entity.module, status.unstable));
         let mut doc = doc::item(self.dialect, "command", wire, &entity.module, status);
+        if self.dialect == Dialect::Qmp {
+            doc.push_str(&doc::errors(wire));
+        }
         doc.push_str(&cfg);
         doc.push_str(&doc::attributes(wire, &rust, status));
         let item = Item { doc: &doc, cfg: &cfg, wire, rust: &rust, direction: INPUT };
