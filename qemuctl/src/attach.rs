@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::instance::{Handle, Instance, Ownership};
 use crate::launch::socket_of;
 use crate::process::{Process, Tail, Watcher};
-use crate::runtime::{Record, Residue, SocketDir, default_socket_dir};
+use crate::runtime::{Plans, Record, Residue, SocketDir, default_socket_dir};
 use crate::supervise::{Watched, watch_over};
 
 impl Instance {
@@ -135,7 +135,8 @@ async fn attach(
     let watcher = process.clone().map(Watcher::new).transpose().map_err(connect)?;
     let vm = Watched::new(session, process, Tail::default(), residue(record.as_ref()));
     let task = tokio::spawn(watch_over(vm.clone(), watcher, events)).abort_handle();
-    let plan = record.map(|record| record.plan);
+    let plans = record.as_ref().map(Plans::recorded).unwrap_or_default();
+    let plan = plans.now();
     let instance = Instance::new(Handle {
         name: name.unwrap_or_else(|| stem(&socket)),
         ownership: Ownership::Attached,
@@ -143,7 +144,7 @@ async fn attach(
         agent: plan.as_ref().and_then(|plan| socket_of(plan, &SocketRole::Agent)),
         agent_line: tokio::sync::Mutex::default(),
         console: OnceCell::new(),
-        plan,
+        plans,
         socket: Some(socket),
         warnings: Vec::new(),
         task,

@@ -16,13 +16,14 @@
 
 use std::io::{self, Read, Write};
 use std::ops::Deref;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use qemu_argv::VmConfig;
+use qemu_argv::{FdRole, NewDevice, Size, VmConfig};
 use qmp_client::EventsError;
 use qmp_proto::qga::GuestNetworkInterface;
 use qmp_proto::{BlockInfo, Command, TimedEvent};
@@ -30,11 +31,14 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::control::{Authentication, ClientStream, Expiry, IoLimits, MouseButton, StopOutcome};
+use crate::control::{
+    Authentication, BalloonStats, ClientStream, Expiry, IoLimits, MouseButton, StopOutcome,
+};
 use crate::error::Error;
 use crate::guest::{Agent, Console, Copied, Exec, ExecOutput, ExpectError, Expected, Frozen, Output};
 use crate::launch::LaunchOptions;
 use crate::state::{ExitReason, State};
+use crate::supervise::Exit;
 
 /// The runtime that all VMs of this module share.
 fn runtime() -> Result<&'static Runtime, Error> {
@@ -113,6 +117,15 @@ impl Instance {
         runtime()?.block_on(crate::Instance::attach(socket)).map(Self)
     }
 
+    /// Blocks on [`attach_with`](crate::Instance::attach_with).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn attach_with(socket: &Path, options: &qmp_client::Options) -> Result<Self, Error> {
+        runtime()?.block_on(crate::Instance::attach_with(socket, options)).map(Self)
+    }
+
     /// Blocks on [`attach_pid`](crate::Instance::attach_pid).
     ///
     /// # Errors
@@ -129,6 +142,15 @@ impl Instance {
     /// As that method.
     pub fn attach_name(name: &str) -> Result<Self, Error> {
         runtime()?.block_on(crate::Instance::attach_name(name)).map(Self)
+    }
+
+    /// Blocks on [`attach_name_in`](crate::Instance::attach_name_in).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn attach_name_in(dir: &Path, name: &str) -> Result<Self, Error> {
+        runtime()?.block_on(crate::Instance::attach_name_in(dir, name)).map(Self)
     }
 
     /// The same VM for async code.
@@ -159,6 +181,11 @@ impl Instance {
         change_medium(drive: &str, image: &Path, format: &str) -> ();
         set_balloon(bytes: u64) -> ();
         balloon() -> u64;
+        balloon_stats(limit: Duration) -> BalloonStats;
+        io_limits(disk: &str) -> IoLimits;
+        unplug(id: &str, limit: Duration) -> ();
+        plug_cpus(count: usize) -> Vec<String>;
+        plug_memory(size: Size) -> String;
         human_monitor(command_line: &str) -> String;
         add_vnc_client(client: impl ClientStream, authentication: Authentication) -> ();
         add_spice_client(client: impl ClientStream, authentication: Authentication) -> ();
@@ -182,6 +209,28 @@ impl Instance {
     /// As that method.
     pub fn execute<C: Command>(&self, command: C) -> Result<C::Return, Error> {
         runtime()?.block_on(self.0.execute(command))
+    }
+
+    /// Blocks on [`plug`](crate::Instance::plug).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn plug<'d>(&self, device: impl Into<NewDevice<'d>>) -> Result<String, Error> {
+        runtime()?.block_on(self.0.plug(device))
+    }
+
+    /// Blocks on [`plug_with`](crate::Instance::plug_with).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn plug_with<'d>(
+        &self,
+        device: impl Into<NewDevice<'d>>,
+        descriptors: Vec<(FdRole, OwnedFd)>,
+    ) -> Result<String, Error> {
+        runtime()?.block_on(self.0.plug_with(device, descriptors))
     }
 
     /// Blocks on [`send_keys`](crate::Instance::send_keys).
@@ -221,6 +270,24 @@ impl Instance {
         progress: impl FnMut(u64) + Send,
     ) -> Result<Copied, Error> {
         runtime()?.block_on(self.0.copy_out(path, &mut Blocking(sink), progress))
+    }
+
+    /// Blocks until the VM has ended and tells why.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if there is no runtime to wait with.
+    pub fn wait(&self) -> Result<ExitReason, Error> {
+        Ok(runtime()?.block_on(self.0.wait()))
+    }
+
+    /// Blocks until the VM has ended and tells why, and how the process ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_exit(&self) -> Result<Exit, Error> {
+        Ok(runtime()?.block_on(self.0.wait_exit()))
     }
 
     /// Blocks until the VM has ended and tells why; `None` if it has not within `limit`.

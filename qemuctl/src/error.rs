@@ -53,6 +53,10 @@ pub enum Error {
     Expect(#[from] ExpectError),
     #[error("{name} has no {what}")]
     Missing { name: String, what: String },
+    #[error(transparent)]
+    Topology(#[from] qemu_argv::plan::topology::TopologyError),
+    #[error("{device} of {name} is still plugged in: {why}")]
+    StillPlugged { name: String, device: String, why: String },
     #[error("{action} {name}: {path} has the SHA-256 {guest} there and {host} here")]
     Damaged { action: &'static str, name: String, path: String, host: String, guest: String },
     #[error("{action} of {name} not done within {after:?}")]

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use crate::error::Error;
 use crate::guest::Console;
 use crate::launch::{self, LaunchOptions};
+use crate::runtime::Plans;
 use crate::state::{ExitReason, State};
 use crate::supervise::{Exit, Watched};
 
@@ -61,7 +62,7 @@ pub(crate) struct Handle {
     pub(crate) agent: Option<PathBuf>,
     pub(crate) agent_line: tokio::sync::Mutex<Option<Agent>>,
     pub(crate) console: OnceCell<Console>,
-    pub(crate) plan: Option<Plan>,
+    pub(crate) plans: Arc<Plans>,
     pub(crate) warnings: Vec<String>,
     pub(crate) task: AbortHandle,
 }
@@ -156,9 +157,14 @@ impl Instance {
         self.0.agent.as_deref()
     }
 
-    /// Ids and addresses of the VM's devices. `None` if the VM was launched by something else.
-    pub fn plan(&self) -> Option<&Plan> {
-        self.0.plan.as_ref()
+    /// Ids and addresses of the VM's devices, with those that were [plugged in](Self::plug). `None` if the VM was
+    /// launched by something else.
+    pub fn plan(&self) -> Option<Arc<Plan>> {
+        self.0.plans.now()
+    }
+
+    pub(crate) fn plans(&self) -> &Arc<Plans> {
+        &self.0.plans
     }
 
     /// What the launch found worth telling, such as that KVM cannot be used.

@@ -40,7 +40,9 @@ pub mod runtime;
 mod state;
 mod supervise;
 
-pub use control::{Authentication, ClientStream, Expiry, IoBurst, IoLimits, MouseButton, Rung, StopOutcome};
+pub use control::{
+    Authentication, BalloonStats, ClientStream, Expiry, IoBurst, IoLimits, MouseButton, Rung, StopOutcome,
+};
 pub use error::Error;
 pub use events::Subscription;
 pub use guest::{Agent, Console, ConsoleReader, Copied, Exec, ExecOutput, Expected, GuestSum, Output};

@@ -102,6 +102,11 @@ impl Watched {
         });
     }
 
+    /// Adds files that go when the VM goes.
+    pub(crate) fn own_files(&self, files: impl IntoIterator<Item = std::path::PathBuf>) {
+        self.residue.lock().unwrap_or_else(PoisonError::into_inner).add(files);
+    }
+
     /// Removes the VM's files and frees its name. May be called again.
     pub(crate) fn clean_up(&self) {
         let residue = std::mem::take(&mut *self.residue.lock().unwrap_or_else(PoisonError::into_inner));

@@ -17,10 +17,12 @@ struct Program {
     package: &'static str,
 }
 
-const PACKAGES: [Program; 4] = [
+const PACKAGES: [Program; 5] = [
     Program { name: "apt-get", package: "apt" },
     Program { name: "dpkg-deb", package: "dpkg" },
     Program { name: "git", package: "git" },
+    // Encrypts the ticket of a SPICE client.
+    Program { name: "openssl", package: "openssl" },
     Program { name: "tar", package: "tar" },
 ];
 

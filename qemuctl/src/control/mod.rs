@@ -2,14 +2,18 @@
 
 mod block;
 mod display;
+mod hotplug;
 mod input;
 mod keymap;
 mod machine;
+mod memory;
 mod ppm;
 mod screenshot;
 mod stop;
+mod throttle;
 
-pub use block::{IoBurst, IoLimits};
 pub use display::{Authentication, ClientStream, Expiry};
 pub use input::MouseButton;
+pub use memory::BalloonStats;
 pub use stop::{Rung, StopOutcome};
+pub use throttle::{IoBurst, IoLimits};

@@ -21,7 +21,7 @@ impl Instance {
             let missing =
                 || Error::Missing { name: self.name().to_owned(), what: "serial console".to_owned() };
             let plan = self.plan().ok_or_else(missing)?;
-            let socket = socket_of(plan, &SocketRole::Console(0)).ok_or_else(missing)?;
+            let socket = socket_of(&plan, &SocketRole::Console(0)).ok_or_else(missing)?;
             let console = Console::connect(&socket, None).await;
             console.map_err(|source| Error::Io { action: "connect to the console", path: socket, source })
         };

@@ -24,7 +24,7 @@ use tokio::sync::OnceCell;
 use crate::error::Error;
 use crate::guest::Console;
 use crate::instance::{Handle, Instance, Ownership};
-use crate::runtime::{Record, check_socket_path, make_private};
+use crate::runtime::{Plans, Record, check_socket_path, make_private};
 use crate::supervise::{Watched, watch_over};
 
 use child::{ChildSpec, Tie};
@@ -96,6 +96,7 @@ pub(crate) async fn launch(
         config: config.clone(),
         plan: plan.clone(),
     };
+    let plans = Plans::recorded(&record);
     let socket = record.socket.clone();
     start.owns([record.write(&dir)?]);
     let events = session.events();
@@ -114,7 +115,7 @@ pub(crate) async fn launch(
         agent: socket_of(&plan, &SocketRole::Agent),
         agent_line: tokio::sync::Mutex::default(),
         console: OnceCell::new_with(console),
-        plan: Some(plan),
+        plans,
         warnings,
         task,
     });

@@ -4,6 +4,7 @@
 mod dir;
 mod lock;
 mod name;
+mod plans;
 mod record;
 mod residue;
 
@@ -11,5 +12,6 @@ pub use dir::default_socket_dir;
 pub(crate) use dir::{SocketDir, check_socket_path, make_private};
 pub(crate) use lock::NameLock;
 pub(crate) use name::{check_name, random_name};
+pub(crate) use plans::Plans;
 pub use record::Record;
 pub(crate) use residue::Residue;

@@ -138,7 +138,8 @@ async fn limits_of_a_disk_are_exact() {
         let dir = tempfile::tempdir().expect("a directory");
         let vm = start(version, dir.path(), &[]).await;
         let limits = IoLimits { bytes_total: 100 << 20, requests_total: 1000, ..IoLimits::default() };
-        let burst = IoBurst { bytes_total: 200 << 20, requests_total: 2000, seconds: 5 };
+        let burst =
+            IoBurst { bytes_total: 200 << 20, requests_total: 2000, seconds: 5, ..IoBurst::default() };
         for (limits, expected) in [
             (limits, (100 << 20, 1000, None, None)),
             (IoLimits { burst: Some(burst), ..limits }, (100 << 20, 1000, Some(200 << 20), Some(2000))),

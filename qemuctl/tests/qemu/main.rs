@@ -2,6 +2,7 @@
 
 mod agent_types;
 mod argv;
+mod blocking;
 mod boot_sector;
 mod cli;
 mod client;
@@ -12,14 +13,20 @@ mod discovery;
 mod discovery_firmware;
 mod discovery_instances;
 mod faults;
+mod guest_agent;
+mod guest_control;
+mod hotplug;
 mod launcher;
 mod lifecycle;
 mod linux;
 mod own_process;
 mod readme;
 mod secrets;
+mod seed_rows;
 mod servers;
+mod spice;
 mod storage;
 mod support;
 mod sync;
 mod topology;
+mod vnc;

@@ -55,6 +55,30 @@ struct ReadReply {
     eof: bool,
 }
 
+/// Zeros are looked for in blocks of so many bytes: with fewer it costs more to say where they are than to send them.
+const BLOCK: usize = 64 << 10;
+
+/// The blocks of a piece, those next to each other that have to be sent taken together.
+fn runs(piece: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = piece;
+    std::iter::from_fn(move || {
+        let first = is_zero(rest.chunks(BLOCK).next()?);
+        let blocks = rest.chunks(BLOCK).take_while(|block| is_zero(block) == first);
+        let (run, behind) = rest.split_at(blocks.map(<[u8]>::len).sum());
+        rest = behind;
+        Some(run)
+    })
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0)
+}
+
+#[derive(Deserialize)]
+struct SeekReply {
+    position: u64,
+}
+
 #[derive(Deserialize)]
 struct WriteReply {
     count: usize,
@@ -122,6 +146,17 @@ impl GuestFile {
     pub async fn seek(&mut self, offset: u64) -> Result<(), ClientError> {
         let arguments = json!({ "handle": self.handle, "offset": offset, "whence": "set" });
         self.agent().raw::<Value>("guest-file-seek", Some(arguments), None).await.map(drop)
+    }
+
+    /// Whether what is skipped reads as zeros: the file ends where it was written to. A device has more behind that, and a
+    /// pipe no places at all.
+    async fn takes_holes(&mut self, written: u64) -> Result<bool, ClientError> {
+        let arguments = json!({ "handle": self.handle, "offset": 0, "whence": "end" });
+        match self.agent().raw::<SeekReply>("guest-file-seek", Some(arguments), None).await {
+            Ok(end) => Ok(end.position == written),
+            Err(ClientError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Closes the file; what was written is then in the guest's hands for good.
@@ -201,6 +236,9 @@ impl Agent {
 
     /// Copies `source` into a file in the guest, which is made or emptied first. Returns its length in bytes.
     ///
+    /// An agent reads slowly what it is sent, letter by letter: zeros are not sent, but left as holes, where the file can
+    /// have them.
+    ///
     /// # Errors
     ///
     /// - [`ClientError::Stream`] if `source` cannot be read.
@@ -215,15 +253,38 @@ impl Agent {
     {
         let mut file = self.open_file(path, OpenMode::Write).await?;
         let mut piece = Vec::new();
-        let mut length = 0;
+        let (mut length, mut written) = (0, 0);
+        // Asked when the first zeros come.
+        let mut takes_holes = None;
         loop {
             piece.clear();
             (&mut *source).take(PIECE as u64).read_to_end(&mut piece).await.map_err(stream_error)?;
             if piece.is_empty() {
                 break;
             }
-            file.write_all(&piece).await?;
-            length += piece.len() as u64;
+            for run in runs(&piece) {
+                length += run.len() as u64;
+                if is_zero(run) {
+                    let takes = match takes_holes {
+                        Some(takes) => takes,
+                        None => *takes_holes.insert(file.takes_holes(written).await?),
+                    };
+                    if takes {
+                        continue;
+                    }
+                }
+                let at = length - run.len() as u64;
+                if written < at {
+                    file.seek(at).await?;
+                }
+                file.write_all(run).await?;
+                written = length;
+            }
+        }
+        if written < length {
+            // The last byte of a hole gives the file its length.
+            file.seek(length - 1).await?;
+            file.write_all(&[0]).await?;
         }
         file.close().await?;
         Ok(length)
@@ -255,5 +316,21 @@ impl Agent {
     /// Not cancel safe: a part may have been written if the future is dropped.
     pub async fn write_file(&self, path: &str, mut bytes: &[u8]) -> Result<(), ClientError> {
         self.copy_in(&mut bytes, path).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_told_from_the_rest_block_by_block() {
+        let mut piece = vec![0; 5 * BLOCK + 7];
+        piece[2 * BLOCK + 1] = 1;
+        piece[3 * BLOCK] = 1;
+        let found: Vec<_> = runs(&piece).map(|run| (run.len(), is_zero(run))).collect();
+        assert_eq!(found, [(2 * BLOCK, true), (2 * BLOCK, false), (BLOCK + 7, true)]);
+        assert_eq!(runs(&[]).count(), 0);
+        assert_eq!(runs(b"abc").collect::<Vec<_>>(), [b"abc"]);
     }
 }

@@ -152,7 +152,7 @@ async fn come_and_go(version: &str, arch: Arch, kind: &str) {
     let mut guest = Guest::boot(version, &machine(arch, kind, 30), None).await;
     let first = guest.vm.plan().expect("it was planned").clone();
     let before = guest.run("lspci | wc -l").await;
-    let mut plan = first.clone();
+    let mut plan = first.as_ref().clone();
     let mut ids = Vec::new();
     let mut addresses = BTreeSet::new();
     for number in 0..30 {
@@ -210,7 +210,7 @@ async fn come_and_go(version: &str, arch: Arch, kind: &str) {
     let in_time = tokio::time::timeout(GENEROUS, gone).await.is_ok();
     assert!(in_time, "{waiting:?} stay on {kind} of {version}");
     assert_eq!(guest.run("lspci | wc -l").await, before);
-    assert_eq!(plan, first, "every place and every name is free again");
+    assert_eq!(plan, *first, "every place and every name is free again");
     assert_eq!(guest.ask("query-named-block-nodes").await, json!([]), "no node is left");
 }
 
@@ -248,7 +248,7 @@ async fn an_interface_in_the_middle_renames_none() {
         drop(first);
 
         // The plan is kept as a file would keep it.
-        let saved = serde_json::to_string(&plan).expect("it is plain data");
+        let saved = serde_json::to_string(&*plan).expect("it is plain data");
         let earlier = serde_json::from_str(&saved).expect("it reads back");
         let mut second = Guest::boot("10.0", &with(&["0a", "0b", "0c"]), Some(earlier)).await;
         let after = [interface(&mut second, "0a").await, interface(&mut second, "0c").await];

@@ -1,0 +1,153 @@
+//! The memory balloon: how much of its memory a guest leaves to the host, and what it says of the rest.
+
+use std::time::Duration;
+
+use qmp_proto::{Balloon, QomGet, QomList, QomSet, QueryBalloon};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use crate::error::Error;
+use crate::instance::Instance;
+
+/// How often the guest is asked for its statistics while somebody waits for them, in seconds; QEMU knows no less.
+const POLLING_S: u32 = 1;
+
+/// How often QEMU is asked whether the guest has answered.
+const LOOKS_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a guest says of its memory, in bytes. What its driver does not tell is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct BalloonStats {
+    /// All that it can use.
+    pub total: Option<u64>,
+    /// Used for nothing.
+    pub free: Option<u64>,
+    /// What programs could get without swapping.
+    pub available: Option<u64>,
+    /// Used for what could be read again from disks.
+    pub caches: Option<u64>,
+    /// Read from swap space so far.
+    pub swapped_in: Option<u64>,
+    /// Written to swap space so far.
+    pub swapped_out: Option<u64>,
+    /// Page faults so far that needed a disk; a number.
+    pub major_faults: Option<u64>,
+    /// Page faults so far that did not; a number.
+    pub minor_faults: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct GuestStats {
+    stats: Stats,
+    /// Seconds since 1970; 0 if the guest has not answered.
+    last_update: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Stats {
+    stat_total_memory: Option<u64>,
+    stat_free_memory: Option<u64>,
+    stat_available_memory: Option<u64>,
+    stat_disk_caches: Option<u64>,
+    stat_swap_in: Option<u64>,
+    stat_swap_out: Option<u64>,
+    stat_major_faults: Option<u64>,
+    stat_minor_faults: Option<u64>,
+}
+
+impl From<Stats> for BalloonStats {
+    fn from(stats: Stats) -> Self {
+        // All ones is QEMU's word for what the guest does not tell.
+        let told = |value: Option<u64>| value.filter(|&value| value != u64::MAX);
+        Self {
+            total: told(stats.stat_total_memory),
+            free: told(stats.stat_free_memory),
+            available: told(stats.stat_available_memory),
+            caches: told(stats.stat_disk_caches),
+            swapped_in: told(stats.stat_swap_in),
+            swapped_out: told(stats.stat_swap_out),
+            major_faults: told(stats.stat_major_faults),
+            minor_faults: told(stats.stat_minor_faults),
+        }
+    }
+}
+
+impl Instance {
+    /// Asks the guest's balloon driver to leave the guest this much memory, in bytes. The guest follows in its own time.
+    ///
+    /// # Errors
+    ///
+    /// QEMU refuses if the VM has no balloon; else as [`Instance::execute`].
+    pub async fn set_balloon(&self, bytes: u64) -> Result<(), Error> {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.execute(Balloon::new(bytes)).await.map(drop)
+    }
+
+    /// How much memory the guest has now, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_balloon`](Self::set_balloon).
+    pub async fn balloon(&self) -> Result<u64, Error> {
+        let info = self.execute(QueryBalloon {}).await?;
+        Ok(u64::try_from(info.actual).unwrap_or_default())
+    }
+
+    /// Asks the guest's balloon driver what it knows of the guest's memory, and waits for the answer for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] if the VM has no balloon, [`Error::Timeout`] if the guest does not answer in time: it may not
+    /// have the driver. Else as [`Instance::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, QEMU goes on asking the guest once a second.
+    #[doc(alias = "guest-stats")]
+    pub async fn balloon_stats(&self, limit: Duration) -> Result<BalloonStats, Error> {
+        let deadline = Instant::now() + limit;
+        let path = self.balloon_path().await?;
+        let asked = |seconds: u32| QomSet::new(&path, "guest-stats-polling-interval", seconds.into());
+        let before = self.guest_stats(&path).await?.last_update;
+        self.execute(asked(POLLING_S)).await?;
+        let stats = loop {
+            let stats = self.guest_stats(&path).await?;
+            if stats.last_update > before {
+                break Ok(stats.stats.into());
+            }
+            if Instant::now() >= deadline {
+                break Err(Error::Timeout {
+                    action: "the memory statistics",
+                    name: self.name().to_owned(),
+                    after: limit,
+                });
+            }
+            sleep(LOOKS_AGAIN).await;
+        };
+        self.execute(asked(0)).await?;
+        stats
+    }
+
+    async fn guest_stats(&self, path: &str) -> Result<GuestStats, Error> {
+        let value = self.execute(QomGet::new(path, "guest-stats")).await?;
+        serde_json::from_value(value).map_err(|error| Error::Unsupported {
+            action: "the memory statistics",
+            name: self.name().to_owned(),
+            reason: format!("QEMU tells them in an unexpected form: {error}"),
+        })
+    }
+
+    /// Where QEMU has the balloon, whether it was given an id or not.
+    async fn balloon_path(&self) -> Result<String, Error> {
+        for place in ["/machine/peripheral", "/machine/peripheral-anon"] {
+            let devices = self.execute(QomList::new(place)).await?;
+            if let Some(found) = devices.iter().find(|device| device.r#type.contains("<virtio-balloon")) {
+                return Ok(format!("{place}/{}", found.name));
+            }
+        }
+        Err(self.missing("memory balloon"))
+    }
+}
