@@ -91,7 +91,8 @@ enum End {
 
 /// QEMU serves a console to one client; another one would be left waiting without a word.
 async fn refuse_taken(vm: &Instance) -> Result<(), Failure> {
-    let sockets = vm.plan().map(Plan::sockets).unwrap_or_default();
+    let plan = vm.plan();
+    let sockets = plan.as_deref().map(Plan::sockets).unwrap_or_default();
     let Some(socket) = sockets.iter().find(|socket| socket.role == SocketRole::Console(0)) else {
         return Ok(());
     };

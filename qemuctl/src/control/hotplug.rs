@@ -378,9 +378,8 @@ async fn released(
         let event = match timeout_at(deadline, events.recv()).await {
             Ok(Ok(event)) => event.event,
             Err(_) if is_there(session, id).await? => return Ok(Outcome::Late),
-            Err(_) => return Ok(Outcome::Gone),
             Ok(Err(EventsError::Missed(_))) if is_there(session, id).await? => continue,
-            Ok(Err(EventsError::Missed(_))) => return Ok(Outcome::Gone),
+            Err(_) | Ok(Err(EventsError::Missed(_))) => return Ok(Outcome::Gone),
             // The answer is the error that says why.
             Ok(Err(_)) => {
                 is_there(session, id).await?;

@@ -1,5 +1,6 @@
 //! The memory balloon: how much of its memory a guest leaves to the host, and what it says of the rest.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use qmp_proto::{Balloon, QomGet, QomList, QomSet, QueryBalloon};
@@ -40,37 +41,25 @@ pub struct BalloonStats {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct GuestStats {
-    stats: Stats,
+    /// By QEMU's names, such as `stat-free-memory`.
+    stats: BTreeMap<String, u64>,
     /// Seconds since 1970; 0 if the guest has not answered.
     last_update: i64,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Stats {
-    stat_total_memory: Option<u64>,
-    stat_free_memory: Option<u64>,
-    stat_available_memory: Option<u64>,
-    stat_disk_caches: Option<u64>,
-    stat_swap_in: Option<u64>,
-    stat_swap_out: Option<u64>,
-    stat_major_faults: Option<u64>,
-    stat_minor_faults: Option<u64>,
-}
-
-impl From<Stats> for BalloonStats {
-    fn from(stats: Stats) -> Self {
+impl From<BTreeMap<String, u64>> for BalloonStats {
+    fn from(stats: BTreeMap<String, u64>) -> Self {
         // All ones is QEMU's word for what the guest does not tell.
-        let told = |value: Option<u64>| value.filter(|&value| value != u64::MAX);
+        let told = |name: &str| stats.get(name).copied().filter(|&value| value != u64::MAX);
         Self {
-            total: told(stats.stat_total_memory),
-            free: told(stats.stat_free_memory),
-            available: told(stats.stat_available_memory),
-            caches: told(stats.stat_disk_caches),
-            swapped_in: told(stats.stat_swap_in),
-            swapped_out: told(stats.stat_swap_out),
-            major_faults: told(stats.stat_major_faults),
-            minor_faults: told(stats.stat_minor_faults),
+            total: told("stat-total-memory"),
+            free: told("stat-free-memory"),
+            available: told("stat-available-memory"),
+            caches: told("stat-disk-caches"),
+            swapped_in: told("stat-swap-in"),
+            swapped_out: told("stat-swap-out"),
+            major_faults: told("stat-major-faults"),
+            minor_faults: told("stat-minor-faults"),
         }
     }
 }

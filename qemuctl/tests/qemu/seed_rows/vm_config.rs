@@ -1,4 +1,4 @@
-//! Table "VMConfig Options", and section "Architecture Mapping".
+//! Table "`VMConfig` Options", and section "Architecture Mapping".
 
 use serde_json::json;
 
