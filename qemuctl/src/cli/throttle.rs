@@ -65,6 +65,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         bytes_total: bytes(args.burst_bytes),
         requests_total: requests(args.burst_requests),
         seconds: args.burst_seconds,
+        ..IoBurst::default()
     };
     let limits = IoLimits {
         bytes_total: bytes(args.bytes),

@@ -105,10 +105,10 @@ async fn a_linux_guest_sleeps_shrinks_and_changes_media() {
     let vm = boot_with(&config, &options).await;
     console_has_history_and_readers(&vm, &log).await;
 
-    let stats = vm.balloon_stats(GENEROUS).await.expect("told");
-    let total = stats.total.expect("told");
-    assert!(stats.free.is_some_and(|free| free > 0 && free < total), "{stats:?}");
-    assert!((400 << 20..=512 << 20).contains(&total), "{stats:?}");
+    let told = vm.balloon_stats(GENEROUS).await.expect("told");
+    let total = told.total.expect("told");
+    assert!(told.free.is_some_and(|free| free > 0 && free < total), "{told:?}");
+    assert!((400 << 20..=512 << 20).contains(&total), "{told:?}");
     vm.set_balloon(384 << 20).await.expect("asked");
     let mut changes = vm.qmp().events_named(["BALLOON_CHANGE"]);
     while vm.balloon().await.expect("told") != 384 << 20 {

@@ -32,7 +32,7 @@ async fn qemu_path() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = qemu(version, "qemu-system-x86_64");
         let vm = launch("10.0", dir.path(), &format!("qemu = {path:?}")).await;
-        let found = vm.qmp().greeting().version.qemu.clone();
+        let found = vm.qmp().greeting().version.qemu;
         assert_eq!(format!("{}.{}", found.major, found.minor), version);
     }
 }
