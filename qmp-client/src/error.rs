@@ -56,24 +56,6 @@ pub enum ClientError {
 
 #[cfg(feature = "tracing")]
 impl ClientError {
-    /// The command that failed.
-    pub(crate) fn command(&self) -> &str {
-        match self {
-            Self::NotOutOfBand { command }
-            | Self::Refused { command, .. }
-            | Self::NotUnderstood { command, .. }
-            | Self::Timeout { command, .. }
-            | Self::NoAgent { command, .. }
-            | Self::Encode { command, .. }
-            | Self::Unsendable { command, .. }
-            | Self::Decode { command, .. }
-            | Self::NoDescriptors { command }
-            | Self::Descriptor { command, .. }
-            | Self::Closed { doing: command, .. } => command,
-            _ => "",
-        }
-    }
-
     /// The kind of error, which repeats nothing that was said on the line.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

@@ -20,7 +20,7 @@ use crate::link::{Link, Liveness, Writer};
 use crate::options::Options;
 use crate::outgoing::{Orphan, Outgoing};
 use crate::task::{self, CloseOnDrop, Reader};
-use crate::trace;
+use crate::trace::CommandSpan;
 
 /// A command of more bytes than this has its deadline extended while QEMU takes it.
 const LARGE: usize = 16 << 10;
@@ -116,7 +116,7 @@ impl Line {
 
     fn submit(&self, request: Request, deadline: Option<Duration>) -> Result<Reply<'_>, ClientError> {
         let Request { name, command } = request;
-        trace::submitted(&name, command.bytes.len());
+        let span = CommandSpan::new(&name, command.bytes.len());
         let large = deadline.is_none() && command.bytes.len() > LARGE;
         let after = deadline.unwrap_or(self.command_deadline);
         let mut core = self.link.lock();
@@ -124,9 +124,14 @@ impl Line {
             Ok(ticket) => {
                 core.kick();
                 let heard = core.heard;
-                Ok(Reply { link: &self.link, name, ticket: Some(ticket), heard, after, large })
+                Ok(Reply { link: &self.link, name, span, ticket: Some(ticket), heard, after, large })
             }
-            Err(source) => Err(ClientError::Closed { doing: name, source }),
+            Err(source) => {
+                drop(core);
+                let error = ClientError::Closed { doing: name, source };
+                span.failed(&error);
+                Err(error)
+            }
         }
     }
 }
@@ -135,6 +140,7 @@ impl Line {
 struct Reply<'a> {
     link: &'a Link,
     name: Cow<'static, str>,
+    span: CommandSpan,
     ticket: Option<Ticket>,
     /// How much had been heard when the command was made.
     heard: u64,
@@ -154,7 +160,7 @@ impl Reply<'_> {
         };
         let command = std::mem::take(&mut self.name);
         let result = match outcome {
-            Some(Outcome::Success(reply)) => Ok((command, reply)),
+            Some(Outcome::Success(reply)) => Ok(reply),
             Some(Outcome::Refused(refusal)) => {
                 Err(ClientError::Refused { command, class: refusal.class, desc: refusal.desc })
             }
@@ -162,16 +168,11 @@ impl Reply<'_> {
             Some(Outcome::Closed(source)) => Err(ClientError::Closed { doing: command, source }),
             None => Err(self.on_timeout(command)),
         };
-        match result {
-            Ok((command, reply)) => {
-                trace::ended(&command, reply.len());
-                Ok(reply)
-            }
-            Err(error) => {
-                trace::failed(&error);
-                Err(error)
-            }
+        match &result {
+            Ok(reply) => self.span.ended(reply.len()),
+            Err(error) => self.span.failed(error),
         }
+        result
     }
 
     fn on_timeout(&self, command: Cow<'static, str>) -> ClientError {

@@ -29,7 +29,8 @@ pub struct Options {
     /// the time starts again whenever QEMU has taken more of it, because QEMU reads its monitor one
     /// byte at a time (some 4 s for 1 MiB).
     pub command: Duration,
-    /// Whether to negotiate out-of-band commands.
+    /// Whether to negotiate out-of-band commands. They cost a lone command some of its speed, because QEMU then
+    /// reads its monitor in another thread than the one that carries commands out.
     pub oob: OutOfBand,
     /// The longest message that is accepted, in bytes. A longer one ends the session, so that a peer
     /// gone mad cannot fill the memory.

@@ -4,28 +4,38 @@
 
 use crate::error::{ClientError, CloseReason};
 
-/// A command was handed to the session.
-pub(crate) fn submitted(command: &str, bytes: usize) {
+/// One command, from its making to its outcome: a span, closed when it is dropped. One without an outcome was
+/// given up by its caller.
+pub(crate) struct CommandSpan {
     #[cfg(feature = "tracing")]
-    tracing::debug!(target: "qmp_client", command, bytes, "command");
-    #[cfg(not(feature = "tracing"))]
-    let _ = (command, bytes);
+    span: tracing::Span,
 }
 
-/// A command was answered.
-pub(crate) fn ended(command: &str, bytes: usize) {
-    #[cfg(feature = "tracing")]
-    tracing::debug!(target: "qmp_client", command, bytes, "reply");
-    #[cfg(not(feature = "tracing"))]
-    let _ = (command, bytes);
-}
+impl CommandSpan {
+    pub(crate) fn new(command: &str, bytes: usize) -> Self {
+        #[cfg(not(feature = "tracing"))]
+        let _ = (command, bytes);
+        Self {
+            #[cfg(feature = "tracing")]
+            span: tracing::debug_span!(target: "qmp_client", "command", command, bytes),
+        }
+    }
 
-/// A command has failed. QEMU's own text may repeat an argument, so only the kind is told.
-pub(crate) fn failed(error: &ClientError) {
-    #[cfg(feature = "tracing")]
-    tracing::debug!(target: "qmp_client", command = error.command(), error = error.kind(), "failed");
-    #[cfg(not(feature = "tracing"))]
-    let _ = error;
+    /// The command was answered.
+    pub(crate) fn ended(&self, bytes: usize) {
+        #[cfg(feature = "tracing")]
+        self.span.in_scope(|| tracing::debug!(target: "qmp_client", bytes, "reply"));
+        #[cfg(not(feature = "tracing"))]
+        let _ = (self, bytes);
+    }
+
+    /// The command has failed. QEMU's own text may repeat an argument, so only the kind is told.
+    pub(crate) fn failed(&self, error: &ClientError) {
+        #[cfg(feature = "tracing")]
+        self.span.in_scope(|| tracing::debug!(target: "qmp_client", error = error.kind(), "failed"));
+        #[cfg(not(feature = "tracing"))]
+        let _ = (self, error);
+    }
 }
 
 /// An event has come.

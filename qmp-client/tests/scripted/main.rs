@@ -10,3 +10,5 @@ mod events;
 mod greeting;
 mod peer;
 mod random;
+#[cfg(feature = "tracing")]
+mod traces;

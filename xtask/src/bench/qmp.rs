@@ -11,7 +11,7 @@ use crate::run;
 #[derive(clap::Args)]
 pub struct Args {
     /// How often everything is measured; the medians count.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 21)]
     rounds: u32,
     /// The QEMU to talk to.
     #[arg(long, default_value = "qemu-system-x86_64")]

@@ -1,5 +1,6 @@
 //! What is measured. Within a round every client does each job right after the others, over a connection of its
-//! own (QEMU serves one at a time), so that whatever else the machine does troubles all alike.
+//! own (QEMU serves one at a time), so that whatever else the machine does troubles all alike. Many short rounds
+//! say more than few long ones.
 
 use std::path::Path;
 
@@ -23,18 +24,18 @@ pub struct Job {
     oob: OutOfBand,
 }
 
-pub const SEQUENTIAL: Job = query_status("sequential", 2000, 1);
-pub const THIRTY_TWO: Job = query_status("32 in flight", 2000, 32);
-pub const SIXTY_FOUR: Job = query_status("64 in flight", 2000, 64);
+pub const SEQUENTIAL: Job = query_status("sequential", 500, 1);
+pub const THIRTY_TWO: Job = query_status("32 in flight", 512, 32);
+pub const SIXTY_FOUR: Job = query_status("64 in flight", 512, 64);
 pub const SCHEMA: Job = Job {
     name: "query-qmp-schema",
     command: "query-qmp-schema",
-    count: 20,
+    count: 8,
     in_flight: 1,
     oob: OutOfBand::Off,
 };
 /// Against a peer that answers as fast as one can.
-pub const FAST: Job = query_status("fast peer, 32", 64_000, 32);
+pub const FAST: Job = query_status("fast peer, 32", 16_000, 32);
 
 const fn query_status(name: &'static str, count: usize, in_flight: usize) -> Job {
     let oob = if in_flight == 1 { OutOfBand::Off } else { OutOfBand::Required };
