@@ -5,6 +5,9 @@
 //! that was sent and whose caller went away keeps its id and its place in the window until its late
 //! reply has come, so that no reply can ever reach the wrong caller.
 
+mod agent;
+mod state;
+
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Poll, Waker};
@@ -13,6 +16,9 @@ use crate::error::CloseReason;
 use crate::message::{Id, Refusal};
 use crate::outgoing::{Lane, Orphan, Outgoing};
 use crate::sync::Sync;
+
+use state::{Caller, Flight, Resync, State};
+pub(crate) use state::{Outcome, Ticket};
 
 /// How many in-band commands may be unanswered. QEMU stops reading at 8, out-of-band commands included;
 /// more than 2 gain nothing on a real QEMU.
@@ -26,58 +32,6 @@ const KEEP_CAPACITY: usize = 64 << 10;
 
 /// Makes QEMU's parser start afresh, at the price of one error without an id.
 const RESYNC: u8 = 0xff;
-
-/// A waiting caller's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket(usize);
-
-/// How a command ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Success(Box<[u8]>),
-    Refused(Refusal),
-    /// QEMU could not parse it.
-    NotUnderstood(String),
-    Closed(CloseReason),
-}
-
-#[derive(Debug)]
-enum State {
-    Free,
-    Queued(Outgoing),
-    Sent(usize),
-    Done(Outcome),
-}
-
-#[derive(Debug)]
-struct Caller {
-    state: State,
-    waker: Option<Waker>,
-    /// Nobody will ask for the outcome.
-    detached: bool,
-}
-
-/// A command that was sent and not answered. Its place in the list is its id.
-#[derive(Debug)]
-struct Flight {
-    /// None: the caller went away.
-    caller: Option<usize>,
-    lane: Lane,
-    orphan: Option<Orphan>,
-    /// What to send again if the agent does not answer: a command that must not get lost.
-    again: Option<Vec<u8>>,
-    /// Where in the outgoing stream the command ends.
-    end: u64,
-}
-
-/// The state of QEMU's parser after an error without an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Resync {
-    NotNeeded,
-    Needed,
-    /// The command with this id was sent behind a resynchronising byte.
-    Sent(usize),
-}
 
 /// The bookkeeping of one QMP connection after its handshake.
 #[derive(Debug)]
@@ -398,40 +352,6 @@ impl Exchange {
             State::Free | State::Done(_) => {}
         }
         self.release(ticket.0);
-    }
-
-    /// A caller gave up waiting for its turn. An agent that stays silent may have been restarted and
-    /// have lost what it was told: get in step anew, and say again what must not get lost.
-    fn lose_step(&mut self) {
-        let Some(sync) = &mut self.agent else { return };
-        let Some(flight) = self.flights.first_mut() else {
-            if !sync.is_done() {
-                sync.lose();
-            }
-            return;
-        };
-        if let Some(bytes) = flight.as_mut().and_then(|flight| flight.again.take()) {
-            sync.lose();
-            self.finish(0, Outcome::Closed(CloseReason::Local));
-            let number = self.enqueue(Outgoing::in_band(bytes), true);
-            self.queue.retain(|&queued| queued != number);
-            self.queue.push_front(number);
-        }
-    }
-
-    /// The part of a line that may be a message. None: it is a guest agent's stale words.
-    pub(crate) fn filter<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
-        self.agent.as_ref().map_or(Some(line), |sync| sync.filter(line))
-    }
-
-    /// The peer is a guest agent.
-    pub(crate) fn is_agent(&self) -> bool {
-        self.agent.is_some()
-    }
-
-    /// The guest agent has not shown itself.
-    pub(crate) fn is_out_of_step(&self) -> bool {
-        self.agent.as_ref().is_some_and(|sync| !sync.is_done())
     }
 
     /// Whether the command was sent, wholly or in part.

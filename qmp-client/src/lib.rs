@@ -21,6 +21,7 @@
 pub mod agent;
 mod call;
 mod command;
+mod connect;
 mod descriptors;
 mod envelope;
 mod error;

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::command;
+use crate::connect::connect;
 use crate::error::{ClientError, CloseReason};
 use crate::exchange::Exchange;
 use crate::framing::Framer;
@@ -32,7 +33,7 @@ use crate::link::{Liveness, Writer};
 use crate::options::Options;
 use crate::sync::Sync;
 use crate::task::Reader;
-use crate::{session, unix};
+use crate::unix;
 
 pub use exec::{Exec, ExecOutput, Output, Running};
 pub use file::{GuestFile, OpenMode};
@@ -72,7 +73,7 @@ impl Agent {
     ///
     /// Dropping the future closes the connection.
     pub async fn connect(path: impl AsRef<Path>, options: &Options) -> Result<Self, ClientError> {
-        let stream = session::connect(path.as_ref(), options).await?;
+        let stream = connect(path.as_ref(), options).await?;
         Self::from_unix_stream(stream, options)
     }
 

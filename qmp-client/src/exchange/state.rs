@@ -1,0 +1,59 @@
+//! Where each command stands.
+
+use std::task::Waker;
+
+use crate::error::CloseReason;
+use crate::message::Refusal;
+use crate::outgoing::{Lane, Orphan, Outgoing};
+
+/// A waiting caller's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(pub(super) usize);
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Success(Box<[u8]>),
+    Refused(Refusal),
+    /// QEMU could not parse it.
+    NotUnderstood(String),
+    Closed(CloseReason),
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    Free,
+    Queued(Outgoing),
+    Sent(usize),
+    Done(Outcome),
+}
+
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub state: State,
+    pub waker: Option<Waker>,
+    /// Nobody will ask for the outcome.
+    pub detached: bool,
+}
+
+/// A command that was sent and not answered. Its place in the list is its id.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// None: the caller went away.
+    pub caller: Option<usize>,
+    pub lane: Lane,
+    pub orphan: Option<Orphan>,
+    /// What to send again if the agent does not answer: a command that must not get lost.
+    pub again: Option<Vec<u8>>,
+    /// Where in the outgoing stream the command ends.
+    pub end: u64,
+}
+
+/// The state of QEMU's parser after an error without an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resync {
+    NotNeeded,
+    Needed,
+    /// The command with this id was sent behind a resynchronising byte.
+    Sent(usize),
+}
