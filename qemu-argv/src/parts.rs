@@ -223,6 +223,11 @@ pub enum FdRole {
         /// The queue, from 0.
         queue: u16,
     },
+    /// A connected socket, one end of a network.
+    NetSocket {
+        /// The network's id.
+        network: String,
+    },
     /// An open `/dev/vhost-vsock`.
     VhostVsock,
 }

@@ -41,7 +41,8 @@ mod state;
 mod supervise;
 
 pub use control::{
-    Authentication, BalloonStats, ClientStream, Expiry, IoBurst, IoLimits, MouseButton, Rung, StopOutcome,
+    Authentication, BalloonStats, ClientStream, Expiry, ForwardedPort, IoBurst, IoLimits, MouseButton, Rung,
+    StopOutcome,
 };
 pub use error::Error;
 pub use events::Subscription;

@@ -28,6 +28,8 @@ pub enum NetBackend {
     Stream(StreamNet),
     /// Another process over datagrams.
     Dgram(DgramNet),
+    /// Another process over a connected socket that the launcher passes in the planned slot.
+    Inherited(InheritedNet),
     /// A virtual distributed Ethernet switch.
     Vde(VdeNet),
     /// passt: user-mode networking at speed, started by QEMU (QEMU ≥ 10.1).
@@ -209,6 +211,28 @@ pub struct DgramNet {
     /// The other end.
     #[serde(deserialize_with = "flexible::one")]
     pub remote: SocketAddress,
+}
+
+/// A socket that is connected already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct InheritedNet {
+    /// What the socket carries.
+    pub kind: SocketKind,
+}
+
+/// What a connected socket carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SocketKind {
+    /// A stream of packets, each after its length.
+    #[default]
+    Stream,
+    /// A packet in each datagram.
+    Dgram,
 }
 
 /// A VDE switch.

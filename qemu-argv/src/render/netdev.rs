@@ -3,8 +3,8 @@
 use super::address::socket_address;
 use super::{chardev, user_net};
 use crate::config::{
-    BridgeNet, CharBackend, Chardev, DgramNet, HubportNet, L2tpv3Net, NetBackend, PasstNet, SocketAddress,
-    SocketNet, StreamNet, TapNet, TapOpener, VdeNet,
+    BridgeNet, CharBackend, Chardev, DgramNet, HubportNet, InheritedNet, L2tpv3Net, NetBackend, PasstNet,
+    SocketAddress, SocketKind, SocketNet, StreamNet, TapNet, TapOpener, VdeNet,
 };
 use crate::draft::Draft;
 use crate::error::At;
@@ -27,6 +27,7 @@ pub(super) fn netdev(draft: &mut Draft<'_>, at: At<'_>, id: &str, backend: &NetB
         NetBackend::Socket(net) => ("socket", socket(draft, at, net)),
         NetBackend::Stream(net) => ("stream", stream(draft, at, net)),
         NetBackend::Dgram(net) => ("dgram", dgram(draft, at, net)),
+        NetBackend::Inherited(net) => inherited(draft, at, id, net),
         NetBackend::Vde(net) => ("vde", vde(draft, at, net)),
         NetBackend::Passt(net) => ("passt", passt(draft, at, net)),
         NetBackend::VhostUser(net) => {
@@ -177,6 +178,21 @@ fn dgram(draft: &mut Draft<'_>, at: At<'_>, net: &DgramNet) -> Props {
     props
 }
 
+fn inherited(draft: &mut Draft<'_>, at: At<'_>, id: &str, net: &InheritedNet) -> (&'static str, Props) {
+    let fd = draft.fd(FdRole::NetSocket { network: id.to_owned() }).to_string();
+    let address = Props::new().with("type", "fd").with("str", fd);
+    match net.kind {
+        SocketKind::Stream => {
+            draft.needs(at, "netdev stream", 7, 2);
+            ("stream", Props::new().with("server", false).with("addr", address))
+        }
+        SocketKind::Dgram => {
+            draft.needs(at, "netdev dgram", 7, 2);
+            ("dgram", Props::new().with("local", address))
+        }
+    }
+}
+
 fn vde(draft: &mut Draft<'_>, at: At<'_>, net: &VdeNet) -> Props {
     let mut props = Props::new();
     if let Some(socket) = &net.socket {
@@ -189,6 +205,8 @@ fn vde(draft: &mut Draft<'_>, at: At<'_>, net: &VdeNet) -> Props {
 fn passt(draft: &mut Draft<'_>, at: At<'_>, net: &PasstNet) -> Props {
     draft.needs(at, "netdev passt", 10, 1);
     draft.sandbox.spawn = true;
+    // Started as root it becomes nobody; the kernel would kill it for that.
+    draft.sandbox.elevate = true;
     let mut props = Props::new();
     if let Some(path) = &net.path {
         let path = draft.path(at.field("path"), path);

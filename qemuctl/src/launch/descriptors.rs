@@ -3,6 +3,8 @@
 //! A secret goes through a file in memory: it is never in QEMU's arguments or environment, nor in a file system.
 //! Descriptors beyond the standard three cost a `fork` instead of a `posix_spawn`, so only VMs that need them pay for them.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -12,12 +14,12 @@ use std::sync::Arc;
 
 use command_fds::FdMapping;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use qemu_argv::{FdRole, FdSlot, VmConfig};
+use qemu_argv::{FdRole, FdSlot, NetBackend, VmConfig};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-use super::LaunchOptions;
+use super::{LaunchOptions, tap};
 
 /// A function that tells a secret when it is needed.
 pub type SecretCallback = dyn Fn() -> io::Result<Zeroizing<Vec<u8>>> + Send + Sync;
@@ -67,6 +69,7 @@ pub(super) fn open(
     options: &LaunchOptions,
 ) -> Result<Vec<FdMapping>, Error> {
     let mut mappings = Vec::new();
+    let mut taps = Taps::default();
     for slot in slots.iter().filter(|slot| slot.role != FdRole::Qmp) {
         let missing = |reason: &str| Error::Unsupported {
             action: "handing over a descriptor",
@@ -77,6 +80,7 @@ pub(super) fn open(
         let parent_fd = match (&slot.role, given) {
             (_, Some((_, fd))) => fd.try_clone().map_err(|error| missing(&error.to_string()))?,
             (FdRole::Secret { id }, None) => secret(id, config, options)?,
+            (FdRole::Tap { network, .. }, None) => taps.next(network, slots, config)?,
             (FdRole::VhostNet { .. }, None) => device(Path::new("/dev/vhost-net"))?,
             (FdRole::VhostVsock, None) => device(Path::new("/dev/vhost-vsock"))?,
             _ => return Err(missing("none is in the launch options")),
@@ -87,11 +91,43 @@ pub(super) fn open(
     Ok(mappings)
 }
 
+/// The queues of TAP interfaces, in the order of their slots: those of an interface are opened together.
+#[derive(Default)]
+struct Taps(BTreeMap<String, VecDeque<OwnedFd>>);
+
+impl Taps {
+    fn next(&mut self, network: &str, slots: &[FdSlot], config: &VmConfig) -> Result<OwnedFd, Error> {
+        let queues = match self.0.entry(network.to_owned()) {
+            Entry::Occupied(queues) => queues.into_mut(),
+            Entry::Vacant(place) => {
+                let is_ours = |slot: &&FdSlot| matches!(&slot.role, FdRole::Tap { network: other, .. } if other == network);
+                let count = slots.iter().filter(is_ours).count();
+                place.insert(tap::open(tap_name(network, config), count)?.into())
+            }
+        };
+        Ok(queues.pop_front().expect("as many were opened as there are slots"))
+    }
+}
+
+/// The name that the config gives to the TAP interface of a network; `None` leaves it to the kernel.
+fn tap_name<'a>(network: &str, config: &'a VmConfig) -> Option<&'a str> {
+    let mut networks = config.networks.iter().enumerate();
+    let (_, found) = networks.find(|(index, other)| match &other.id {
+        Some(id) => id == network,
+        None => format!("net{index}") == network,
+    })?;
+    match &found.backend {
+        NetBackend::Tap(tap) => tap.ifname.as_deref(),
+        _ => None,
+    }
+}
+
 fn describe(role: &FdRole) -> String {
     match role {
         FdRole::Secret { id } => format!("secret {id}"),
         FdRole::Tap { network, queue } => format!("tap of {network}, queue {queue}"),
         FdRole::VhostNet { network, queue } => format!("vhost-net of {network}, queue {queue}"),
+        FdRole::NetSocket { network } => format!("the socket of {network}"),
         FdRole::VhostVsock => "vhost-vsock".to_owned(),
         _ => "a descriptor".to_owned(),
     }

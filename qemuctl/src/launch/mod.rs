@@ -8,6 +8,7 @@ mod options;
 mod places;
 mod qemu;
 mod start;
+mod tap;
 
 pub use cause::Cause;
 pub use descriptors::{SecretCallback, SecretSource};

@@ -19,6 +19,7 @@ mod hotplug;
 mod launcher;
 mod lifecycle;
 mod linux;
+mod networks;
 mod own_process;
 mod readme;
 mod secrets;
