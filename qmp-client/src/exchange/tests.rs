@@ -485,3 +485,18 @@ fn an_abandoned_freeze_is_followed_by_its_thaw() {
     play.agent_reply("2");
     assert_eq!(play.written(), "thaw");
 }
+
+#[test]
+fn an_outcome_that_nobody_takes_leaves_nothing_behind() {
+    let mut play = Play::monitor();
+    let ticket = play.submit("a");
+    play.written();
+    play.reply(0, "1");
+    play.exchange.abandon(ticket);
+    let next = play.submit("b");
+    assert_eq!(next, ticket, "the place is free again");
+    assert_eq!(play.written(), "b0");
+    play.reply(0, "2");
+    assert_eq!(play.poll(next).unwrap(), "2");
+    assert!(play.exchange.is_idle());
+}

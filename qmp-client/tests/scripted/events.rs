@@ -1,6 +1,9 @@
 //! Events: all of them, in order, or an exact account of what was missed.
 
-use qmp_client::{EventsError, Options};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use qmp_client::{EventsError, Options, Session};
 use qmp_proto::{AnyEvent, event};
 use serde_json::json;
 
@@ -117,4 +120,31 @@ async fn waiting_for_one_kind() {
     assert_eq!(wait.within(SHORT).await, Err(EventsError::Timeout { name: "SHUTDOWN", after: SHORT }));
     peer.send("{\"event\": \"SHUTDOWN\", \"data\": 5}\r\n").await;
     assert!(matches!(wait.within(SHORT).await, Err(EventsError::Decode { name: "SHUTDOWN", .. })));
+}
+
+#[tokio::test]
+async fn a_flood_does_not_overtake_the_subscriber_that_runs_the_runtime() {
+    const COUNT: usize = 10_000;
+    const START: &[u8] = b"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 0, \"major\": 10}, \"package\": \"\"}}}\r\n{\"return\": {}}\r\n";
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    // As fast as it can, on a thread of its own.
+    let peer = std::thread::spawn(move || {
+        theirs.write_all(START).unwrap();
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"\"flood\",\"id\":0}") {
+            let mut byte = [0];
+            theirs.read_exact(&mut byte).unwrap();
+            heard.push(byte[0]);
+        }
+        theirs.write_all("{\"event\": \"RESUME\"}\r\n".repeat(COUNT).as_bytes()).unwrap();
+        theirs.write_all(b"{\"return\": 1, \"id\": 0}\r\n").unwrap();
+    });
+    let session = Session::from_unix_stream(ours, &Options::default()).await.unwrap();
+    let mut events = session.events();
+    let flood = tokio::spawn(async move { session.execute_raw("flood", None).await });
+    for _ in 0..COUNT {
+        assert_eq!(events.recv().await.unwrap().event.name(), "RESUME");
+    }
+    assert_eq!(flood.await.unwrap().unwrap(), 1);
+    peer.join().unwrap();
 }
