@@ -28,6 +28,8 @@ pub struct Places {
     pub runtime_dir: Option<PathBuf>,
     /// An additional folder with QEMU's loadable modules, as in `QEMU_MODULE_DIR`.
     pub module_dir: Option<PathBuf>,
+    /// Where the QEMU in question is installed with its data, if that is not `/usr` or `/usr/local`.
+    pub prefix: Option<PathBuf>,
 }
 
 impl Places {
@@ -49,6 +51,7 @@ impl Places {
                 .map(|dir| dir.join("qemuctl/discovery")),
             runtime_dir: absolute("XDG_RUNTIME_DIR"),
             module_dir: absolute("QEMU_MODULE_DIR"),
+            prefix: None,
             home,
         }
     }
@@ -63,9 +66,19 @@ impl Places {
             cache_dir: Some(home.join(".cache/qemuctl/discovery")),
             runtime_dir: None,
             module_dir: None,
+            prefix: None,
             home: Some(home),
             root,
         }
+    }
+
+    /// The same with the data that is installed beside a QEMU: `PREFIX/share` of `PREFIX/bin/qemu-system-…`.
+    #[must_use]
+    pub fn beside(self, program: &Path) -> Self {
+        let program = program.canonicalize();
+        let prefix = program.ok().and_then(|program| Some(program.parent()?.parent()?.to_owned()));
+        let usual = [self.at("/"), self.at("/usr"), self.at("/usr/local")];
+        Self { prefix: prefix.filter(|prefix| !usual.contains(prefix)), ..self }
     }
 
     /// The place of an absolute path in this tree.

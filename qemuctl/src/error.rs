@@ -22,6 +22,8 @@ pub enum Error {
     NameTaken { name: String, by: String },
     #[error("no place for sockets: set HOME or XDG_CACHE_HOME, or `socket_dir` in the config")]
     NoSocketDir,
+    #[error("no place for what detached VMs keep: set HOME or XDG_STATE_HOME, or `socket_dir` in the config")]
+    NoStateDir,
     #[error("the socket directory {} is not safe: {reason}", path.display())]
     SocketDirUnsafe { path: PathBuf, reason: String },
     #[error(

@@ -56,12 +56,13 @@ pub struct UefiFirmware {
     pub code: Option<PathBuf>,
     /// The format of the code. Left out: raw.
     pub code_format: Option<BlockFormat>,
-    /// The VM's own copy of the variables. Left out: the launcher makes one, or settings are lost when the VM ends.
+    /// The VM's own copy of the variables. Left out: the launcher makes one, which a detached VM keeps for its next start.
     pub vars: Option<PathBuf>,
     /// The format of the variables. Left out: by the ending of the file's name, else raw.
     pub vars_format: Option<BlockFormat>,
     /// What the launcher makes `vars` from when it is not there yet. Never given to QEMU.
     pub vars_template: Option<PathBuf>,
-    /// Whether the code is secured by System Management Mode (`q35`), as builds for secure boot need it.
+    /// Whether only signed programs boot: the launcher takes code and variables that are made for it, and on x86 (`q35`)
+    /// QEMU protects the variables by System Management Mode.
     pub secure_boot: bool,
 }

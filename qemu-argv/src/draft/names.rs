@@ -1,5 +1,7 @@
 //! Names: made of harmless characters, unique where QEMU wants them so, kept from plan to plan.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::Draft;
@@ -53,17 +55,24 @@ impl Draft<'_> {
                 ids[index] = Some(id.to_owned());
             }
         }
-        let named: Vec<_> = (0..items.len())
-            .map(|index| {
-                let id = ids[index].clone().unwrap_or_else(|| {
-                    let free = |id: &String| {
-                        !ids.iter().flatten().any(|other| other == id) && !self.has(Space::Device, id)
+        let mut taken: BTreeSet<String> = ids.iter().flatten().cloned().collect();
+        // Numbers below this are known to be in use.
+        let mut first_free = 0;
+        let named: Vec<_> = ids
+            .into_iter()
+            .enumerate()
+            .map(|(index, id)| {
+                id.unwrap_or_else(|| {
+                    let mut numbers = index.max(first_free)..;
+                    let free = |number| {
+                        let id = format!("{prefix}{number}");
+                        (!taken.contains(&id) && !self.has(Space::Device, &id)).then_some((number, id))
                     };
-                    let mut names = (index..).map(|number| format!("{prefix}{number}"));
-                    names.find(free).unwrap_or_default()
-                });
-                ids[index] = Some(id.clone());
-                id
+                    let (number, id) = numbers.find_map(free).unwrap_or_default();
+                    first_free = number + 1;
+                    taken.insert(id.clone());
+                    id
+                })
             })
             .collect();
         for (print, id) in prints.into_iter().zip(&named) {

@@ -1,6 +1,7 @@
 //! Names and numbers that must be the same every time.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +19,22 @@ pub(crate) struct OwnId {
 /// An element is known again by its content. Where the list is as long as before, one that was edited in place is known by
 /// being the next that is left.
 pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec<Option<String>> {
-    let mut left: Vec<_> = earlier.iter().filter(|own| own.list == list).collect();
+    let mut left: Vec<_> = earlier.iter().filter(|own| own.list == list).map(Some).collect();
     let same_length = left.len() == prints.iter().flatten().count();
+    // Where each print is left, the first one last.
+    let mut places: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (place, own) in left.iter().enumerate().rev() {
+        places.entry(own.map_or(0, |own| own.print)).or_default().push(place);
+    }
     let mut ids: Vec<Option<String>> = prints
         .iter()
         .map(|print| {
-            let position = left.iter().position(|own| Some(own.print) == *print)?;
-            Some(left.remove(position).id.clone())
+            let place = places.get_mut(&(*print)?)?.pop()?;
+            Some(left[place].take()?.id.clone())
         })
         .collect();
     if same_length {
-        let mut left = left.into_iter();
+        let mut left = left.into_iter().flatten();
         let unknown = prints.iter().zip(&mut ids).filter(|(print, id)| print.is_some() && id.is_none());
         unknown.for_each(|(_, id)| *id = left.next().map(|own| own.id.clone()));
     }

@@ -44,7 +44,8 @@ fn flash(draft: &mut Draft<'_>, at: At<'_>, uefi: &UefiFirmware) {
         let by_name = vars.extension().is_some_and(|ending| ending == "qcow2").then_some(BlockFormat::Qcow2);
         unit(draft, at, "pflash1", vars, uefi.vars_format.or(by_name).or(Some(BlockFormat::Raw)), false);
     }
-    if uefi.secure_boot {
+    // Outside of PCs the flash is written by the guest's own secure world, which is no matter of QEMU's options.
+    if uefi.secure_boot && draft.board.is_x86() {
         if draft.board.family() != Family::Q35 {
             draft.not_here(
                 at.field("secure_boot"),

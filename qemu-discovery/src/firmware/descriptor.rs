@@ -103,8 +103,21 @@ pub struct FlashFile {
 /// The folders of descriptors, the most specific first.
 pub(crate) fn folders(places: &Places) -> Vec<PathBuf> {
     let own = places.config_home.iter().map(|home| home.join("qemu/firmware"));
-    let shared = ["/etc/qemu/firmware", "/usr/local/share/qemu/firmware", "/usr/share/qemu/firmware"];
-    own.chain(shared.map(|dir| places.at(dir))).collect()
+    let host = places.at("/etc/qemu/firmware");
+    // A release that was unpacked rather than installed has the distribution's whole tree below its prefix.
+    let beside = places
+        .prefix
+        .iter()
+        .flat_map(|prefix| ["share/qemu/firmware", "usr/share/qemu/firmware"].map(|dir| prefix.join(dir)));
+    let shared = ["/usr/local/share/qemu/firmware", "/usr/share/qemu/firmware"];
+    own.chain([host]).chain(beside).chain(shared.map(|dir| places.at(dir))).collect()
+}
+
+/// A file that `descriptor` names. One from below a QEMU's prefix counts from there if such a file is there.
+pub(crate) fn file(places: &Places, descriptor: &Path, name: &Path) -> PathBuf {
+    let below = places.prefix.as_ref().filter(|prefix| descriptor.starts_with(prefix));
+    let below = below.map(|prefix| prefix.join(name.strip_prefix("/").unwrap_or(name)));
+    below.filter(|file| file.exists()).unwrap_or_else(|| places.at(name))
 }
 
 /// The descriptors that are in force, in the order they are to be tried. Those that cannot be read are told as errors,

@@ -112,6 +112,15 @@ pub struct ImageFile {
     pub format: String,
 }
 
+impl ImageFile {
+    /// A file whose format its name tells: qcow2 if it ends so, else raw.
+    pub fn by_name(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let format = if path.extension().is_some_and(|ending| ending == "qcow2") { "qcow2" } else { "raw" };
+        Self { path, format: format.to_owned() }
+    }
+}
+
 /// How the firmware gets into the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -208,6 +217,7 @@ fn admit(
         && (secure_boot || !wanted.secure_boot)
         && enrolled_keys == wanted.enrolled_keys
         && wanted.features.iter().all(|feature| has(feature));
+    let at = |name: &Path| descriptor::file(places, &path, name);
     let (loading, code, template) = match &descriptor.mapping {
         Mapping::Flash { mode, executable, nvram_template } => {
             let loading = match mode {
@@ -216,11 +226,11 @@ fn admit(
                 FlashMode::Stateless => Loading::StatelessFlash,
             };
             let image =
-                |file: &FlashFile| ImageFile { path: places.at(&file.filename), format: file.format.clone() };
+                |file: &FlashFile| ImageFile { path: at(&file.filename), format: file.format.clone() };
             (loading, image(executable), nvram_template.as_ref().map(image))
         }
-        Mapping::Memory { filename } => (Loading::Bios, raw(places.at(filename)), None),
-        Mapping::Kernel { filename } => (Loading::Kernel, raw(places.at(filename)), None),
+        Mapping::Memory { filename } => (Loading::Bios, raw(at(filename)), None),
+        Mapping::Kernel { filename } => (Loading::Kernel, raw(at(filename)), None),
         Mapping::Other => return Ok(None),
     };
     let keeps_variables = matches!(loading, Loading::Flash | Loading::CombinedFlash);

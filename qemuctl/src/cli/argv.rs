@@ -44,7 +44,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         _ => std::path::absolute(context.dir()?)?,
     };
     let endpoints = Endpoints { socket_dir: Some(socket_dir), ..Endpoints::default() };
-    let plan = plan(&loaded.config, &qemu.target, &endpoints).map_err(|error| loaded.explain(&error))?;
+    let config = qemuctl::launch::with_firmware(&loaded.config, &qemu.program, &qemu.target)?;
+    let plan = plan(&config, &qemu.target, &endpoints).map_err(|error| loaded.explain(&error))?;
     if args.plan {
         context.print_json(&plan)?;
         return Ok(Exit::Done);

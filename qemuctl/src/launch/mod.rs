@@ -4,6 +4,8 @@ mod cause;
 mod child;
 mod descriptors;
 mod failure;
+mod firmware;
+mod kept;
 mod options;
 mod places;
 mod qemu;
@@ -13,6 +15,7 @@ mod tap;
 pub use cause::Cause;
 pub use descriptors::{SecretCallback, SecretSource};
 pub use failure::{LaunchFailure, Phase};
+pub use firmware::with_firmware;
 pub use options::LaunchOptions;
 
 use std::path::PathBuf;
@@ -29,6 +32,8 @@ use crate::runtime::{Plans, Record, check_socket_path, make_private};
 use crate::supervise::{Watched, watch_over};
 
 use child::{ChildSpec, Tie};
+use firmware::{Prepared, prepare};
+use kept::Kept;
 use places::Places;
 use qemu::Qemu;
 use start::Start;
@@ -44,12 +49,23 @@ pub(crate) async fn launch(
     let qemu = Qemu::find(config).await?;
     let config = VmConfig { name: Some(name.clone()), ..config.clone() };
     let endpoints = Endpoints { qmp_fd: Some(0), socket_dir: Some(dir.path().to_owned()) };
-    let plan = qemu_argv::replan(&config, &qemu.target, &endpoints, options.earlier.as_ref())?;
+    let mut warnings = qemu.warnings;
+    let kept = match ownership {
+        Ownership::Detached => Some(Kept::open(&name, &config, options)?),
+        _ => None,
+    };
+    let home = kept.as_ref().map_or(dir.path(), Kept::dir);
+    let Prepared { config: complete, copy } =
+        prepare(&config, &qemu.program, &qemu.target, home, &name).await?;
+    residue.add(copy.filter(|_| kept.is_none()));
+    let before =
+        kept.as_ref().filter(|_| options.earlier.is_none()).and_then(|kept| kept.plan(&mut warnings));
+    let earlier = options.earlier.as_ref().or(before.as_ref());
+    let plan = qemu_argv::replan(&complete, &qemu.target, &endpoints, earlier)?;
     for socket in plan.sockets() {
         check_socket_path(&socket.path)?;
         residue.add([socket.path.clone()]);
     }
-    let mut warnings = qemu.warnings;
     let tie = match ownership {
         Ownership::Detached => Tie::Detached { log: dir.file(&name, ".log") },
         _ => Tie::Guarded(qemu.guard.ok_or_else(no_guard)?),
@@ -100,6 +116,9 @@ pub(crate) async fn launch(
     let plans = Plans::recorded(&record);
     let socket = record.socket.clone();
     start.owns([record.write(&dir)?]);
+    if let Some(kept) = kept {
+        kept.write(&plan)?;
+    }
     let events = session.events();
     if !(options.paused || config.paused) {
         options.tell(Phase::Run);

@@ -20,12 +20,15 @@ pub struct LaunchOptions {
     pub command_within: Duration,
     /// Where sockets, lock and record go; before the config's own `socket_dir`.
     pub socket_dir: Option<PathBuf>,
+    /// Where a detached VM keeps its plan and its UEFI variables for its next start. Left out: in the socket directory if one
+    /// is given, else in [`default_state_dir`](crate::runtime::default_state_dir).
+    pub state_dir: Option<PathBuf>,
     /// Leave the guest frozen before its first instruction, whatever the config says.
     pub paused: bool,
     /// Keep the guest's serial console in this file too.
     pub console_log: Option<PathBuf>,
     /// The plan of an earlier launch of this VM ([`Instance::plan`](crate::Instance::plan)): devices that are still
-    /// there keep their addresses, and so guests their interface names.
+    /// there keep their addresses, and so guests their interface names. A detached VM keeps its own.
     pub earlier: Option<Plan>,
     /// The secrets that the config only names, by their ids. They go before those in the config.
     pub secrets: BTreeMap<String, SecretSource>,
@@ -50,6 +53,7 @@ impl Default for LaunchOptions {
             ready_within: Duration::from_secs(60),
             command_within: Duration::from_secs(30),
             socket_dir: None,
+            state_dir: None,
             paused: false,
             console_log: None,
             earlier: None,

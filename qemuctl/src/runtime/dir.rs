@@ -26,6 +26,22 @@ pub fn default_socket_dir() -> Result<PathBuf, Error> {
     socket_dir_for(geteuid(), std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
 }
 
+/// Where detached VMs keep what outlives them when nobody says: `/var/lib/qemuctl` for root, else
+/// `$XDG_STATE_HOME/qemuctl` (`~/.local/state/qemuctl`).
+///
+/// # Errors
+///
+/// [`Error::NoStateDir`] if neither `XDG_STATE_HOME` nor `HOME` is set for a user other than root.
+pub fn default_state_dir() -> Result<PathBuf, Error> {
+    if geteuid().is_root() {
+        return Ok("/var/lib/qemuctl".into());
+    }
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    Ok(state.ok_or(Error::NoStateDir)?.join("qemuctl"))
+}
+
 fn socket_dir_for(user: Uid, cache: Option<OsString>, home: Option<OsString>) -> Result<PathBuf, Error> {
     if user.is_root() {
         return Ok("/var/run/qemu".into());

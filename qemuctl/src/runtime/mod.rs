@@ -8,10 +8,11 @@ mod plans;
 mod record;
 mod residue;
 
-pub use dir::default_socket_dir;
 pub(crate) use dir::{SocketDir, check_socket_path, make_private};
+pub use dir::{default_socket_dir, default_state_dir};
 pub(crate) use lock::NameLock;
 pub(crate) use name::{check_name, random_name};
 pub(crate) use plans::Plans;
 pub use record::Record;
+pub(crate) use record::write_private;
 pub(crate) use residue::Residue;

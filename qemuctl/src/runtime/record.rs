@@ -95,17 +95,19 @@ impl Record {
     pub(crate) fn write(&self, dir: &SocketDir) -> Result<PathBuf, Error> {
         let path = self.path(dir);
         let draft = dir.file(&self.name, ".json.new");
-        let write = || {
-            let text = serde_json::to_vec_pretty(self)?;
-            match fs::remove_file(&draft) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-            file.write_all(&text)?;
-            fs::rename(&draft, &path)
-        };
+        let write = || write_private(&draft, &path, &serde_json::to_vec_pretty(self)?);
         write().map_err(|source| Error::Io { action: "write the record", path: path.clone(), source })?;
         Ok(path)
     }
+}
+
+/// Writes a file of ours by way of `draft` beside it, so that a reader sees all of it or none.
+pub(crate) fn write_private(draft: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    match fs::remove_file(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    file.write_all(text)?;
+    fs::rename(draft, path)
 }

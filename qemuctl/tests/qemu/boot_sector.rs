@@ -79,12 +79,12 @@ impl Guest {
     }
 }
 
-/// What is in the directory besides the guests' images.
+/// What is in the directory besides the guests' images, and the plan that a detached VM keeps.
 pub fn leftovers(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(dir)
         .expect("readable")
         .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
-        .filter(|name| name != IMAGES)
+        .filter(|name| name != IMAGES && !name.ends_with(".plan.json"))
         .collect();
     names.sort();
     names

@@ -113,11 +113,12 @@ impl Place {
         pid.and_then(|pid| i32::try_from(pid).ok()).expect("a process id")
     }
 
-    /// What is left in the socket directory.
+    /// What is left in the socket directory besides the plans that detached VMs keep.
     pub fn leftovers(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.sockets());
         let names = entries.into_iter().flatten().map(|entry| entry.expect("readable").file_name());
-        names.map(|name| name.to_string_lossy().into_owned()).collect()
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        names.filter(|name| !name.ends_with(".plan.json")).collect()
     }
 }
 

@@ -1,0 +1,70 @@
+//! What a detached VM keeps from one launch to the next: the places of its devices, and its firmware's variables.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use qemu_argv::{Plan, VmConfig};
+
+use crate::error::Error;
+use crate::runtime::{SocketDir, default_state_dir, write_private};
+
+use super::LaunchOptions;
+
+const ENDING: &str = ".plan.json";
+
+/// The directory with what VMs keep, and one VM in it.
+pub(super) struct Kept {
+    dir: SocketDir,
+    name: String,
+}
+
+impl Kept {
+    /// With a socket directory of the caller's own, everything is there; else in a place that outlives a reboot.
+    pub(super) fn open(name: &str, config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
+        let chosen = [&options.state_dir, &options.socket_dir, &config.socket_dir];
+        let dir = match chosen.into_iter().flatten().next() {
+            Some(dir) => SocketDir::open(dir)?,
+            None => SocketDir::open(&default_state_dir()?)?,
+        };
+        Ok(Self { dir, name: name.to_owned() })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.file(&self.name, ENDING)
+    }
+
+    /// The plan of the last launch. One that cannot be used any more is told in `warnings`, and devices may move.
+    pub(super) fn plan(&self, warnings: &mut Vec<String>) -> Option<Plan> {
+        let path = self.path();
+        let read = || -> io::Result<Plan> {
+            let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path)?;
+            Ok(serde_json::from_str(&io::read_to_string(file)?)?)
+        };
+        match read() {
+            Ok(plan) => Some(plan),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                warnings.push(format!(
+                    "the plan in {} cannot be used ({error}): devices may have other addresses than before",
+                    path.display()
+                ));
+                None
+            }
+        }
+    }
+
+    /// Keeps the plan for the next launch.
+    pub(super) fn write(&self, plan: &Plan) -> Result<(), Error> {
+        let path = self.path();
+        let write =
+            || write_private(&self.dir.file(&self.name, ".plan.new"), &path, &serde_json::to_vec(plan)?);
+        write().map_err(|source| Error::Io { action: "keep the plan in", path: path.clone(), source })
+    }
+}
