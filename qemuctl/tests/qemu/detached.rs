@@ -1,11 +1,12 @@
 //! VMs that outlive their launcher, and handles on VMs of others.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use qemuctl::runtime::Record;
-use qemuctl::{Error, ExitReason, Instance, LaunchOptions, Ownership, Rung, State};
+use qemuctl::{Error, ExitReason, Instance, LaunchOptions, Network, Ownership, Rung, State};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::own_process::{command, is_role};
@@ -85,4 +86,35 @@ async fn attaching_to_nobody_is_an_error() {
     assert_eq!(error.to_string(), "no running VM is known as vm");
     let error = Instance::attach(dir.path().join("vm.sock")).await.expect_err("no such socket");
     assert!(matches!(error, Error::Attach { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_detached_vm_keeps_its_places_for_the_next_start() {
+    let network = |id: &str| Network { id: Some(id.into()), ..Network::default() };
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = Guest::Deaf.config(&qemu("10.0", "qemu-system-x86_64"), dir.path(), "vm");
+    config.networks = vec![network("one"), network("two")];
+    let places = |vm: &Instance| {
+        let plan = vm.plan().expect("it was planned");
+        ["one", "two"].map(|id| plan.topology().placement(id).cloned().expect("it is planned"))
+    };
+    let options = LaunchOptions::default();
+    let first = Instance::start_detached(&config, &options).await.expect("started");
+    let before = places(&first);
+    first.kill().await.expect("killed");
+    let kept = dir.path().join("vm.plan.json");
+    assert_eq!(kept.metadata().expect("it is kept").permissions().mode() & 0o777, 0o600);
+
+    config.networks.insert(0, network("zero"));
+    let second = Instance::start_detached(&config, &options).await.expect("started");
+    assert_eq!(places(&second), before);
+    second.kill().await.expect("killed");
+
+    // A plan that cannot be read is told, and no reason not to start.
+    std::fs::write(&kept, "half a pl").expect("written");
+    let third = Instance::start_detached(&config, &options).await.expect("started");
+    assert_ne!(places(&third), before, "planned afresh");
+    let told: Vec<_> = third.warnings().iter().filter(|line| line.contains("vm.plan.json")).collect();
+    assert_eq!(told.len(), 1, "{:?}", third.warnings());
+    third.kill().await.expect("killed");
 }

@@ -1,18 +1,22 @@
 //! Firmware by a distribution's own descriptors, and guests that see it.
 
-use std::ffi::OsString;
 use std::fs;
-use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use qemuctl::Arch;
+use qemuctl::qemu_discovery::Places;
 use qemuctl::qemu_discovery::firmware::{self, Firmware, VarsFormat, Wanted, create_vars};
-use qemuctl::qemu_discovery::{Places, probe_in};
+use qemuctl::{
+    AccelChoice, Arch, Boot, ConsoleReader, Expected, Instance, LaunchOptions, Machine, Memory, Size,
+    UefiFirmware, VmConfig,
+};
 
 use crate::support::{VERSIONS, guest_file, qemu};
+
+/// Longer than anything takes on a loaded machine.
+const GENEROUS: Duration = Duration::from_secs(600);
 
 /// The file tree of a release: its descriptors name files as they are named inside.
 fn tree(version: &str) -> PathBuf {
@@ -112,120 +116,86 @@ async fn variables_are_copied_in_either_format() {
     }
 }
 
-/// A QEMU with the small Linux guest, talked to by its serial console.
-struct Machine {
-    child: Child,
-    console: mpsc::Receiver<Vec<u8>>,
-    text: String,
+/// Launches the small Linux guest with UEFI, and reads its console until one of these is there.
+async fn boot(
+    version: &str,
+    arch: Arch,
+    uefi: UefiFirmware,
+    dir: &Path,
+    wanted: &str,
+) -> (Instance, ConsoleReader, Expected) {
+    let console = if arch == Arch::Aarch64 { "ttyAMA0" } else { "ttyS0" };
+    let file = |name| Some(guest_file(arch.qemu_name(), name));
+    let config = VmConfig {
+        name: Some("uefi".into()),
+        qemu: Some(qemu(version, &format!("qemu-system-{}", arch.qemu_name()))),
+        arch: Some(arch),
+        socket_dir: Some(dir.into()),
+        machine: Machine { accel: AccelChoice::Tcg, ..Machine::default() },
+        memory: Memory::new(Size::mib(512)),
+        firmware: Some(qemuctl::Firmware::Uefi(uefi)),
+        boot: Boot {
+            kernel: file("vmlinuz"),
+            initrd: file("initramfs"),
+            append: Some(format!("console={console} panic=-1 no_timer_check qemuctl.noagent")),
+            ..Boot::default()
+        },
+        ..VmConfig::default()
+    };
+    let options = LaunchOptions { ready_within: GENEROUS, ..LaunchOptions::default() };
+    let vm = Box::pin(Instance::start_with(&config, &options)).await.expect("started");
+    let mut reader = vm.console().await.expect("it has one").reader_with_history();
+    let found = reader.expect(wanted, GENEROUS).await.expect("it boots");
+    (vm, reader, found)
 }
 
-impl Machine {
-    async fn boot(version: &str, arch: Arch, wanted: &Wanted, dir: &Path) -> Self {
-        let firmware = found(version, wanted).expect("firmware");
-        let template = firmware.vars_template.as_ref().expect("a template");
-        let vars =
-            create_vars(template, &dir.join("vars"), VarsFormat::Template, None).await.expect("copied");
-        let board = if firmware.requires_smm { "q35,smm=on" } else { arch.default_machine() };
-        let node = |name: &str, path: &Path, read_only: bool| {
-            let json = serde_json::json!({
-                "driver": "file", "node-name": name, "filename": path.to_str().expect("text"), "read-only": read_only,
-            });
-            ["-blockdev".to_owned(), json.to_string()]
-        };
-        let mut arguments: Vec<OsString> =
-            ["-machine", &format!("{board},pflash0=code,pflash1=vars")].map(Into::into).into();
-        if firmware.requires_smm {
-            arguments.extend(["-global", "driver=cfi.pflash01,property=secure,value=on"].map(Into::into));
-        }
-        arguments.extend(node("code", &firmware.code.path, true).map(Into::into));
-        arguments.extend(node("vars", &vars.path, false).map(Into::into));
-        let console = if arch == Arch::Aarch64 { "ttyAMA0" } else { "ttyS0" };
-        let mut child = Command::new(qemu(version, &format!("qemu-system-{}", arch.qemu_name())))
-            .args(arguments)
-            .args([
-                "-accel",
-                "tcg",
-                "-cpu",
-                "max",
-                "-m",
-                "512",
-                "-nodefaults",
-                "-display",
-                "none",
-                "-no-reboot",
-            ])
-            .arg("-kernel")
-            .arg(guest_file(arch.qemu_name(), "vmlinuz"))
-            .arg("-initrd")
-            .arg(guest_file(arch.qemu_name(), "initramfs"))
-            .args(["-append", &format!("console={console} panic=-1"), "-serial", "stdio"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("QEMU starts");
-        let mut output = child.stdout.take().expect("piped");
-        let (send, console) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut piece = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut piece) {
-                if send.send(piece[..count].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, console, text: String::new() }
-    }
-
-    /// Reads on until one of these is on the console, and says which.
-    fn expect<'a>(&mut self, wanted: &[&'a str]) -> &'a str {
-        let deadline = Instant::now() + Duration::from_secs(240);
-        loop {
-            if let Some(found) = wanted.iter().find(|wanted| self.text.contains(**wanted)) {
-                return found;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.console.recv_timeout(left) {
-                Ok(piece) => self.text.push_str(&String::from_utf8_lossy(&piece)),
-                Err(error) => panic!("no {wanted:?} on the console ({error}):\n{}", self.text),
-            }
-        }
-    }
-
-    /// The first line that the guest's shell answers a command with.
-    fn ask(&mut self, command: &str) -> String {
-        self.text.clear();
-        // The marks are put together by the shell, so the echoed command does not hold them.
-        let line = format!("echo \"be\"\"gin $({command}) e\"\"nd\"\n");
-        self.child.stdin.as_mut().expect("piped").write_all(line.as_bytes()).expect("written");
-        self.expect(&[" end"]);
-        let (_, rest) = self.text.split_once("begin ").expect("the answer");
-        rest.split_once(" end").expect("its end").0.to_owned()
-    }
+/// Whether the guest has the interface to UEFI.
+async fn sees_uefi(vm: &Instance, reader: &mut ConsoleReader) {
+    let console = vm.console().await.expect("it has one");
+    // The quotes keep the echo of the command from looking like its output.
+    console.write_all(b"ls -d /sys/firmware/efi && echo se''en || echo bli''nd\n").await.expect("typed");
+    let found = reader.expect("seen|blind", GENEROUS).await.expect("an answer");
+    assert_eq!(found.groups[0], "seen", "{}", found.before);
 }
 
-impl Drop for Machine {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+#[tokio::test]
+async fn a_launched_guest_sees_uefi_with_variables_of_its_own() {
+    for (version, arch) in
+        [("7.2", Arch::X86_64), ("11.1", Arch::X86_64), ("10.0", Arch::Aarch64), ("11.1", Arch::Aarch64)]
+    {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (vm, mut reader, _) =
+            boot(version, arch, UefiFirmware::default(), dir.path(), "guest ready").await;
+        sees_uefi(&vm, &mut reader).await;
+        let vars = dir.path().join("uefi.vars.fd");
+        assert_eq!(vars.metadata().expect("a copy").permissions().mode() & 0o777, 0o600, "{version} {arch}");
+        vm.kill().await.expect("killed");
+        assert!(!vars.exists(), "the copy goes with a VM that nobody detached");
     }
 }
 
 #[tokio::test]
-async fn a_guest_sees_uefi_and_secure_boot() {
+async fn secure_boot_gets_smm_and_the_variables_with_keys() {
     for version in VERSIONS {
         let dir = tempfile::tempdir().expect("a directory");
-        let wanted = Wanted::uefi(Arch::X86_64, format!("pc-q35-{version}")).secure();
-        let mut machine = Machine::boot(version, Arch::X86_64, &wanted, dir.path()).await;
+        let uefi = UefiFirmware { secure_boot: true, ..UefiFirmware::default() };
         // The guest's kernel comes without the signed loader that the keys are for. Older firmware tells the kernel that
         // secure boot is on and starts it all the same, newer refuses it.
-        let outcome =
-            machine.expect(&["guest ready", "loader is disabled", "Access Denied", "Security Violation"]);
-        if outcome == "guest ready" {
-            assert!(machine.text.contains("Secure boot enabled"), "{}", machine.text);
-            assert_eq!(machine.ask("ls -d /sys/firmware/efi"), "/sys/firmware/efi");
+        let refusals = "loader is disabled|Access Denied|Security Violation";
+        let wanted = format!("guest ready|{refusals}");
+        let (vm, mut reader, found) = boot(version, Arch::X86_64, uefi, dir.path(), &wanted).await;
+        let plan = vm.plan().expect("it was planned");
+        let line = plan.command_line().to_string();
+        let wiring: Vec<_> = line.split_whitespace().filter(|word| word.contains("smm=")).collect();
+        assert_eq!(wiring.len(), 1, "{line}");
+        let template = plan.block_nodes().iter().find(|node| node.node_name == "pflash0-file");
+        let code = template.and_then(|node| node.props.get_str("filename")).expect("the code");
+        assert!(code.ends_with("/OVMF/OVMF_CODE_4M.ms.fd"), "{code}");
+        if found.groups[0] == "guest ready" {
+            assert!(found.before.contains("Secure boot enabled"), "{}", found.before);
+            sees_uefi(&vm, &mut reader).await;
         } else {
-            assert_eq!(version, "11.1", "{}", machine.text);
+            assert_eq!(version, "11.1", "{}", found.before);
         }
     }
 }
@@ -234,19 +204,14 @@ async fn a_guest_sees_uefi_and_secure_boot() {
 async fn a_guest_sees_uefi_with_secure_firmware_that_has_no_keys() {
     let dir = tempfile::tempdir().expect("a directory");
     let wanted = Wanted { secure_boot: true, ..Wanted::uefi(Arch::X86_64, "pc-q35-11.1") };
-    let mut machine = Machine::boot("11.1", Arch::X86_64, &wanted, dir.path()).await;
-    machine.expect(&["guest ready"]);
-    assert!(machine.text.contains("Secure boot disabled"), "{}", machine.text);
-    assert_eq!(machine.ask("ls -d /sys/firmware/efi"), "/sys/firmware/efi");
-}
-
-#[tokio::test]
-async fn an_arm_guest_sees_uefi() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let probe = probe_in(&Places::host(), &qemu("10.0", "qemu-system-aarch64")).await.expect("it answers");
-    let machine = probe.machine("virt").expect("the board").name.clone();
-    let mut machine =
-        Machine::boot("10.0", Arch::Aarch64, &Wanted::uefi(Arch::Aarch64, machine), dir.path()).await;
-    machine.expect(&["guest ready"]);
-    assert_eq!(machine.ask("ls -d /sys/firmware/efi"), "/sys/firmware/efi");
+    let firmware = found("11.1", &wanted).expect("OVMF");
+    let uefi = UefiFirmware {
+        code: Some(firmware.code.path),
+        vars_template: firmware.vars_template.map(|file| file.path),
+        secure_boot: true,
+        ..UefiFirmware::default()
+    };
+    let (vm, mut reader, booted) = boot("11.1", Arch::X86_64, uefi, dir.path(), "guest ready").await;
+    assert!(booted.before.contains("Secure boot disabled"), "{}", booted.before);
+    sees_uefi(&vm, &mut reader).await;
 }

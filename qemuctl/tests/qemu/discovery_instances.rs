@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use qemuctl::qemu_discovery::instances::{self, Address, ProcessId, RunningQemu};
@@ -10,6 +10,7 @@ use qemuctl::qmp_client::{Options, Session};
 use qemuctl::{Accelerator, Arch, Instance, qmp_proto};
 
 use crate::boot_sector::Guest;
+use crate::own_process::{command, is_role};
 use crate::support::{VERSIONS, qemu};
 
 /// A QEMU in the background, as an administrator would start it; ended with the value.
@@ -181,4 +182,61 @@ fn a_recycled_pid_is_not_taken_for_the_same_qemu() {
     assert_eq!(instances::find(process.pid).map(|qemu| qemu.process), None);
     // This program's pid is taken, and not by a QEMU.
     assert_eq!(instances::find(std::process::id()), None);
+}
+
+#[test]
+fn a_pid_that_was_given_out_again_is_another_qemu() {
+    const NAME: &str = "discovery_instances::a_pid_that_was_given_out_again_is_another_qemu";
+    if !is_role(NAME) {
+        // In a pid namespace of one's own the next pid can be chosen.
+        let copy = command(NAME);
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+        if !nix::unistd::geteuid().is_root() {
+            unshare.arg("--map-root-user");
+        }
+        unshare.arg(copy.get_program()).args(copy.get_args());
+        unshare.envs(copy.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = unshare.output().expect("unshare starts");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        return;
+    }
+    let start = || {
+        let mut qemu = Command::new(qemu("10.0", "qemu-system-x86_64"));
+        qemu.args(["-machine", "none", "-nodefaults", "-display", "none", "-S"]);
+        qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("QEMU starts")
+    };
+    // The program is a script at first.
+    let process = |pid| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            match instances::find(pid) {
+                Some(found) => return found.process,
+                None => assert!(Instant::now() < deadline, "process {pid} does not become a QEMU"),
+            }
+            std::thread::yield_now();
+        }
+    };
+    let end = |mut child: Child| {
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+    };
+    let first = start();
+    let old = process(first.id());
+    end(first);
+    for _ in 0..100 {
+        fs::write("/proc/sys/kernel/ns_last_pid", (old.pid - 1).to_string()).expect("the namespace is ours");
+        let second = start();
+        if second.id() == old.pid {
+            let new = process(second.id());
+            assert_eq!(new.pid, old.pid);
+            assert!(!instances::is_running(old), "the old one has ended");
+            assert!(instances::is_running(new));
+            return end(second);
+        }
+        // A thread was faster.
+        end(second);
+    }
+    panic!("the pid {} is never given out again", old.pid);
 }
