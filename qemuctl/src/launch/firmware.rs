@@ -61,13 +61,13 @@ pub(super) async fn prepare(
     let Some(template) = uefi.vars_template.clone().map(ImageFile::by_name) else {
         return Ok(Prepared { config, copy: None });
     };
-    let wanted = match (uefi.vars_format, &uefi.vars) {
-        (Some(BlockFormat::Qcow2), _) => VarsFormat::Qcow2,
-        (Some(_), _) => VarsFormat::Raw,
-        (None, Some(path)) if ImageFile::by_name(path).format == "qcow2" => VarsFormat::Qcow2,
-        (None, Some(_)) => VarsFormat::Raw,
-        (None, None) if snapshots => VarsFormat::Qcow2,
-        (None, None) => VarsFormat::Template,
+    let named = uefi.vars.as_ref().map(|path| ImageFile::by_name(path).format == "qcow2");
+    let qcow2 = uefi.vars_format.map(|format| format == BlockFormat::Qcow2).or(named);
+    let wanted = match qcow2 {
+        Some(true) => VarsFormat::Qcow2,
+        Some(false) => VarsFormat::Raw,
+        None if snapshots => VarsFormat::Qcow2,
+        None => VarsFormat::Template,
     };
     let ending = match wanted {
         VarsFormat::Qcow2 => "qcow2",

@@ -55,13 +55,15 @@ pub(crate) async fn launch(
         _ => None,
     };
     let home = kept.as_ref().map_or(dir.path(), Kept::dir);
-    let Prepared { config: complete, copy } =
-        prepare(&config, &qemu.program, &qemu.target, home, &name).await?;
-    residue.add(copy.filter(|_| kept.is_none()));
-    let before =
-        kept.as_ref().filter(|_| options.earlier.is_none()).and_then(|kept| kept.plan(&mut warnings));
-    let earlier = options.earlier.as_ref().or(before.as_ref());
-    let plan = qemu_argv::replan(&complete, &qemu.target, &endpoints, earlier)?;
+    let plan = {
+        let complete = Box::pin(prepare(&config, &qemu.program, &qemu.target, home, &name));
+        let Prepared { config: complete, copy } = complete.await?;
+        residue.add(copy.filter(|_| kept.is_none()));
+        let kept = kept.as_ref().filter(|_| options.earlier.is_none());
+        let before = kept.and_then(|kept| kept.plan(&mut warnings));
+        let earlier = options.earlier.as_ref().or(before.as_ref());
+        qemu_argv::replan(&complete, &qemu.target, &endpoints, earlier)?
+    };
     for socket in plan.sockets() {
         check_socket_path(&socket.path)?;
         residue.add([socket.path.clone()]);
