@@ -7,6 +7,9 @@
 //! outside comes in through [`Target`] and [`Endpoints`]. Values travel as JSON where QEMU takes JSON, and with commas
 //! doubled elsewhere: no name, path or text can become an option. Secrets are handed over by descriptor, never by argument.
 //!
+//! Take it where something else starts QEMU: a service manager, a scheduler, a container. To start and watch QEMU, take
+//! `qemuctl`, which uses this crate. The feature `schema` has the JSON Schema of a configuration file.
+//!
 //! ```
 //! use qemu_argv::{Arch, Disk, Endpoints, Memory, Network, Size, Target, Version, VmConfig, plan};
 //!
@@ -54,3 +57,8 @@ pub use plan::{Addition, NewDevice, Plan, QmpCommand, Removal, plan, replan};
 pub use schema::json_schema;
 pub use target::{Accelerator, Arch, ParseArchError, ParseVersionError, Target, Version};
 pub use value::{Props, Value};
+
+/// Runs the example of the README as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

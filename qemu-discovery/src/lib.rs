@@ -5,6 +5,9 @@
 //! whether an accelerator runs guests. Answers are kept in the caller's cache folder, because they hold for long and
 //! cost a tenth of a second or more.
 //!
+//! Take it to choose a QEMU and an accelerator, to look a host over, or to list what runs. To start a machine, take
+//! `qemuctl`, which uses this crate; it runs on Linux.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), qemu_discovery::DiscoveryError> {
 //! use qemu_argv::{AccelChoice, Arch};
@@ -37,3 +40,8 @@ pub use error::DiscoveryError;
 pub use obstacle::Obstacle;
 pub use places::Places;
 pub use probe::{CpuModel, Machine, Probe, Property, probe, probe_in};
+
+/// Runs the example of the README as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,6 +7,13 @@
 //! This crate never describes a device (that is `qemu-argv`) nor a QMP command (that is `qmp-proto`): it joins
 //! them to a process.
 //!
+//! Take it to run VMs from a program: test rigs, CI runners, emulator farms. Where something else starts QEMU, take only
+//! `qemu-argv`; where QEMU is already there and only QMP is wanted, only `qmp-client`. For fleets of hosts, networks and
+//! storage pools there is libvirt.
+//!
+//! Features: `blocking` (default) is the module `blocking`, for programs without an async runtime; `cli` (default) is the
+//! program `qemuctl`. A library wants `default-features = false`.
+//!
 //! ```no_run
 //! use std::time::Duration;
 //! use qemuctl::{Disk, Instance, VmConfig};
@@ -61,3 +68,8 @@ pub use {qemu_argv, qemu_discovery, qmp_client, qmp_proto};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Runs the examples for programs that come from Go as doctests.
+#[cfg(all(doctest, feature = "blocking"))]
+#[doc = include_str!("../docs/from-go.md")]
+struct FromGo;

@@ -4,6 +4,10 @@
 //! know what a virtual machine is. One rule may surprise: a command that was sent is carried out even if
 //! its caller stops waiting.
 //!
+//! Take it to talk to a QEMU, or to a guest's agent, that is there already. To start QEMU, or to know how it ended, take
+//! `qemuctl`, which uses this crate. The feature `tracing` tells a subscriber of commands, events and ends, without
+//! their contents.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use qmp_client::{Options, Session};
@@ -49,3 +53,8 @@ pub use link::Liveness;
 pub use message::Greeting;
 pub use options::{Options, OutOfBand};
 pub use session::Session;
+
+/// Runs the example of the README as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -6,6 +6,8 @@
 //! releases has it, so that no release's reply is refused. Words, members, branches and events that a
 //! newer QEMU adds are kept or ignored, never an error.
 //!
+//! Take it to write or read QMP by means of one's own. To talk to QEMU, take `qmp-client`, which uses this crate.
+//!
 //! ```
 //! use qmp_proto::{BlockdevAdd, BlockdevOptions, BlockdevOptionsBranch, BlockdevOptionsNull};
 //! use qmp_proto::{Command, QueryStatus, RunState, decode_reply};
@@ -91,3 +93,8 @@ pub trait Event: DeserializeOwned {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Empty {}
+
+/// Runs the example of the README as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,6 +11,7 @@ mod codegen;
 mod demo;
 mod elf;
 mod guest;
+mod package;
 mod places;
 mod qemus;
 mod run;
@@ -37,6 +38,7 @@ enum Job {
     Check(check::Args),
     Demo(demo::Args),
     Guest(guest::Args),
+    Package(package::Args),
     Qemus(qemus::Args),
     Servers(servers::Args),
     Test(test::Args),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Job::Check(args) => check::run(&args),
         Job::Demo(args) => demo::run(&args),
         Job::Guest(args) => guest::run(&args),
+        Job::Package(args) => package::run(&args),
         Job::Qemus(args) => qemus::run(&args),
         Job::Servers(servers::Args {}) => servers::ensure(),
         Job::Test(args) => test::run(&args),

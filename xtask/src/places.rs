@@ -7,6 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::run::workspace;
+
 /// The project's cache directory: `$XDG_CACHE_HOME/qemuctl`, else `~/.cache/qemuctl`.
 pub fn cache() -> Result<PathBuf> {
     let base = match std::env::var_os("XDG_CACHE_HOME").filter(|value| Path::new(value).is_absolute()) {
@@ -31,6 +33,11 @@ pub fn qemus() -> Result<PathBuf> {
 /// Where the servers of the tests lie: `$QEMUCTL_SERVERS_DIR`, else `servers` in the cache.
 pub fn servers() -> Result<PathBuf> {
     from_env("QEMUCTL_SERVERS_DIR", "servers")
+}
+
+/// Where cargo builds: `$CARGO_TARGET_DIR`, else `target` in the workspace.
+pub fn target() -> PathBuf {
+    workspace().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 fn from_env(variable: &str, name: &str) -> Result<PathBuf> {

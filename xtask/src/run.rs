@@ -3,12 +3,19 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
 
-/// The workspace's root directory.
+/// The workspace's root directory: that of the cargo that runs us, because checkouts may share a
+/// target directory; without a cargo, the one we were built in.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies inside the workspace")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let built = || PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(built, PathBuf::from);
+        package.parent().expect("xtask lies inside the workspace").to_owned()
+    });
+    &ROOT
 }
 
 /// A cargo command that runs in the workspace: the cargo that runs us, else the one in `PATH`.

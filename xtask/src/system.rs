@@ -17,9 +17,10 @@ struct Program {
     package: &'static str,
 }
 
-const PACKAGES: [Program; 5] = [
+const PACKAGES: [Program; 6] = [
     Program { name: "apt-get", package: "apt" },
     Program { name: "dpkg-deb", package: "dpkg" },
+    Program { name: "dpkg-shlibdeps", package: "dpkg-dev" },
     Program { name: "git", package: "git" },
     // Encrypts the ticket of a SPICE client.
     Program { name: "openssl", package: "openssl" },
