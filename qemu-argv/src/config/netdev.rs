@@ -32,7 +32,7 @@ pub enum NetBackend {
     Inherited(InheritedNet),
     /// A virtual distributed Ethernet switch.
     Vde(VdeNet),
-    /// passt: user-mode networking at speed, started by QEMU (QEMU ≥ 10.1).
+    /// passt: user-mode networking at speed, started by QEMU (QEMU ≥ 10.1), which needs `sandbox.enabled = false`.
     Passt(PasstNet),
     /// A switch in user space that shares the guest's memory.
     VhostUser(VhostUserNet),

@@ -204,9 +204,14 @@ fn vde(draft: &mut Draft<'_>, at: At<'_>, net: &VdeNet) -> Props {
 
 fn passt(draft: &mut Draft<'_>, at: At<'_>, net: &PasstNet) -> Props {
     draft.needs(at, "netdev passt", 10, 1);
-    draft.sandbox.spawn = true;
-    // Started as root it becomes nobody; the kernel would kill it for that.
-    draft.sandbox.elevate = true;
+    // passt shuts itself in by mounts, for which any filter of QEMU's has the kernel kill it.
+    if draft.config.sandbox.enabled {
+        draft.conflict(
+            at,
+            "QEMU's seccomp filter kills passt: set `sandbox.enabled = false`, or start passt yourself and join it by \
+             a `stream`",
+        );
+    }
     let mut props = Props::new();
     if let Some(path) = &net.path {
         let path = draft.path(at.field("path"), path);
