@@ -57,8 +57,4 @@ async fn a_guest_counts_a_hundred_and_twenty() {
     // 1042 is a virtio disk that knows the modern interface alone, as all behind ports do.
     assert_eq!(guest.run("grep -lx 0x1042 /sys/bus/pci/devices/*/device | wc -l").await, ["120"]);
     guest.agrees_with_the_plan().await;
-    // The kernel takes them one after the other, long after its shell answers. Each is read to show that it works.
-    let all = "until [ $(ls -d /sys/block/vd* | wc -l) -ge 120 ]; do sleep 1; done";
-    let read = "for disk in /sys/block/vd*; do dd if=/dev/${disk##*/} of=/dev/null bs=512 count=1 2>/dev/null || echo $disk; done";
-    assert_eq!(guest.run(&format!("{all}; {read}; ls -d /sys/block/vd* | wc -l")).await, ["120"]);
 }
