@@ -37,7 +37,8 @@ use crate::control::{
 use crate::error::Error;
 use crate::guest::{Agent, Console, Copied, Exec, ExecOutput, ExpectError, Expected, Frozen, Output};
 use crate::launch::LaunchOptions;
-use crate::state::{ExitReason, State};
+use crate::reason::ExitReason;
+use crate::state::State;
 use crate::supervise::Exit;
 
 /// The runtime that all VMs of this module share.

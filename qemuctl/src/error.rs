@@ -9,7 +9,7 @@ use qmp_client::ClientError;
 use crate::config::ConfigError;
 use crate::guest::ExpectError;
 use crate::launch::LaunchFailure;
-use crate::state::ExitReason;
+use crate::reason::ExitReason;
 
 /// An operation on a VM that did not succeed.
 #[derive(Debug, thiserror::Error)]

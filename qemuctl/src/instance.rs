@@ -7,7 +7,7 @@ use std::time::Duration;
 use qemu_argv::{Plan, VmConfig};
 use qmp_client::agent::Agent;
 use qmp_client::{ClientError, Session};
-use qmp_proto::{Command, Cont, Quit, Stop, SystemPowerdown, SystemReset};
+use qmp_proto::Command;
 use serde_json::Value;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::AbortHandle;
@@ -15,9 +15,11 @@ use tokio::task::AbortHandle;
 use crate::error::Error;
 use crate::guest::Console;
 use crate::launch::{self, LaunchOptions};
+use crate::reason::ExitReason;
 use crate::runtime::Plans;
-use crate::state::{ExitReason, State};
+use crate::state::State;
 use crate::supervise::{Exit, Watched};
+use crate::trace;
 
 /// Who decides over a VM's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,7 +105,7 @@ impl Instance {
     ///
     /// As [`start`](Self::start).
     pub async fn start_with(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
-        launch::launch(config, options, Ownership::Owned).await
+        Self::launch(config, options, Ownership::Owned).await
     }
 
     /// Launches a VM that outlives this process. Others find it by its name, see
@@ -113,7 +115,12 @@ impl Instance {
     ///
     /// As [`start`](Self::start).
     pub async fn start_detached(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
-        launch::launch(config, options, Ownership::Detached).await
+        Self::launch(config, options, Ownership::Detached).await
+    }
+
+    async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership) -> Result<Self, Error> {
+        // In a box: what a launch keeps between its steps is large.
+        Box::pin(trace::launch(config.name.as_deref(), launch::launch(config, options, ownership))).await
     }
 
     pub(crate) fn new(handle: Handle) -> Self {
@@ -199,6 +206,20 @@ impl Instance {
         }
     }
 
+    /// What the VM does, asked for with a deadline: [`State::Unresponsive`] if QEMU does not answer `within` it. For lists of many
+    /// VMs, where one that hangs must not hide the others.
+    ///
+    /// # Cancel safety
+    ///
+    /// A late answer is discarded, or becomes the state when another question waits for it.
+    pub async fn state_within(&self, within: Duration) -> State {
+        match tokio::time::timeout(within, self.query_state()).await {
+            Ok(Ok(state)) => state,
+            Err(_) if self.exit_reason().is_none() => State::Unresponsive,
+            Ok(Err(_)) | Err(_) => self.state(),
+        }
+    }
+
     /// The connection to QEMU's monitor, for everything that has no method here.
     pub fn qmp(&self) -> &Session {
         &self.vm().session
@@ -226,58 +247,6 @@ impl Instance {
     pub async fn execute_raw(&self, name: &str, arguments: Option<Value>) -> Result<Value, Error> {
         let reply = self.vm().session.execute_raw(name, arguments).await;
         reply.map_err(|error| self.explain("a command", error))
-    }
-
-    /// Stops the guest's virtual CPUs.
-    ///
-    /// # Errors
-    ///
-    /// As [`execute`](Self::execute).
-    pub async fn pause(&self) -> Result<(), Error> {
-        self.execute(Stop {}).await?;
-        self.query_state().await.map(drop)
-    }
-
-    /// Lets the guest's virtual CPUs run on.
-    ///
-    /// # Errors
-    ///
-    /// As [`execute`](Self::execute).
-    #[doc(alias = "cont")]
-    pub async fn resume(&self) -> Result<(), Error> {
-        self.execute(Cont {}).await?;
-        self.query_state().await.map(drop)
-    }
-
-    /// Resets the machine as its reset button would.
-    ///
-    /// # Errors
-    ///
-    /// As [`execute`](Self::execute).
-    pub async fn reset(&self) -> Result<(), Error> {
-        self.execute(SystemReset {}).await.map(drop)
-    }
-
-    /// Presses the power button (ACPI) and returns at once. Whether the guest obeys is the guest's affair: see
-    /// [`stop`](Self::stop).
-    ///
-    /// # Errors
-    ///
-    /// As [`execute`](Self::execute).
-    #[doc(alias = "system_powerdown")]
-    pub async fn shutdown(&self) -> Result<(), Error> {
-        self.execute(SystemPowerdown {}).await.map(drop)
-    }
-
-    /// Tells QEMU to quit, and waits until it has. The guest is not asked.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Timeout`] if QEMU lives on after `limit`.
-    pub async fn quit(&self, limit: Duration) -> Result<ExitReason, Error> {
-        // QEMU may be gone before the reply: how it ended tells whether that was this command's doing.
-        let _ = self.vm().session.execute(Quit {}).await;
-        self.wait_for_exit("quitting", limit).await.map(|exit| exit.reason)
     }
 
     /// Waits until the VM has ended and tells why.

@@ -43,9 +43,11 @@ pub mod guest;
 mod instance;
 pub mod launch;
 mod process;
+mod reason;
 pub mod runtime;
 mod state;
 mod supervise;
+mod trace;
 
 pub use control::{
     Authentication, BalloonStats, ClientStream, Expiry, ForwardedPort, IoBurst, IoLimits, MouseButton, Rung,
@@ -57,7 +59,8 @@ pub use guest::{Agent, Console, ConsoleReader, Copied, Exec, ExecOutput, Expecte
 pub use instance::{Instance, Ownership};
 pub use launch::{Cause, LaunchFailure, LaunchOptions, Phase, SecretSource};
 pub use process::ProcessExit;
-pub use state::{ExitReason, State};
+pub use reason::ExitReason;
+pub use state::State;
 pub use supervise::Exit;
 
 pub use qemu_argv::*;

@@ -13,12 +13,17 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::process::{Process, ProcessExit, Tail, Watcher};
+use crate::reason::{ExitReason, LastWords};
 use crate::runtime::Residue;
-use crate::state::{ExitReason, LastWords, State, may_change_status};
+use crate::state::{State, may_change_status};
+use crate::trace;
 
 /// How long the last events are waited for when the process is gone. They are in the socket already; only a
 /// helper that inherited QEMU's end of it could keep it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// When QEMU is asked again in a state that it leaves without an event.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a killed process is waited for. The kernel may have gigabytes to free first.
 pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(10);
@@ -65,6 +70,10 @@ impl Watched {
         })
     }
 
+    fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.pid())
+    }
+
     pub(crate) fn states(&self) -> watch::Receiver<State> {
         self.state.subscribe()
     }
@@ -76,16 +85,23 @@ impl Watched {
     /// Asks QEMU for its status and publishes the answer.
     pub(crate) async fn refresh(&self) -> Result<State, qmp_client::ClientError> {
         let _asking = self.asking.lock().await;
-        let state = State::from_run_state(self.session.execute(QueryStatus {}).await?.status);
+        let state = State::from(self.session.execute(QueryStatus {}).await?.status);
         if self.exit.borrow().is_none() {
             self.publish(state.clone());
         }
         Ok(state)
     }
 
+    fn is_passing(&self) -> bool {
+        self.state.borrow().is_passing()
+    }
+
     fn publish(&self, state: State) {
         self.state.send_if_modified(|current| {
             let differs = *current != state;
+            if differs {
+                trace::state(self.pid(), &state);
+            }
             *current = state;
             differs
         });
@@ -94,6 +110,7 @@ impl Watched {
     /// Publishes the end, once, after removing what the VM left.
     fn end(&self, exit: Exit) {
         self.clean_up();
+        trace::ended(self.pid(), &exit.reason);
         self.publish(exit.reason.state());
         self.exit.send_if_modified(|known| {
             let first = known.is_none();
@@ -132,6 +149,8 @@ pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut e
     // Polled only when the monitor has ended before the process: no timer runs while all is well.
     let mut silence = Box::pin(sleep(Duration::ZERO));
     let mut told = false;
+    // Polled only while the state passes.
+    let mut passing = Box::pin(sleep(Duration::ZERO));
     let ended = ended(&vm, watcher.as_ref());
     tokio::pin!(ended);
     let exit = loop {
@@ -162,7 +181,9 @@ pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut e
             }
             () = async { if let Some(asking) = &mut asking { asking.await } }, if asking.is_some() => {
                 asking = None;
+                passing.as_mut().reset(Instant::now() + ASK_AGAIN);
             }
+            () = &mut passing, if open && !ask && asking.is_none() && vm.is_passing() => ask = true,
             // Only when every event at hand is heard: a guest in a reboot loop costs one question, not hundreds.
             () = ready(()), if ask && open && asking.is_none() => {
                 ask = false;

@@ -49,11 +49,7 @@ const OUTSIDE: [(&str, &[&[&str]]); 3] = [
     ("qemu-discovery", &[ASYNC, &["rustix", "tempfile"]]),
     (
         "qemuctl",
-        &[
-            ASYNC,
-            &["command-fds", "png", "regex", "rustix", "schemars", "sha2", "toml", "tracing", "zeroize"],
-            PROGRAM,
-        ],
+        &[ASYNC, &["png", "regex", "rustix", "schemars", "sha2", "toml", "tracing", "zeroize"], PROGRAM],
     ),
 ];
 

@@ -21,9 +21,13 @@ fn model(draft: &mut Draft<'_>, at: At<'_>, cpu: &Cpu) {
     // `host` cannot be had without the host's processor; discovery says what stands for it.
     let asked =
         cpu.model.as_deref().filter(|model| *model != "host" || accel.is_hardware() && target.cpu.is_none());
-    let model = asked
-        .or(target.cpu.as_deref())
-        .or_else(|| if accel.is_hardware() { Some("host") } else { target.arch.default_cpu(target.version) });
+    let by_default = || {
+        let on_hardware = accel.is_hardware().then_some("host");
+        target.cpu.as_deref().or(on_hardware).or_else(|| target.arch.default_cpu(target.version))
+    };
+    // The machine `none` has no place for a processor, and starting one there is an error.
+    let is_bare = draft.config.machine.kind.as_deref() == Some("none");
+    let model = asked.or_else(|| if is_bare { None } else { by_default() });
     let Some(model) = model else {
         if !cpu.features.is_empty() {
             draft.conflict(at.field("features"), "features need a model: give `cpu.model`");

@@ -1,13 +1,13 @@
 //! `argv`: QEMU's command line for a machine, without starting it.
 
 use qemu_argv::{Endpoints, plan};
+use qemuctl::launch::Qemu;
 use serde::Serialize;
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::machine::MachineArgs;
-use super::prepare::Qemu;
 
 /// Print the command line of QEMU for a machine, without starting it
 ///

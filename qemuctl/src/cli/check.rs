@@ -1,6 +1,7 @@
 //! `check`: everything that is wrong with a config, without starting anything.
 
 use qemu_argv::{Endpoints, plan};
+use qemuctl::launch::Qemu;
 use serde::Serialize;
 
 use super::context::Context;
@@ -8,7 +9,6 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::loaded::{LoadError, Problem};
 use super::machine::MachineArgs;
-use super::prepare::Qemu;
 
 /// Check a config without starting anything
 ///

@@ -23,7 +23,6 @@ mod list;
 mod loaded;
 mod machine;
 mod power;
-mod prepare;
 mod progress;
 mod qmp;
 mod run;

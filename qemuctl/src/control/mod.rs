@@ -8,6 +8,7 @@ mod keymap;
 mod machine;
 mod memory;
 mod network;
+mod power;
 mod ppm;
 mod screenshot;
 mod stop;

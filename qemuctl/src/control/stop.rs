@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::Error;
 use crate::instance::Instance;
-use crate::state::{ExitReason, State};
+use crate::reason::ExitReason;
+use crate::state::State;
 use crate::supervise::KILL_LIMIT;
 
 /// The power button is pressed again after this, then after twice as long, and so on: a guest that still boots

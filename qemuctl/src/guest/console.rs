@@ -81,6 +81,16 @@ impl Console {
         self.0.writer.lock().await.write_all(bytes).await
     }
 
+    /// Waits until QEMU has closed the console: the VM has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn closed(&self) {
+        let mut reader = self.reader();
+        while !std::future::poll_fn(|context| reader.poll_more(4096, context)).await.is_empty() {}
+    }
+
     /// Whether QEMU has closed the console: the VM has ended.
     pub fn is_closed(&self) -> bool {
         lock(&self.0.ring).is_closed()

@@ -113,6 +113,7 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["PCI: single function device"], Cause::PciAddress),
     (&["Bus '", "' not found"], Cause::PciAddress),
     (&["Property '"], Cause::BadProperty),
+    (&["Invalid qdev ID"], Cause::BadProperty),
     (&["invalid option"], Cause::UnknownOption),
     (&["Invalid parameter"], Cause::UnknownOption),
     (&["is unexpected"], Cause::UnknownOption),

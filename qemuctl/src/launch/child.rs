@@ -6,17 +6,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-use command_fds::{CommandFdExt, FdMapping};
 use nix::fcntl::OFlag;
 use qemu_argv::CommandLine;
 use tokio::io::AsyncRead;
 use tokio::net::unix::pipe;
 
-use crate::process::{Guard, Tail, setsid_program};
+use crate::process::{Bond, FdMapping, Program, Tail};
 
 use super::{Cause, LaunchFailure, Phase};
 
@@ -27,7 +24,7 @@ const LOG_END: u64 = 16 * 1024;
 #[derive(Clone, Debug)]
 pub(super) enum Tie {
     /// It dies with this process; its output comes to us.
-    Guarded(Guard),
+    Parent,
     /// It outlives this process; its output goes to this file.
     Detached {
         /// The file.
@@ -44,23 +41,18 @@ pub(super) struct ChildSpec {
 }
 
 impl ChildSpec {
-    /// The command with its streams: QEMU's monitor is its standard input, one end of a pair of sockets.
+    /// The program with its streams: QEMU's monitor is its standard input, one end of a pair of sockets.
     /// Returns our end of the monitor, and what the child prints.
     pub(super) fn pipes(
         &self,
-        descriptors: Vec<FdMapping>,
-    ) -> io::Result<(Command, UnixStream, Box<dyn AsyncRead + Send + Unpin>)> {
+        mut descriptors: Vec<FdMapping>,
+    ) -> io::Result<(Program, UnixStream, Box<dyn AsyncRead + Send + Unpin>)> {
         let (ours, qemus) = UnixStream::pair()?;
-        let mut command = self.command();
-        command.stdin(Stdio::from(OwnedFd::from(qemus)));
-        if !descriptors.is_empty() {
-            command.fd_mappings(descriptors).map_err(io::Error::other)?;
-        }
-        let output: Box<dyn AsyncRead + Send + Unpin> = match &self.tie {
-            Tie::Guarded(_) => {
+        let (bond, printed, output): (_, OwnedFd, Box<dyn AsyncRead + Send + Unpin>) = match &self.tie {
+            Tie::Parent => {
                 let (reader, writer) = io::pipe()?;
-                command.stdout(writer.try_clone()?).stderr(writer);
-                Box::new(pipe::Receiver::from_owned_fd(reader.into())?)
+                let output = Box::new(pipe::Receiver::from_owned_fd(reader.into())?);
+                (Bond::Parent, writer.into(), output)
             }
             Tie::Detached { log } => {
                 let file = OpenOptions::new()
@@ -70,29 +62,14 @@ impl ChildSpec {
                     .mode(0o600)
                     .custom_flags(OFlag::O_NOFOLLOW.bits())
                     .open(log)?;
-                command.stdout(file.try_clone()?).stderr(file);
-                Box::new(tokio::io::empty())
+                (Bond::Nobody, file.into(), Box::new(tokio::io::empty()))
             }
         };
-        Ok((command, ours, output))
-    }
-
-    fn command(&self) -> Command {
-        let mut words = Vec::new();
-        let mut option = &[][..];
-        match &self.tie {
-            Tie::Guarded(Guard::Wrapper(wrapper)) => words.clone_from(wrapper),
-            Tie::Guarded(Guard::Option(words)) => option = words,
-            Tie::Detached { .. } => words.extend(setsid_program().map(Into::into)),
-        }
-        words.push(self.program.clone().into());
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(&self.line.args).args(option);
-        if matches!(self.tie, Tie::Guarded(_)) {
-            // Ctrl-C in a terminal is for us to handle, not for QEMU. (A session of its own needs no group.)
-            command.process_group(0);
-        }
-        command
+        descriptors.push(FdMapping { parent_fd: qemus.into(), child_fd: 0 });
+        descriptors.push(FdMapping { parent_fd: printed.try_clone()?, child_fd: 1 });
+        descriptors.push(FdMapping { parent_fd: printed, child_fd: 2 });
+        let program = Program { path: self.program.clone(), args: self.line.args.clone(), descriptors, bond };
+        Ok((program, ours, output))
     }
 
     /// The last lines that the child printed.

@@ -1,7 +1,6 @@
 //! Descriptors that QEMU inherits: secrets, taps, vhost devices.
 //!
 //! A secret goes through a file in memory: it is never in QEMU's arguments or environment, nor in a file system.
-//! Descriptors beyond the standard three cost a `fork` instead of a `posix_spawn`, so only VMs that need them pay for them.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,12 +11,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use command_fds::FdMapping;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use qemu_argv::{FdRole, FdSlot, NetBackend, VmConfig};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::process::FdMapping;
 
 use super::{LaunchOptions, tap};
 

@@ -17,8 +17,10 @@ pub use descriptors::{SecretCallback, SecretSource};
 pub use failure::{LaunchFailure, Phase};
 pub use firmware::with_firmware;
 pub use options::LaunchOptions;
+pub use qemu::Qemu;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use qemu_argv::{Endpoints, Plan, PlannedSocket, SocketRole, VmConfig};
 use qmp_client::Session;
@@ -28,14 +30,13 @@ use tokio::sync::OnceCell;
 use crate::error::Error;
 use crate::guest::Console;
 use crate::instance::{Handle, Instance, Ownership};
-use crate::runtime::{Plans, Record, check_socket_path, make_private};
+use crate::runtime::{Plans, Record, make_private};
 use crate::supervise::{Watched, watch_over};
 
 use child::{ChildSpec, Tie};
 use firmware::{Prepared, prepare};
 use kept::Kept;
 use places::Places;
-use qemu::Qemu;
 use start::Start;
 
 /// Launches a VM and returns when its guest runs.
@@ -48,8 +49,9 @@ pub(crate) async fn launch(
     let Places { name, dir, mut residue } = Places::claim(config, options)?;
     let qemu = Qemu::find(config).await?;
     let config = VmConfig { name: Some(name.clone()), ..config.clone() };
+    let is_paused = config.paused;
     let endpoints = Endpoints { qmp_fd: Some(0), socket_dir: Some(dir.path().to_owned()) };
-    let mut warnings = qemu.warnings;
+    let mut warnings: Vec<String> = qemu.warning.into_iter().collect();
     let kept = match ownership {
         Ownership::Detached => Some(Kept::open(&name, &config, options)?),
         _ => None,
@@ -65,12 +67,11 @@ pub(crate) async fn launch(
         qemu_argv::replan(&complete, &qemu.target, &endpoints, earlier)?
     };
     for socket in plan.sockets() {
-        check_socket_path(&socket.path)?;
         residue.add([socket.path.clone()]);
     }
     let tie = match ownership {
         Ownership::Detached => Tie::Detached { log: dir.file(&name, ".log") },
-        _ => Tie::Guarded(qemu.guard.ok_or_else(no_guard)?),
+        _ => Tie::Parent,
     };
     if let Tie::Detached { log } = &tie {
         residue.add([log.clone()]);
@@ -80,10 +81,26 @@ pub(crate) async fn launch(
     let spec = ChildSpec { name: name.clone(), program: qemu.program, line, tie };
     options.tell(Phase::Spawn);
     let (mut start, monitor) = Start::spawn(spec, descriptors, residue, options.ready_within).await?;
+    let record = Record {
+        name: name.clone(),
+        pid: start.process().pid(),
+        started: start.process().started(),
+        uuid: config.uuid.clone(),
+        detached: ownership == Ownership::Detached,
+        socket: socket_of(&plan, &SocketRole::Qmp).unwrap_or_else(|| dir.file(&name, ".sock")),
+        files: start.files(),
+        config,
+        plan: plan.clone(),
+    };
+    let plans = Plans::recorded(&record);
+    let socket = record.socket.clone();
+    // While QEMU sets itself up, and so that a detached one is known even if this process is killed now.
+    start.owns([record.write(&dir)?]);
     // The launch has one deadline of its own; the session's come after it.
+    let after = options.ready_within.saturating_add(Duration::from_secs(10));
     let line_options = qmp_client::Options {
-        greeting: options.ready_within.saturating_mul(2),
-        ready: options.ready_within.saturating_mul(2),
+        greeting: after,
+        ready: after,
         command: options.command_within,
         ..qmp_client::Options::default()
     };
@@ -104,25 +121,12 @@ pub(crate) async fn launch(
         }
         None => None,
     };
-    let record = Record {
-        name: name.clone(),
-        pid: start.process().pid(),
-        started: start.process().started(),
-        uuid: config.uuid.clone(),
-        detached: ownership == Ownership::Detached,
-        socket: socket_of(&plan, &SocketRole::Qmp).unwrap_or_else(|| dir.file(&name, ".sock")),
-        files: start.files(),
-        config: config.clone(),
-        plan: plan.clone(),
-    };
-    let plans = Plans::recorded(&record);
-    let socket = record.socket.clone();
-    start.owns([record.write(&dir)?]);
     if let Some(kept) = kept {
         kept.write(&plan)?;
     }
+    start.listen_to(console.clone());
     let events = session.events();
-    if !(options.paused || config.paused) {
+    if !(options.paused || is_paused) {
         options.tell(Phase::Run);
         start.step(Phase::Run, session.execute(Cont {})).await?;
     }
@@ -149,12 +153,4 @@ pub(crate) async fn launch(
 /// The path of a socket that the plan has.
 pub(crate) fn socket_of(plan: &Plan, role: &SocketRole) -> Option<PathBuf> {
     plan.sockets().iter().find(|socket| socket.role == *role).map(|socket| socket.path.clone())
-}
-
-fn no_guard() -> Error {
-    Error::Unsupported {
-        action: "tying QEMU to this process",
-        name: "this host".to_owned(),
-        reason: "install util-linux for `setpriv`, use QEMU 11 or later, or start it detached".to_owned(),
-    }
 }

@@ -1,6 +1,5 @@
 //! Claims a VM's name and directory, and clears what a dead VM of that name left.
 
-use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
@@ -37,7 +36,7 @@ impl Places {
         };
         let lock = NameLock::acquire(&dir, &name)?;
         clear_leftovers(&dir, &name)?;
-        Ok(Self { name, dir, residue: Residue::Ours { lock, files: Vec::new() } })
+        Ok(Self { name, residue: Residue::Ours { dir: dir.clone(), lock, files: Vec::new() }, dir })
     }
 }
 
@@ -47,13 +46,14 @@ fn clear_leftovers(dir: &SocketDir, name: &str) -> Result<(), Error> {
     match Record::read(dir.path(), name) {
         Ok(Some(record)) if record.is_alive() => return taken(format!("process {}", record.pid)),
         Ok(Some(record)) => {
-            for file in record.files.iter().filter(|file| file.parent() == Some(dir.path())) {
-                remove(file)?;
+            for file in &record.files {
+                remove(dir, file)?;
             }
+            remove(dir, &record.path(dir))?;
         }
         Ok(None) => {}
         // Half a record, or one of another release: the socket tells whether anybody lives.
-        Err(_) => remove(&dir.file(name, ".json"))?,
+        Err(_) => remove(dir, &dir.file(name, ".json"))?,
     }
     let socket = dir.file(name, ".sock");
     match socket.symlink_metadata() {
@@ -61,7 +61,7 @@ fn clear_leftovers(dir: &SocketDir, name: &str) -> Result<(), Error> {
             if UnixStream::connect(&socket).is_ok() {
                 return taken(format!("a process that listens at {}", socket.display()));
             }
-            remove(&socket)
+            remove(dir, &socket)
         }
         Ok(_) => taken(format!("{}, which is no socket", socket.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -69,11 +69,10 @@ fn clear_leftovers(dir: &SocketDir, name: &str) -> Result<(), Error> {
     }
 }
 
-fn remove(file: &Path) -> Result<(), Error> {
-    match fs::remove_file(file) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(Error::Io { action: "remove what a dead VM left:", path: file.into(), source })
-        }
-        _ => Ok(()),
-    }
+fn remove(dir: &SocketDir, file: &Path) -> Result<(), Error> {
+    dir.remove(file).map_err(|source| Error::Io {
+        action: "remove what a dead VM left:",
+        path: file.into(),
+        source,
+    })
 }

@@ -1,4 +1,4 @@
-//! Which QEMU runs the VM, and what it can do.
+//! Which QEMU runs a VM, and what it can do.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,33 @@ use qemu_argv::{Arch, Target, VmConfig};
 use qemu_discovery::{accel, find_binary, probe};
 
 use crate::error::Error;
-use crate::process::Guard;
 
-/// A QEMU program, seen to run, and how it is going to be used.
-pub(super) struct Qemu {
-    pub(super) program: PathBuf,
-    pub(super) target: Target,
-    pub(super) warnings: Vec<String>,
-    /// Ties it to this process. `None` if nothing here can.
-    pub(super) guard: Option<Guard>,
+/// The QEMU that a VM runs on, as a launch chooses it. With its target a config can be planned without a launch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Qemu {
+    /// The program, seen to run.
+    pub program: PathBuf,
+    /// What it can do, and how it is going to be used.
+    pub target: Target,
+    /// Why with this accelerator.
+    pub why: String,
+    /// What is worse than it could be, such as that KVM cannot be used.
+    pub warning: Option<String>,
 }
 
 impl Qemu {
-    pub(super) async fn find(config: &VmConfig) -> Result<Self, Error> {
+    /// Chooses the program by the config's `arch` and `qemu`, asks it what it can do, and sees which accelerator works. The
+    /// answers are remembered for as long as the program's files stay the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Discovery`] if there is no such program, it is no QEMU, or it is for another architecture.
+    ///
+    /// # Cancel safety
+    ///
+    /// A QEMU that is being asked is ended.
+    pub async fn find(config: &VmConfig) -> Result<Self, Error> {
         let arch = config.arch.or_else(Arch::host).unwrap_or(Arch::X86_64);
         let program = find_binary(arch, config.qemu.as_deref())?;
         let probe = probe(&program).await?;
@@ -27,7 +41,6 @@ impl Qemu {
         let cpu = config.cpu.model.as_deref();
         let chosen = accel::choose(config.machine.accel, &probe, machine, cpu).await?;
         let target = probe.target(arch, &chosen);
-        let guard = Guard::find(probe.has_option("run-with", "exit-with-parent"));
-        Ok(Self { program, target, warnings: chosen.warning.into_iter().collect(), guard })
+        Ok(Self { program, target, why: chosen.why, warning: chosen.warning })
     }
 }

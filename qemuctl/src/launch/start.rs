@@ -7,20 +7,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use command_fds::FdMapping;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::Error;
-use crate::process::{Process, ProcessExit, Tail, Watcher, spawn};
+use crate::guest::Console;
+use crate::process::{FdMapping, Process, ProcessExit, Tail, Watcher, spawn};
 use crate::runtime::Residue;
 use crate::supervise::KILL_LIMIT;
+use crate::trace;
 
 use super::child::ChildSpec;
 use super::{Cause, LaunchFailure, Phase};
 
 /// How long the output of a QEMU that has ended is read, and how long one that closed its monitor may take to end.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// How many lines of the guest's console an error tells.
+const CONSOLE_LINES: usize = 20;
 
 /// A QEMU that has been started and is not yet in anybody's hands.
 pub(super) struct Start {
@@ -30,6 +34,7 @@ pub(super) struct Start {
     watcher: Watcher,
     output: Tail,
     drain: JoinHandle<()>,
+    console: Option<Console>,
     deadline: Instant,
 }
 
@@ -69,26 +74,31 @@ impl Start {
         let deadline = Instant::now() + within;
         let mut claim = Claim { process: None, residue };
         let pipes = spec.pipes(descriptors);
-        let (command, monitor, source) =
+        let (program, monitor, source) =
             pipes.map_err(|error| spec.failure(Phase::Prepare, Cause::Other, Some(error.into())))?;
-        let child = spawn(command).await.map_err(|error| {
+        let process = spawn(program).await.map_err(|error| {
             let cause = match error.kind() {
                 io::ErrorKind::OutOfMemory => Cause::OutOfMemory,
                 _ => Cause::NotExecutable,
             };
             spec.failure(Phase::Spawn, cause, Some(error.into()))
         })?;
-        let unwatched = |error: io::Error| spec.failure(Phase::Spawn, Cause::Other, Some(error.into()));
-        let process = Process::of_child(child).map_err(unwatched)?;
         claim.process = Some(process.clone());
-        let watcher = Watcher::new(process.clone()).map_err(unwatched)?;
+        trace::spawned(process.pid());
+        let watcher = Watcher::new(process.clone())
+            .map_err(|error| spec.failure(Phase::Spawn, Cause::Other, Some(error.into())))?;
         let output = Tail::default();
         let drain = tokio::spawn(output.clone().drain(source));
-        Ok((Self { spec, claim, process, watcher, output, drain, deadline }, monitor))
+        Ok((Self { spec, claim, process, watcher, output, drain, console: None, deadline }, monitor))
     }
 
     pub(super) fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Has a failure from now on tell what the guest printed last.
+    pub(super) fn listen_to(&mut self, console: Option<Console>) {
+        self.console = console;
     }
 
     /// Adds files that go when the VM goes.
@@ -113,7 +123,7 @@ impl Start {
         let stop = tokio::select! {
             // A step that was done counts, also when the guest has powered off before we came to look.
             biased;
-            done = timeout_at(self.deadline, work) => match done {
+            done = timeout_at(self.deadline, trace::phase(phase, work)) => match done {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => Stop::Failed(error.into()),
                 Err(_) => Stop::Late,
@@ -137,6 +147,13 @@ impl Start {
         // Too late is no error: what was read so far counts.
         let _ = timeout(LAST_OUTPUT, &mut self.drain).await;
         let output = self.spec.last_output(&self.output);
+        let console = match &self.console {
+            Some(console) => {
+                let _ = timeout(LAST_OUTPUT, console.closed()).await;
+                console.last_lines(CONSOLE_LINES)
+            }
+            None => Vec::new(),
+        };
         let cause = Cause::from_words(output.iter().map(String::as_str)).unwrap_or(match exit {
             Some(ProcessExit::Signal { number, .. }) => Cause::of_signal(number),
             Some(ProcessExit::Code(0)) => Cause::NotQemu,
@@ -147,7 +164,9 @@ impl Start {
             Stop::Failed(error) => Some(error),
             Stop::Ended(_) | Stop::Late => None,
         };
-        LaunchFailure { exit, output, ..self.spec.failure(phase, cause, source) }
+        let failure = LaunchFailure { exit, output, console, ..self.spec.failure(phase, cause, source) };
+        trace::failed(&failure);
+        failure
     }
 
     /// Hands the VM over: from now on its handles decide.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use rustix::process::{
 };
 
 use super::ProcessExit;
+use super::exec::Child;
 
 /// A running or ended process: our child, which is reaped, or another's, which is only watched.
 #[derive(Debug)]
@@ -25,16 +25,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Takes over a child just started. If that fails, the child is killed.
-    pub(crate) fn of_child(mut child: Child) -> io::Result<Arc<Self>> {
-        let pid = child.id();
+    /// Takes over a child just started.
+    pub(crate) fn of_child(child: Child) -> Arc<Self> {
+        let Child { pid, pidfd } = child;
         // The child is not reaped yet, so its id cannot have been given to another process.
-        let pidfd = open(pid).inspect_err(|_| {
-            let _ = child.kill();
-            let _ = child.wait();
-        })?;
         let started = start_time(pid).unwrap_or_default();
-        Ok(Arc::new(Self { pid, started, pidfd, ours: true, exit: Mutex::new(None) }))
+        Arc::new(Self { pid, started, pidfd, ours: true, exit: Mutex::new(None) })
     }
 
     /// Watches a process that somebody else started.
@@ -147,14 +143,14 @@ fn start_time(pid: u32) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
-    use crate::process::Watcher;
+    use crate::process::{Bond, Program, Watcher};
 
     fn shell(script: &str) -> Arc<Process> {
-        let child = Command::new("sh").args(["-c", script]).spawn().expect("sh starts");
-        Process::of_child(child).expect("a pidfd")
+        let args = ["-c", script].map(Into::into).to_vec();
+        // It would die with this test's thread, which lives longer than the test needs it.
+        let program = Program { path: "/bin/sh".into(), args, descriptors: Vec::new(), bond: Bond::Parent };
+        Process::of_child(program.spawn().expect("sh starts"))
     }
 
     #[tokio::test]

@@ -2,15 +2,15 @@
 //!
 //! Nothing here knows QMP. A process is held by a pidfd, so that a recycled process id is never signalled.
 
+mod exec;
 mod exit;
-mod guard;
 mod handle;
 mod spawn;
 mod tail;
 mod watcher;
 
+pub(crate) use exec::{Bond, FdMapping, Program};
 pub use exit::ProcessExit;
-pub(crate) use guard::{Guard, setsid_program};
 pub(crate) use handle::Process;
 pub(crate) use spawn::spawn;
 pub(crate) use tail::Tail;

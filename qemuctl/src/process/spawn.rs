@@ -4,27 +4,31 @@
 //! async runtime may end at any time and would take every QEMU with it; this one never ends.
 
 use std::io;
-use std::process::{Child, Command};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::Process;
+use super::exec::Program;
+
+/// How long a child that nobody asks for any more is waited for after its SIGKILL.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
 struct Job {
-    command: Command,
+    program: Program,
     reply: oneshot::Sender<io::Result<Unclaimed>>,
 }
 
 /// A child on its way to whoever asked for it. If they are gone it is killed and reaped, wherever it has got to.
-struct Unclaimed(Option<Child>);
+struct Unclaimed(Option<Arc<Process>>);
 
 impl Drop for Unclaimed {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            // It was started and nobody knows of it, so there is nobody to tell of an error.
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(process) = &self.0 {
+            process.kill_blocking(KILL_LIMIT);
         }
     }
 }
@@ -32,14 +36,14 @@ impl Drop for Unclaimed {
 /// The thread's queue, and the process it belongs to: a fork has no threads but the one that forked.
 static SPAWNER: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
 
-/// Starts `command` on the spawner thread.
+/// Starts `program` on the spawner thread.
 ///
 /// # Cancel safety
 ///
 /// If the future is dropped, a child already started is killed and reaped.
-pub(crate) async fn spawn(command: Command) -> io::Result<Child> {
+pub(crate) async fn spawn(program: Program) -> io::Result<Arc<Process>> {
     let (reply, started) = oneshot::channel();
-    queue()?.send(Job { command, reply }).map_err(|_| ended())?;
+    queue()?.send(Job { program, reply }).map_err(|_| ended())?;
     let mut child = started.await.map_err(|_| ended())??;
     child.0.take().ok_or_else(ended)
 }
@@ -58,10 +62,8 @@ fn queue() -> io::Result<Sender<Job>> {
     }
     let (queue, jobs) = channel::<Job>();
     thread::Builder::new().name("qemuctl-spawn".into()).stack_size(64 * 1024).spawn(move || {
-        for mut job in jobs {
-            let result = job.command.spawn().map(|child| Unclaimed(Some(child)));
-            // The pipes' ends for the child must not stay open here, or its end is never seen.
-            drop(job.command);
+        for job in jobs {
+            let result = job.program.spawn().map(|child| Unclaimed(Some(Process::of_child(child))));
             // An asker who is gone gets nothing, and the child ends with the answer.
             drop(job.reply.send(result));
         }
@@ -73,20 +75,21 @@ fn queue() -> io::Result<Sender<Job>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Process;
-    use std::time::Duration;
+    use crate::process::Bond;
+
+    fn program(path: &str, args: &[&str]) -> Program {
+        let args = args.iter().map(Into::into).collect();
+        Program { path: path.into(), args, descriptors: Vec::new(), bond: Bond::Parent }
+    }
 
     #[test]
     fn the_child_outlives_the_thread_and_runtime_that_asked_for_it() {
-        let child = thread::spawn(|| {
+        let process = thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "KILL", "--", "sleep", "600"]);
-            runtime.block_on(spawn(command)).expect("setpriv starts")
+            runtime.block_on(spawn(program("/bin/sh", &["-c", "exec sleep 600"]))).expect("sh starts")
         })
         .join()
         .expect("no panic");
-        let process = Process::of_child(child).expect("a pidfd");
         assert!(
             !process.wait_blocking(Duration::from_millis(300)),
             "its starter is gone, this process is not"
@@ -96,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_program_is_an_error() {
-        let error = spawn(Command::new("/nonexistent/program")).await.expect_err("not there");
+        let error = spawn(program("/nonexistent/program", &[])).await.expect_err("not there");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

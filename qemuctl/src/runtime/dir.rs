@@ -1,15 +1,18 @@
 //! The directory that holds sockets, locks and records.
 //!
-//! It is private: whoever can reach a monitor socket can do everything that QEMU can.
+//! It is private: whoever can reach a monitor socket can do everything that QEMU can. It is held open, so that what is
+//! removed is removed from it and not from what somebody has put in its place.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nix::unistd::{Uid, geteuid};
+use nix::fcntl::OFlag;
+use nix::unistd::{Uid, UnlinkatFlags, geteuid, unlinkat};
 
 use crate::error::Error;
 
@@ -52,8 +55,11 @@ fn socket_dir_for(user: Uid, cache: Option<OsString>, home: Option<OsString>) ->
 }
 
 /// A directory that was found to be ours alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SocketDir(PathBuf);
+#[derive(Clone, Debug)]
+pub(crate) struct SocketDir {
+    path: PathBuf,
+    held: Arc<File>,
+}
 
 impl SocketDir {
     /// Creates the directory (0700) where it is missing, and refuses one that others could tamper with.
@@ -70,14 +76,13 @@ impl SocketDir {
             source,
         })?;
         let refuse = |reason| Err(Error::SocketDirUnsafe { path: path.clone(), reason });
-        let facts = path.symlink_metadata().map_err(|source| Error::Io {
-            action: "look at the socket directory",
-            path: path.clone(),
-            source,
-        })?;
-        if facts.is_symlink() {
+        if path.is_symlink() {
             return refuse("it is a symbolic link".to_owned());
         }
+        let look = |source| Error::Io { action: "look at the socket directory", path: path.clone(), source };
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let held = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path).map_err(look)?;
+        let facts = held.metadata().map_err(look)?;
         if facts.uid() != geteuid().as_raw() {
             return refuse(format!("it belongs to user {}, not to us ({})", facts.uid(), geteuid()));
         }
@@ -85,20 +90,31 @@ impl SocketDir {
             let mode = facts.mode() & 0o777;
             return refuse(format!("others may write to it (mode {mode:o}): chmod 700 it"));
         }
-        Ok(Self(path))
+        Ok(Self { held: Arc::new(held), path })
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The file `<name><ending>` in the directory.
     pub(crate) fn file(&self, name: &str, ending: &str) -> PathBuf {
-        self.0.join(format!("{name}{ending}"))
+        self.path.join(format!("{name}{ending}"))
+    }
+
+    /// Removes a file of this directory. One that is gone already, or is elsewhere, is no error.
+    pub(crate) fn remove(&self, file: &Path) -> io::Result<()> {
+        let Some(name) = file.file_name().filter(|_| file.parent() == Some(&self.path)) else {
+            return Ok(());
+        };
+        match unlinkat(&*self.held, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(nix::errno::Errno::ENOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
-/// Refuses a socket path that the kernel cannot take, before a QEMU is started in vain.
+/// Refuses a socket path that the kernel cannot take, before a QEMU is asked in vain.
 pub(crate) fn check_socket_path(path: &Path) -> Result<(), Error> {
     let length = path.as_os_str().as_bytes().len();
     if length > LONGEST_SOCKET_PATH {
@@ -167,5 +183,24 @@ cannot create the socket directory BASE/file
     fn a_socket_path_fits_or_is_refused() {
         check_socket_path(Path::new(&"x".repeat(107))).expect("the longest");
         check_socket_path(Path::new(&"x".repeat(108))).expect_err("one too many");
+    }
+
+    #[test]
+    fn what_has_taken_the_directorys_place_is_left_alone() {
+        let base = tempfile::tempdir().expect("a directory");
+        let path = base.path().join("vms");
+        let dir = SocketDir::open(&path).expect("created");
+        std::fs::write(dir.file("vm", ".json"), "").expect("written");
+        let (moved, victim) = (base.path().join("moved"), base.path().join("victim"));
+        std::fs::rename(&path, &moved).expect("moved");
+        std::fs::create_dir(&victim).expect("created");
+        std::fs::write(victim.join("vm.json"), "dear").expect("written");
+        symlink(&victim, &path).expect("linked");
+        dir.remove(&dir.file("vm", ".json")).expect("removed");
+        dir.remove(&dir.file("vm", ".sock")).expect("it was never there");
+        dir.remove(&victim.join("vm.json")).expect("not of this directory");
+        assert_eq!(std::fs::read_to_string(victim.join("vm.json")).expect("there"), "dear");
+        assert_eq!(moved.read_dir().expect("readable").count(), 0);
+        SocketDir::open(&path).expect_err("it is a link now");
     }
 }

@@ -15,6 +15,7 @@ use super::SocketDir;
 /// A name that is ours. Dropping it removes the lock file and frees the name.
 #[derive(Debug)]
 pub(crate) struct NameLock {
+    dir: SocketDir,
     path: PathBuf,
     _file: Flock<File>,
 }
@@ -47,7 +48,7 @@ impl NameLock {
             // a file that nobody else will ever see.
             match path.symlink_metadata() {
                 Ok(named) if named.ino() == file.metadata().map_err(fail)?.ino() => {
-                    return Ok(Self { path, _file: file });
+                    return Ok(Self { dir: dir.clone(), path, _file: file });
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -60,7 +61,7 @@ impl NameLock {
 impl Drop for NameLock {
     fn drop(&mut self) {
         // Before the lock is let go. If the directory is gone, so is the file.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = self.dir.remove(&self.path);
     }
 }
 

@@ -96,7 +96,11 @@ impl Record {
         let path = self.path(dir);
         let draft = dir.file(&self.name, ".json.new");
         let write = || write_private(&draft, &path, &serde_json::to_vec_pretty(self)?);
-        write().map_err(|source| Error::Io { action: "write the record", path: path.clone(), source })?;
+        write().map_err(|source| {
+            // Half a draft helps nobody. That it cannot be removed is not the error to tell.
+            let _ = dir.remove(&draft);
+            Error::Io { action: "write the record", path: path.clone(), source }
+        })?;
         Ok(path)
     }
 }

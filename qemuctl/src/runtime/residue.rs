@@ -1,6 +1,5 @@
 //! The files of one VM, and when they may be removed: when it is dead, and by whoever holds its name.
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::{NameLock, Record, SocketDir};
@@ -13,6 +12,8 @@ pub(crate) enum Residue {
     Nothing,
     /// The files of a VM that was launched here; its name is ours until they are gone.
     Ours {
+        /// Where they are.
+        dir: SocketDir,
         /// The name.
         lock: NameLock,
         /// The files. QEMU removes some of them itself when it ends in an orderly way.
@@ -47,8 +48,8 @@ impl Residue {
     pub(crate) fn remove(self) {
         match self {
             Self::Nothing => {}
-            Self::Ours { lock, files } => {
-                remove_all(&files);
+            Self::Ours { dir, lock, files } => {
+                remove_all(&dir, &files);
                 drop(lock);
             }
             Self::Inherited { dir, record } => {
@@ -63,8 +64,8 @@ impl Residue {
                 }
                 let Ok(lock) = NameLock::acquire(&dir, &record.name) else { return };
                 if is_there() {
-                    remove_all(&record.files);
-                    remove_all(&[record.path(&dir)]);
+                    remove_all(&dir, &record.files);
+                    remove_all(&dir, &[record.path(&dir)]);
                 }
                 drop(lock);
             }
@@ -72,9 +73,9 @@ impl Residue {
     }
 }
 
-fn remove_all(files: &[PathBuf]) {
+fn remove_all(dir: &SocketDir, files: &[PathBuf]) {
     for file in files {
-        // Gone is as good as removed, and nobody could act on another error.
-        let _ = fs::remove_file(file);
+        // Nobody could act on an error: the name is free without it.
+        let _ = dir.remove(file);
     }
 }

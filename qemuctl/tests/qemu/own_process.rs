@@ -4,7 +4,7 @@ use std::env;
 use std::process::{Command, Stdio};
 
 /// Tells a copy of the test program which test it runs alone.
-const ROLE: &str = "QEMUCTL_TEST_ROLE";
+pub const ROLE: &str = "QEMUCTL_TEST_ROLE";
 
 /// Whether this process was started by [`command`] for the test called `test`.
 pub fn is_role(test: &str) -> bool {

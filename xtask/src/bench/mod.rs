@@ -5,6 +5,7 @@
 
 mod argv;
 mod compile;
+mod launch;
 mod qmp;
 
 use anyhow::Result;
@@ -20,6 +21,7 @@ pub struct Args {
 enum Bench {
     Argv(argv::Args),
     Compile(compile::Args),
+    Launch(launch::Args),
     Qmp(qmp::Args),
 }
 
@@ -27,6 +29,7 @@ pub fn run(args: &Args) -> Result<()> {
     match &args.bench {
         Bench::Argv(args) => argv::run(args),
         Bench::Compile(args) => compile::run(args),
+        Bench::Launch(args) => launch::run(args),
         Bench::Qmp(args) => qmp::run(args),
     }
 }

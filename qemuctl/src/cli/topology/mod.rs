@@ -10,12 +10,12 @@ use std::path::PathBuf;
 
 use clap::ValueHint;
 use qemu_argv::{Endpoints, plan};
+use qemuctl::launch::Qemu;
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::machine::MachineArgs;
-use super::prepare::Qemu;
 use picture::Picture;
 
 /// Draw the buses of a machine with every device in its place

@@ -1,20 +1,20 @@
-//! A QEMU that does not start, or not as it should: the error tells, at once, and nothing is left.
+//! Programs that take QEMU's place at the launch.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qemuctl::{Cause, Error, Instance, LaunchFailure, LaunchOptions, Phase, ProcessExit};
+use qemuctl::{Cause, Phase, ProcessExit};
 
-use crate::boot_sector::{Guest, leftovers};
+use super::{refused, runtime, seen, without_core};
 use crate::own_process::{Holdings, alone};
 use crate::support::qemu;
 
 const GREETING: &str = r#"printf '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 10}, "package": ""}, "capabilities": ["oob"]}}\r\n' >&0"#;
 
 /// A program that is QEMU when it is looked at, and does something else when it is to run a VM.
-fn impostor(dir: &Path, instead: &str) -> PathBuf {
+pub(super) fn impostor(dir: &Path, instead: &str) -> PathBuf {
     let real = qemu("10.0", "qemu-system-x86_64");
     let images = dir.join("images");
     fs::create_dir_all(&images).expect("a directory");
@@ -28,18 +28,8 @@ fn impostor(dir: &Path, instead: &str) -> PathBuf {
     path
 }
 
-/// Launches a VM that must not start, and looks that nothing of it is left.
-async fn refused(dir: &Path, program: &Path, extra: &[&str], within: Duration) -> LaunchFailure {
-    let mut config = Guest::Deaf.config(program, dir, "vm");
-    config.extra_args = extra.iter().map(|&word| word.into()).collect();
-    let options = LaunchOptions { ready_within: within, ..LaunchOptions::default() };
-    let error = Instance::start_with(&config, &options).await.expect_err("it cannot start");
-    assert_eq!(leftovers(dir), [""; 0], "after {error}");
-    match error {
-        Error::Launch(failure) => *failure,
-        other => panic!("not a failed launch: {other}"),
-    }
-}
+/// How many there are, one for each signal that ends a process among them.
+const ROWS: usize = 28;
 
 /// One row of the matrix.
 struct Fault {
@@ -50,20 +40,12 @@ struct Fault {
     last_line: &'static str,
 }
 
-/// What the exit was, without what depends on the host's limits.
-fn without_core(exit: Option<ProcessExit>) -> Option<ProcessExit> {
-    match exit {
-        Some(ProcessExit::Signal { number, .. }) => Some(ProcessExit::Signal { number, core_dumped: false }),
-        other => other,
-    }
-}
-
 #[test]
 fn a_qemu_that_misbehaves_at_launch_is_told_and_cleaned_up() {
-    alone("faults::a_qemu_that_misbehaves_at_launch_is_told_and_cleaned_up", || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(matrix());
+    alone("faults::impostors::a_qemu_that_misbehaves_at_launch_is_told_and_cleaned_up", || {
+        runtime().block_on(matrix());
     });
+    seen("programs in QEMU's place", ROWS);
 }
 
 async fn matrix() {
@@ -71,15 +53,29 @@ async fn matrix() {
     let row = |instead, cause, exit, last_line| Fault { instead, phase: Handshake, cause, exit, last_line };
     let greets = |rest: &str| -> &'static str { format!("{GREETING}\n{rest}").leak() };
     let signal = |number| Some(ProcessExit::Signal { number, core_dumped: false });
-    let rows = [
+    let rows: [Fault; ROWS] = [
         row("echo 'odd' >&2; exit 3", Cause::Other, Some(ProcessExit::Code(3)), "odd"),
         row("echo 'help'; exit 0", Cause::NotQemu, Some(ProcessExit::Code(0)), "help"),
         row("exec sleep 600", Cause::Timeout, None, ""),
         row(greets("exec sleep 600"), Cause::Timeout, None, ""),
-        row("kill -SEGV $$", Cause::QemuBug, signal(11), ""),
+        row("kill -HUP $$", Cause::Killed, signal(1), ""),
+        row("kill -INT $$", Cause::Killed, signal(2), ""),
+        row("kill -QUIT $$", Cause::Killed, signal(3), ""),
+        row("kill -ILL $$", Cause::QemuBug, signal(4), ""),
+        row("kill -TRAP $$", Cause::QemuBug, signal(5), ""),
         row("kill -ABRT $$", Cause::QemuBug, signal(6), ""),
+        row("kill -BUS $$", Cause::QemuBug, signal(7), ""),
+        row("kill -FPE $$", Cause::QemuBug, signal(8), ""),
         row("kill -KILL $$", Cause::Killed, signal(9), ""),
+        row("kill -USR1 $$", Cause::Killed, signal(10), ""),
+        row("kill -SEGV $$", Cause::QemuBug, signal(11), ""),
+        row("kill -USR2 $$", Cause::Killed, signal(12), ""),
+        row("kill -PIPE $$", Cause::Killed, signal(13), ""),
+        row("kill -ALRM $$", Cause::Killed, signal(14), ""),
         row("kill -TERM $$", Cause::Killed, signal(15), ""),
+        row("kill -XCPU $$", Cause::Killed, signal(24), ""),
+        row("kill -XFSZ $$", Cause::Killed, signal(25), ""),
+        row("kill -SYS $$", Cause::QemuBug, signal(31), ""),
         row("kill -STOP $$", Cause::Timeout, None, ""),
         row("exec <&-; exec sleep 600", Cause::Other, None, ""),
         row(greets("printf '{\"retu' >&0; exit 1"), Cause::Other, Some(ProcessExit::Code(1)), ""),
@@ -97,7 +93,6 @@ async fn matrix() {
             "qemu: -drive: Failed to get \"write\" lock",
         ),
     ];
-    let count = rows.len();
     let mut before = None;
     for Fault { instead, phase, cause, exit, last_line } in rows {
         let dir = tempfile::tempdir().expect("a directory");
@@ -110,22 +105,5 @@ async fn matrix() {
         assert!(failure.output.len() <= 64, "memory is bounded");
         let now = Holdings::now();
         assert_eq!(*before.get_or_insert(now), Holdings::now(), "{instead}");
-    }
-    println!("{count} faults at launch");
-}
-
-#[tokio::test]
-async fn what_qemu_refuses_is_told_in_its_own_words() {
-    let program = qemu("10.0", "qemu-system-x86_64");
-    for (extra, cause) in [
-        (["-device", "nonsense"], Cause::UnknownDevice),
-        (["-blockdev", r#"{"driver":"file","filename":"/nope.raw","node-name":"n"}"#], Cause::NoSuchFile),
-        (["-machine", "nonsense"], Cause::UnknownMachine),
-        (["-nonsense", ""], Cause::UnknownOption),
-    ] {
-        let dir = tempfile::tempdir().expect("a directory");
-        let failure = refused(dir.path(), &program, &extra, Duration::from_secs(60)).await;
-        let seen = (failure.phase, failure.cause, failure.exit);
-        assert_eq!(seen, (Phase::Handshake, cause, Some(ProcessExit::Code(1))), "{failure}");
     }
 }

@@ -1,0 +1,228 @@
+//! Why a VM ended, put together from everything that is known.
+
+use std::fmt;
+
+use qmp_proto::event::Shutdown;
+use qmp_proto::{AnyEvent, ShutdownCause};
+use serde::{Deserialize, Serialize};
+
+use crate::process::ProcessExit;
+use crate::state::{State, word};
+
+/// Why a VM ended.
+///
+/// QEMU exits with 0 for `quit`, SIGTERM and the guest's power-off alike, so this is put together from what QEMU
+/// said before (`SHUTDOWN`, `GUEST_PANICKED`) and from how its process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ExitReason {
+    /// The guest shut itself down.
+    GuestShutdown,
+    /// The guest rebooted, and the VM was told to end then.
+    GuestReset,
+    /// The guest's kernel panicked.
+    GuestPanicked,
+    /// A client of QEMU's monitor asked it to quit.
+    HostQuit,
+    /// A client of QEMU's monitor reset the VM, and the VM was told to end then.
+    HostReset,
+    /// QEMU was asked to end by SIGTERM, SIGINT or SIGHUP.
+    HostSignal,
+    /// QEMU's window was closed.
+    HostUi,
+    /// A signal ended QEMU before it could say anything.
+    Killed {
+        /// The number of the signal, such as 9 for SIGKILL.
+        signal: i32,
+    },
+    /// QEMU crashed: it aborted or made a fault.
+    Crashed {
+        /// The number of the signal, such as 11 for SIGSEGV.
+        signal: i32,
+        /// Whether the kernel wrote a core dump.
+        core_dumped: bool,
+    },
+    /// QEMU ended by itself with this code and without saying why. A guest that writes to `isa-debug-exit` ends this way on
+    /// QEMU 7.2.
+    Exited {
+        /// The exit code.
+        code: i32,
+    },
+    /// QEMU said that it shuts down, for a reason that this library does not know, in QEMU's word.
+    Other(String),
+    /// The process is gone and nothing more is known: it was attached to, not started here.
+    Lost,
+}
+
+impl ExitReason {
+    /// Whether the VM ended because its guest or somebody who may do so ended it.
+    pub fn is_orderly(&self) -> bool {
+        matches!(
+            self,
+            Self::GuestShutdown
+                | Self::GuestReset
+                | Self::HostQuit
+                | Self::HostReset
+                | Self::HostSignal
+                | Self::HostUi
+        )
+    }
+
+    /// The state a VM is left in.
+    pub fn state(&self) -> State {
+        if self.is_orderly() || matches!(self, Self::Other(_)) { State::Shutdown } else { State::Crashed }
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GuestShutdown => f.write_str("guest shut down"),
+            Self::GuestReset => f.write_str("guest reset"),
+            Self::GuestPanicked => f.write_str("guest panicked"),
+            Self::HostQuit => f.write_str("host quit"),
+            Self::HostReset => f.write_str("host reset"),
+            Self::HostSignal => f.write_str("host signal"),
+            Self::HostUi => f.write_str("window closed"),
+            Self::Killed { signal } => {
+                write!(f, "killed by {}", ProcessExit::Signal { number: *signal, core_dumped: false })
+            }
+            Self::Crashed { signal, core_dumped } => {
+                write!(
+                    f,
+                    "crashed with {}",
+                    ProcessExit::Signal { number: *signal, core_dumped: *core_dumped }
+                )
+            }
+            Self::Exited { code } => write!(f, "QEMU exited with code {code}"),
+            Self::Other(word) => write!(f, "shut down ({word})"),
+            Self::Lost => f.write_str("lost: the process is gone and left no word"),
+        }
+    }
+}
+
+/// What QEMU said about its end so far. Fed with every event, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastWords {
+    shutdown: Option<Shutdown>,
+    panicked: bool,
+}
+
+impl LastWords {
+    pub(crate) fn hear(&mut self, event: &AnyEvent) {
+        match event {
+            AnyEvent::Shutdown(shutdown) => self.shutdown = Some(shutdown.clone()),
+            AnyEvent::GuestPanicked(_) => self.panicked = true,
+            // The machine starts anew, as after a pause at shutdown.
+            AnyEvent::Reset(_) => *self = Self::default(),
+            _ => {}
+        }
+    }
+
+    /// The reason for the end of a process that ended this way.
+    pub(crate) fn reason(&self, exit: ProcessExit) -> ExitReason {
+        use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
+        match exit {
+            ProcessExit::Signal { number, .. } if number == SIGKILL as i32 => {
+                return ExitReason::Killed { signal: number };
+            }
+            ProcessExit::Signal { number, .. }
+                if [SIGTERM, SIGINT, SIGHUP].iter().any(|&signal| signal as i32 == number) =>
+            {
+                return ExitReason::Killed { signal: number };
+            }
+            ProcessExit::Signal { number, core_dumped } => {
+                return ExitReason::Crashed { signal: number, core_dumped };
+            }
+            ProcessExit::Code(_) | ProcessExit::Unknown => {}
+        }
+        match (&self.shutdown, exit) {
+            (Some(shutdown), _) => self.shutdown_reason(shutdown),
+            (None, ProcessExit::Code(code)) if self.panicked && code != 0 => ExitReason::GuestPanicked,
+            (None, ProcessExit::Code(code)) => ExitReason::Exited { code },
+            (None, _) => ExitReason::Lost,
+        }
+    }
+
+    fn shutdown_reason(&self, shutdown: &Shutdown) -> ExitReason {
+        match &shutdown.reason {
+            ShutdownCause::GuestPanic => ExitReason::GuestPanicked,
+            ShutdownCause::GuestShutdown if self.panicked => ExitReason::GuestPanicked,
+            ShutdownCause::GuestShutdown => ExitReason::GuestShutdown,
+            ShutdownCause::GuestReset | ShutdownCause::SubsystemReset => ExitReason::GuestReset,
+            ShutdownCause::HostQmpQuit => ExitReason::HostQuit,
+            ShutdownCause::HostQmpSystemReset => ExitReason::HostReset,
+            ShutdownCause::HostSignal => ExitReason::HostSignal,
+            ShutdownCause::HostUi => ExitReason::HostUi,
+            other => ExitReason::Other(word(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reason after these events and this end.
+    fn reason(events: &[(&str, &str)], exit: ProcessExit) -> String {
+        let mut words = LastWords::default();
+        for (name, data) in events {
+            let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+            words.hear(&AnyEvent::decode(name, &data));
+        }
+        words.reason(exit).to_string()
+    }
+
+    #[test]
+    fn the_reason_is_put_together_from_all_that_is_known() {
+        let shutdown = |reason: &str| format!(r#"{{"guest": true, "reason": "{reason}"}}"#);
+        let ok = ProcessExit::Code(0);
+        let signal = |number| ProcessExit::Signal { number, core_dumped: false };
+        let panic = ("GUEST_PANICKED", r#"{"action": "poweroff"}"#);
+        let reset = ("RESET", r#"{"guest": true, "reason": "guest-reset"}"#);
+        let said = |reason: &str, exit| self::reason(&[("SHUTDOWN", &shutdown(reason))], exit);
+        let reasons = [
+            said("guest-shutdown", ok),
+            said("guest-reset", ok),
+            said("guest-panic", ok),
+            said("host-qmp-quit", ok),
+            said("host-qmp-system-reset", ok),
+            said("host-signal", ok),
+            said("host-ui", ok),
+            said("something-new", ok),
+            // It was about to shut down when it was killed: that it was killed is what counts.
+            said("guest-shutdown", signal(9)),
+            said("guest-shutdown", ProcessExit::Unknown),
+            reason(&[panic, ("SHUTDOWN", &shutdown("guest-shutdown"))], ok),
+            reason(&[panic], ProcessExit::Code(1)),
+            // After a reset the guest has begun anew.
+            reason(&[panic, reset, ("SHUTDOWN", &shutdown("guest-shutdown"))], ok),
+            reason(&[], ok),
+            reason(&[], ProcessExit::Code(15)),
+            reason(&[], signal(15)),
+            reason(&[], signal(11)),
+            reason(&[], ProcessExit::Unknown),
+        ];
+        insta::assert_snapshot!(reasons.join("\n"), @"
+        guest shut down
+        guest reset
+        guest panicked
+        host quit
+        host reset
+        host signal
+        window closed
+        shut down (something-new)
+        killed by SIGKILL
+        guest shut down
+        guest panicked
+        guest panicked
+        guest shut down
+        QEMU exited with code 0
+        QEMU exited with code 15
+        killed by SIGTERM
+        crashed with SIGSEGV
+        lost: the process is gone and left no word
+        ");
+    }
+}
