@@ -19,12 +19,15 @@ struct Program {
 
 const PACKAGES: [Program; 6] = [
     Program { name: "apt-get", package: "apt" },
+    // Tests drive the program in a real terminal, and its completion in a real shell.
+    Program { name: "bash", package: "bash" },
     Program { name: "dpkg-deb", package: "dpkg" },
     Program { name: "dpkg-shlibdeps", package: "dpkg-dev" },
     Program { name: "git", package: "git" },
     // Encrypts the ticket of a SPICE client.
     Program { name: "openssl", package: "openssl" },
     Program { name: "tar", package: "tar" },
+    Program { name: "tmux", package: "tmux" },
 ];
 
 /// Installs the packages of the programs that are missing, as root or by sudo.

@@ -5,5 +5,8 @@ mod guest;
 mod guide;
 mod input;
 mod inside;
+mod mistakes;
 mod program;
 mod run;
+mod screen;
+mod terminal;
