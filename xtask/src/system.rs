@@ -17,7 +17,7 @@ struct Program {
     package: &'static str,
 }
 
-const PACKAGES: [Program; 6] = [
+const PACKAGES: [Program; 8] = [
     Program { name: "apt-get", package: "apt" },
     // Tests drive the program in a real terminal, and its completion in a real shell.
     Program { name: "bash", package: "bash" },
