@@ -153,7 +153,8 @@ impl GuestFile {
     async fn takes_holes(&mut self, written: u64) -> Result<bool, ClientError> {
         let arguments = json!({ "handle": self.handle, "offset": 0, "whence": "end" });
         match self.agent().raw::<SeekReply>("guest-file-seek", Some(arguments), None).await {
-            Ok(end) => Ok(end.position == written),
+            Ok(end) if end.position == written => Ok(true),
+            Ok(_) => self.seek(written).await.map(|()| false),
             Err(ClientError::Refused { .. }) => Ok(false),
             Err(error) => Err(error),
         }
