@@ -101,13 +101,21 @@ fn os_string(bytes: Vec<u8>) -> OsString {
     OsString::from(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Hides the values of keys that hold secrets when people write them by hand.
+/// Keys that hold secrets when people write them by hand.
+const SECRET_KEYS: [&str; 3] = ["password", "data", "cookie"];
+
+/// `text` without the values of keys that hold secrets, written as JSON or as `key=value`.
 fn redact(text: &str) -> String {
-    const KEYS: [&str; 3] = ["password=", "data=", "cookie="];
+    if text.starts_with('{')
+        && SECRET_KEYS.iter().any(|key| text.contains(key))
+        && let Ok(props) = serde_json::from_str::<Props>(text)
+    {
+        return redacted(&props).to_json();
+    }
     let mut shown = text.to_owned();
-    for key in KEYS {
+    for key in SECRET_KEYS.map(|key| format!("{key}=")) {
         let mut from = 0;
-        while let Some(found) = shown[from..].find(key) {
+        while let Some(found) = shown[from..].find(&key) {
             let key_start = from + found;
             let start = key_start + key.len();
             let whole_key = key_start == 0 || !shown.as_bytes()[key_start - 1].is_ascii_alphanumeric();
@@ -120,6 +128,19 @@ fn redact(text: &str) -> String {
         }
     }
     shown
+}
+
+/// The same with nested tables.
+fn redacted(props: &Props) -> Props {
+    let hidden = |(key, value): (&str, &Value)| {
+        let value = match value {
+            Value::Str(_) if SECRET_KEYS.contains(&key) => Value::from("***"),
+            Value::Map(map) => redacted(map).into(),
+            other => other.clone(),
+        };
+        (key.to_owned(), value)
+    };
+    props.iter().map(hidden).fold(Props::new(), |props, (key, value)| props.with(key, value))
 }
 
 /// `text` as one word of a POSIX shell.
@@ -175,5 +196,10 @@ mod tests {
         assert_eq!(redact("port=1,password=x"), "port=1,password=***");
         assert_eq!(redact("vnc=:1,password=on"), "vnc=:1,password=on");
         assert_eq!(redact("metadata=1"), "metadata=1");
+        assert_eq!(
+            redact(r#"{"qom-type":"secret","id":"s","data":"hunter2","x":{"password":"a"}}"#),
+            r#"{"qom-type":"secret","id":"s","data":"***","x":{"password":"***"}}"#
+        );
+        assert_eq!(redact(r#"{"driver":"ssh","id":"data1"}"#), r#"{"driver":"ssh","id":"data1"}"#);
     }
 }

@@ -164,6 +164,11 @@ pub enum CharBackend {
     /// A test device.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Testdev,
+    /// Up to four others at once: what the guest sends goes to all, what any of them sends to the guest (QEMU ≥ 10.0).
+    Hub {
+        /// The ids of character devices of `chardevs`, above this one.
+        chardevs: Vec<String>,
+    },
 }
 
 impl CharBackend {

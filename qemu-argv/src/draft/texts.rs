@@ -63,6 +63,7 @@ impl Draft<'_> {
     pub(crate) fn check_keys(&mut self, at: At<'_>, props: &Props) {
         for (key, _) in props.iter() {
             let good = key.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && key.len() <= 64
                 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
             if !good || matches!(key, "driver" | "id" | "bus" | "addr" | "help") {
                 self.invalid(at, key, "is no property that can be set here");

@@ -132,6 +132,11 @@ impl Plan {
         &self.fds
     }
 
+    /// Options of the command line that are none of the parts below, such as `-machine` and `-m`.
+    pub fn options(&self) -> &[CliOption] {
+        &self.options
+    }
+
     /// Objects, in the order they are made.
     pub fn objects(&self) -> &[Object] {
         &self.objects

@@ -194,7 +194,11 @@ fn backend(
                 let mut list = Vec::new();
                 for (index, monitor) in monitors.iter().enumerate() {
                     match monitor {
-                        SocketAddress::Inet { host, port } => list.push(Value::from(host_port(host, *port))),
+                        // QEMU joins them to one text, in which others could hide.
+                        SocketAddress::Inet { host, port } => {
+                            let host = draft.host(at.item("monitors", index), host);
+                            list.push(Value::from(host_port(&host, *port)));
+                        }
                         SocketAddress::Unix { .. } => {
                             draft.conflict(at.item("monitors", index), "a monitor is HOST:PORT");
                         }
@@ -264,6 +268,14 @@ fn backend(
             if !secure && !url.starts_with("http://") {
                 draft.invalid(at.field("url"), url, "is no http:// or https:// address");
             }
+            let authority = url.split("//").nth(1).unwrap_or_default().split(['/', '?', '#']).next();
+            if authority.is_some_and(|authority| authority.contains('@')) {
+                // The address stands in QEMU's arguments, which everybody on the host can read.
+                draft.conflict(
+                    at.field("url"),
+                    "an address shows its password to everybody: use `user` and `password_secret`",
+                );
+            }
             if !opening.read_only {
                 draft.conflict(at, "a web server's file can only be read: set `read_only`");
             }
@@ -287,6 +299,16 @@ fn backend(
             (if secure { "https" } else { "http" }, props)
         }
         DiskBackend::Nvme { device, namespace } => {
+            // QEMU makes a path of it.
+            if !device.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
+                || device.is_empty()
+            {
+                draft.invalid(
+                    at.field("device"),
+                    device,
+                    "is no PCI address of the host, such as 0000:01:00.0",
+                );
+            }
             ("nvme", Props::new().with("device", device).with("namespace", *namespace))
         }
         DiskBackend::Null { size } => {

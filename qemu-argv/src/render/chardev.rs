@@ -130,7 +130,28 @@ fn words(draft: &mut Draft<'_>, at: At<'_>, backend: &CharBackend) -> (&'static 
         CharBackend::Wctablet => same("wctablet", Props::new()),
         CharBackend::Braille => same("braille", Props::new()),
         CharBackend::Testdev => same("testdev", Props::new()),
+        CharBackend::Hub { chardevs } => hub(draft, at, chardevs),
     }
+}
+
+fn hub(draft: &mut Draft<'_>, at: At<'_>, chardevs: &[String]) -> (&'static str, Props, Props) {
+    draft.needs(at, "a hub of character devices", 10, 0);
+    if !(1..=4).contains(&chardevs.len()) {
+        draft.conflict(at.field("chardevs"), "a hub has one to four character devices");
+    }
+    let above: Vec<_> = draft.chardevs.iter().map(|node| node.id.clone()).collect();
+    let mut props = Props::new();
+    for (index, id) in chardevs.iter().enumerate() {
+        draft.refer(
+            at.item("chardevs", index),
+            "character device above",
+            id,
+            above.iter().map(String::as_str),
+        );
+        props.set(format!("chardevs.{index}"), id);
+    }
+    let list: Vec<_> = chardevs.iter().map(Value::from).collect();
+    ("hub", props, Props::new().with("chardevs", list))
 }
 
 fn device(

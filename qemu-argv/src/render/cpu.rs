@@ -36,6 +36,9 @@ fn model(draft: &mut Draft<'_>, at: At<'_>, cpu: &Cpu) {
     };
     let model_at = at.field("model");
     check_word(draft, model_at, model);
+    if model.contains('=') {
+        draft.invalid(model_at, model, "is no model: features have a table of their own");
+    }
     let mut text = model.to_owned();
     let features_at = at.field("features");
     draft.check_keys(features_at, &cpu.features);

@@ -122,10 +122,9 @@ fn bridge(draft: &mut Draft<'_>, at: At<'_>, net: &BridgeNet) -> Props {
 
 fn socket(draft: &mut Draft<'_>, at: At<'_>, net: &SocketNet) -> Props {
     let mut inet = |field, address: &SocketAddress| match address {
-        SocketAddress::Inet { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        SocketAddress::Inet { host, port } => format!("{host}:{port}"),
+        SocketAddress::Inet { host, port } => format!("{}:{port}", draft.host(at.field(field), host)),
         SocketAddress::Unix { .. } => {
-            draft.conflict(at.field(field), "this protocol has no Unix sockets; use `stream` or `dgram`");
+            draft.conflict(at.field(field), "this protocol has only HOST:PORT; use `stream` or `dgram`");
             String::new()
         }
     };

@@ -83,10 +83,10 @@ fn listen(draft: &mut Draft<'_>, at: At<'_>, listen: &SpiceListen, certificates:
             if tls_port.is_some() && !certificates {
                 draft.conflict(at.field("tls_port"), "a port with TLS needs `x509_dir`");
             }
-            Props::new()
-                .with("addr", host.clone().unwrap_or_else(|| "127.0.0.1".into()))
-                .with_some("port", *port)
-                .with_some("tls-port", *tls_port)
+            let host = host.clone().unwrap_or_else(|| "127.0.0.1".into());
+            // The brackets of an IPv6 address are for texts with a port; here it stands alone.
+            draft.host(at.field("host"), &host);
+            Props::new().with("addr", host).with_some("port", *port).with_some("tls-port", *tls_port)
         }
     }
 }

@@ -63,6 +63,13 @@ fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
             } else if vendor.is_none() && bus.is_none() {
                 draft.conflict(at.field("device"), "neither vendor and product nor bus and port are given");
             }
+            if let Some(port) = port
+                && !port.split('.').all(|part| {
+                    (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+                })
+            {
+                draft.invalid(at.field("device"), port, "is no USB port, such as 2 or 1.2");
+            }
             let props = Props::new()
                 .with_some("vendorid", *vendor)
                 .with_some("productid", *product)

@@ -58,6 +58,10 @@ pub(super) fn user(draft: &mut Draft<'_>, at: At<'_>, net: &UserNet) -> Props {
         .with_some("bootfile", net.bootfile.as_ref());
     if let Some(dir) = &net.smb {
         draft.sandbox.spawn = true;
+        // QEMU writes it into Samba's configuration, where a new line is a new setting.
+        if dir.to_string_lossy().chars().any(char::is_control) {
+            draft.invalid(at.field("smb"), &dir.display().to_string(), "has a control character");
+        }
         let dir = draft.path(at.field("smb"), dir);
         props.set("smb", dir);
     }
