@@ -220,7 +220,7 @@ fn screens(vm: &mut Running, config: &VmConfig, plan: &Plan, found: &mut Found) 
     }
     for socket in plan.sockets() {
         if let Err(error) = std::fs::symlink_metadata(&socket.path) {
-            found.0.push(format!("  the socket {:?} of {:?}: {error}", socket.path, socket.role));
+            found.0.push(format!("  the socket {} of {:?}: {error}", socket.path.display(), socket.role));
         }
     }
 }
