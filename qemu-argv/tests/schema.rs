@@ -56,12 +56,14 @@ fn places(document: &Value) -> Vec<String> {
         found.push(at.to_owned());
         match value {
             Value::Object(map) => {
-                map.iter().for_each(|(key, value)| walk(&format!("{at}/{key}"), value, found))
+                for (key, value) in map {
+                    walk(&format!("{at}/{key}"), value, found);
+                }
             }
             Value::Array(list) => {
-                list.iter()
-                    .enumerate()
-                    .for_each(|(index, value)| walk(&format!("{at}/{index}"), value, found));
+                for (index, value) in list.iter().enumerate() {
+                    walk(&format!("{at}/{index}"), value, found);
+                }
             }
             _ => {}
         }
@@ -168,11 +170,14 @@ fn broken_documents_are_refused_by_both() {
     assert!(faults.is_empty(), "{} of {tried}:\n{}", faults.len(), faults.join("\n"));
 }
 
+/// A field that takes texts of one form: its name, and a document with such a text.
+type Field = (&'static str, fn(&str) -> Value);
+
 /// Texts with a form of their own, each where it belongs.
 #[test]
 fn texts_with_a_form_are_checked() {
     let validator = validator();
-    let fields: [(&str, fn(&str) -> Value); 8] = [
+    let fields: [Field; 8] = [
         ("memory", |text| json!({ "memory": text })),
         ("arch", |text| json!({ "arch": text })),
         ("mac", |text| json!({ "networks": [{ "mac": text }] })),

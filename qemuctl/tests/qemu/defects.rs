@@ -6,12 +6,17 @@ use std::time::Duration;
 use qemuctl::qmp_client::Options;
 use qemuctl::qmp_proto::AnyEvent;
 use qemuctl::qmp_proto::event::Reset;
-use qemuctl::{Cause, Error, ExitReason, Instance, LaunchOptions, Rung, State, VmConfig};
+use qemuctl::{
+    Cause, Disk, DiskBackend, Error, ExitReason, Instance, IoLimits, LaunchOptions, Rung, Size, State,
+    VmConfig,
+};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::boot_sector::{Guest, leftovers};
-use crate::support::qemu;
+use crate::seed_rows::{ask, driver, image, launch, property, refused};
+use crate::support::{VERSIONS, qemu};
 
 const GENEROUS: Duration = Duration::from_secs(60);
 
@@ -104,6 +109,137 @@ async fn defect_05_giving_up_on_a_launch_leaves_nothing_and_dropping_what_starte
 }
 
 #[tokio::test]
+async fn defect_06_firmware_is_wired_to_the_machine_and_its_variables_come_from_the_template() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let vm = launch(version, dir.path(), "firmware = \"uefi\"").await;
+        let flash = vm.block_devices().await.expect("told");
+        let mut seen = Vec::new();
+        for device in &flash {
+            let inserted = device.inserted.as_ref().expect("firmware is there");
+            let node = inserted.node_name.clone().expect("it has a name");
+            seen.push((
+                device.qdev.clone(),
+                inserted.ro,
+                std::fs::metadata(&inserted.file).expect("a file").len(),
+                node,
+            ));
+        }
+        seen.sort();
+        let [code, vars] = &seen[..] else { panic!("{version}: {seen:?}") };
+        assert_eq!(property(&vm, "/machine", "pflash0").await, json!(code.3), "{version}");
+        assert_eq!(property(&vm, "/machine", "pflash1").await, json!(vars.3), "{version}");
+        assert!(code.1 && !vars.1, "{version}: only the variables are written to");
+        assert!(vars.2 > 0, "{version}: the template was copied");
+    }
+}
+
+#[tokio::test]
+async fn defect_07_scsi_disks_have_a_controller_and_a_disks_settings_arrive() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        image(dir.path(), "a.raw");
+        let lines = r#"disks = [
+            { backend = "DIR/a.raw", interface = "virtio-scsi", cache = "none", discard = true, read_only = true },
+        ]"#;
+        let vm = launch(version, dir.path(), lines).await;
+        assert_eq!(driver(&vm, "disk0").await, "scsi-hd", "{version}");
+        let block = vm.block_devices().await.expect("told");
+        let inserted = block[0].inserted.as_ref().expect("an image");
+        assert!(inserted.ro && inserted.cache.direct && !inserted.cache.no_flush, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn defect_08_a_socket_network_with_a_path_is_refused_with_what_takes_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let lines = r#"
+        [[networks]]
+        backend = { type = "stream", address = "DIR/there.sock", server = true }"#;
+    let vm = launch("10.0", dir.path(), lines).await;
+    assert_eq!(vm.state(), State::Prelaunch);
+    let text = r#"
+        [[networks]]
+        backend = { type = "socket", mode = "listen", address = "/there.sock" }"#;
+    toml::from_str::<VmConfig>(text).expect_err("an address is a host and a port");
+}
+
+#[tokio::test]
+async fn defect_09_devices_have_ids_of_their_own_and_more_can_come_and_running_out_is_told() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        for name in ["a.raw", "b.raw", "c.raw"] {
+            image(dir.path(), name);
+        }
+        let lines = "disks = [\"DIR/a.raw\", \"DIR/b.raw\"]\nnetworks = [\"user\", \"user\"]";
+        let vm = launch(version, dir.path(), lines).await;
+        for id in ["disk0", "disk1", "net0", "net1"] {
+            driver(&vm, id).await;
+        }
+        assert_eq!(vm.plug(&Disk::file(dir.path().join("c.raw"))).await.expect(version), "disk2");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let many = VmConfig {
+        disks: (0..300).map(|_| Disk::new(DiskBackend::Null { size: Size::mib(1) })).collect(),
+        ..crate::seed_rows::config("10.0", dir.path(), "machine = \"pc\"")
+    };
+    let error = Box::pin(Instance::start(&many)).await.expect_err("it has 30 slots");
+    assert!(error.to_string().contains("pci.0 is full"), "{error}");
+}
+
+#[tokio::test]
+async fn defect_10_commas_in_paths_and_names_stay_what_they_are() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let name = "a,readonly=on,b='\" .raw";
+        image(dir.path(), name);
+        let disk = Disk { serial: Some("s,share-rw=on".into()), ..Disk::file(dir.path().join(name)) };
+        let config = VmConfig { disks: vec![disk], ..crate::seed_rows::config(version, dir.path(), "") };
+        let vm = Box::pin(Instance::start(&config)).await.expect(version);
+        let block = vm.block_devices().await.expect("told");
+        let inserted = block[0].inserted.as_ref().expect("an image");
+        assert_eq!(
+            (inserted.file.as_str(), inserted.ro),
+            (dir.path().join(name).to_str().expect("UTF-8"), false)
+        );
+        let path = "/machine/peripheral/disk0";
+        assert_eq!(property(&vm, path, "serial").await, "s,share-rw=on", "{version}");
+        assert_eq!(property(&vm, path, "share-rw").await, false, "{version}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let error = refused("10.0", dir.path(), "name = \"a,process=b\"").await;
+    assert!(error.contains("a,process=b"), "{error}");
+}
+
+#[tokio::test]
+async fn defect_11_a_password_is_set_and_in_nobodys_arguments() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let lines = r#"
+            secrets = [{ id = "door", value = "sesame" }]
+            vnc = { listen = { type = "none" }, password_secret = "door" }"#;
+        let vm = launch(version, dir.path(), lines).await;
+        let servers = ask(&vm, "query-vnc-servers", json!({})).await;
+        assert_eq!(servers[0]["auth"], "vnc", "{version}");
+        for file in ["cmdline", "environ"] {
+            let path = format!("/proc/{}/{file}", vm.pid().expect("a process"));
+            let text = std::fs::read(path).expect("readable");
+            assert!(!String::from_utf8_lossy(&text).contains("sesame"), "{version}: {file}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn defect_12_another_architecture_gets_tcg_and_a_processor_that_it_has() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let foreign = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
+    let mut config = crate::seed_rows::config("10.0", dir.path(), &format!("arch = \"{foreign}\""));
+    config.machine.accel = qemuctl::AccelChoice::Auto;
+    let vm = Box::pin(Instance::start(&config)).await.expect("it falls back");
+    assert_eq!(ask(&vm, "query-kvm", json!({})).await["enabled"], false);
+}
+
+#[tokio::test]
 async fn defect_13_events_are_not_lost_and_a_reset_is_not_a_state() {
     let dir = tempfile::tempdir().expect("a directory");
     let paused = VmConfig { paused: true, ..config(Guest::Reboot, dir.path()) };
@@ -124,4 +260,33 @@ async fn defect_13_events_are_not_lost_and_a_reset_is_not_a_state() {
     assert_eq!(vm.state(), State::Running);
     let first = timeout(GENEROUS, all.recv()).await.expect("in time").expect("nothing is missed").event;
     assert!(matches!(first, AnyEvent::Resume(_)), "{first:?}");
+}
+
+#[tokio::test]
+async fn defect_14_leaving_an_attached_vm_leaves_its_socket() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let vm = Instance::start(&config(Guest::Deaf, dir.path())).await.expect("started");
+    let socket = vm.socket().expect("a socket").to_owned();
+    for _ in 0..3 {
+        let attached = Instance::attach(&socket).await.expect("nobody took it away");
+        drop(attached);
+        assert!(socket.exists());
+    }
+    assert_eq!(vm.query_state().await.expect("answered"), State::Running);
+}
+
+#[tokio::test]
+async fn defect_15_a_limit_sets_no_burst() {
+    let dir = tempfile::tempdir().expect("a directory");
+    image(dir.path(), "a.raw");
+    let vm = launch("10.0", dir.path(), "disks = [\"DIR/a.raw\"]").await;
+    let limits = IoLimits { bytes_total: 1 << 20, requests_total: 100, ..IoLimits::default() };
+    vm.set_io_limits("disk0", limits).await.expect("set");
+    assert_eq!(vm.io_limits("disk0").await.expect("told"), limits);
+    let block = vm.block_devices().await.expect("told");
+    let inserted = block[0].inserted.as_ref().expect("an image");
+    assert_eq!(
+        (inserted.bps, inserted.bps_max.unwrap_or(0), inserted.iops_max.unwrap_or(0)),
+        (1 << 20, 0, 0)
+    );
 }

@@ -16,12 +16,12 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn fifty_launches_and_stops_leak_nothing() {
-    alone("launcher::fifty_launches_and_stops_leak_nothing", || {
+fn five_hundred_launches_and_stops_leak_nothing() {
+    alone("launcher::five_hundred_launches_and_stops_leak_nothing", || {
         runtime().block_on(async {
             let dir = tempfile::tempdir().expect("a directory");
             let mut before = None;
-            for round in 0..51 {
+            for round in 0..501 {
                 let version = VERSIONS[round % VERSIONS.len()];
                 let config = Guest::Deaf.config(&qemu(version, "qemu-system-x86_64"), dir.path(), "vm");
                 let vm = Instance::start(&config).await.expect(version);

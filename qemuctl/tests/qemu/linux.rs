@@ -56,7 +56,7 @@ async fn a_guest_is_asked_through_its_agent_and_shut_down_by_it() {
     };
     let ((outcome, stopped), ()) = tokio::join!(stop, end);
     assert_eq!((outcome.rung, outcome.reason), (Rung::Agent, ExitReason::GuestShutdown));
-    assert!(stopped.saturating_duration_since(exits) < Duration::from_secs(10), "it returns with QEMU's end");
+    assert!(stopped.saturating_duration_since(exits) < Duration::from_secs(1), "it returns with QEMU's end");
     assert_eq!(vm.state(), State::Shutdown);
     assert_eq!(leftovers(dir.path()), [""; 0]);
 }

@@ -21,7 +21,7 @@ use crate::guest_agent::GENEROUS;
 use crate::support::qemu;
 
 /// A machine of a few lines of TOML, for that QEMU. `DIR` in the lines is the test's directory.
-fn config(version: &str, dir: &Path, lines: &str) -> VmConfig {
+pub fn config(version: &str, dir: &Path, lines: &str) -> VmConfig {
     let text = lines.replace("DIR", dir.to_str().expect("UTF-8"));
     let mut config: VmConfig = toml::from_str(&text).expect("a valid configuration");
     let arch = config.arch.unwrap_or(Arch::X86_64);
@@ -34,7 +34,7 @@ fn config(version: &str, dir: &Path, lines: &str) -> VmConfig {
 }
 
 /// Launches it, frozen before its first instruction.
-async fn launch(version: &str, dir: &Path, lines: &str) -> Instance {
+pub async fn launch(version: &str, dir: &Path, lines: &str) -> Instance {
     let options = LaunchOptions { ready_within: GENEROUS, paused: true, ..LaunchOptions::default() };
     let config = config(version, dir, lines);
     // A launch is much to keep on a stack.
@@ -45,28 +45,28 @@ async fn launch(version: &str, dir: &Path, lines: &str) -> Instance {
 }
 
 /// A machine that does not start, and why.
-async fn refused(version: &str, dir: &Path, lines: &str) -> String {
+pub async fn refused(version: &str, dir: &Path, lines: &str) -> String {
     let options = LaunchOptions { ready_within: GENEROUS, paused: true, ..LaunchOptions::default() };
     let config = config(version, dir, lines);
     let error = Box::pin(Instance::start_with(&config, &options)).await.expect_err("it cannot start");
     error.to_string()
 }
 
-async fn ask(vm: &Instance, command: &str, arguments: Value) -> Value {
+pub async fn ask(vm: &Instance, command: &str, arguments: Value) -> Value {
     vm.execute_raw(command, Some(arguments)).await.expect(command)
 }
 
 /// A property of an object of QEMU's.
-async fn property(vm: &Instance, path: &str, name: &str) -> Value {
+pub async fn property(vm: &Instance, path: &str, name: &str) -> Value {
     ask(vm, "qom-get", json!({ "path": path, "property": name })).await
 }
 
 /// What QEMU calls the device with this id.
-async fn driver(vm: &Instance, id: &str) -> Value {
+pub async fn driver(vm: &Instance, id: &str) -> Value {
     property(vm, &format!("/machine/peripheral/{id}"), "type").await
 }
 
 /// An image of 1 MiB.
-fn image(dir: &Path, name: &str) {
+pub fn image(dir: &Path, name: &str) {
     std::fs::write(dir.join(name), vec![0; 1 << 20]).expect("written");
 }
