@@ -32,7 +32,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::control::{
-    Authentication, BalloonStats, ClientStream, Expiry, IoLimits, MouseButton, StopOutcome,
+    Authentication, BalloonStats, ClientStream, Expiry, ForwardedPort, IoLimits, MouseButton, StopOutcome,
 };
 use crate::error::Error;
 use crate::guest::{Agent, Console, Copied, Exec, ExecOutput, ExpectError, Expected, Frozen, Output};
@@ -188,6 +188,7 @@ impl Instance {
         plug_cpus(count: usize) -> Vec<String>;
         plug_memory(size: Size) -> String;
         human_monitor(command_line: &str) -> String;
+        forwarded_ports() -> Vec<ForwardedPort>;
         add_vnc_client(client: impl ClientStream, authentication: Authentication) -> ();
         add_spice_client(client: impl ClientStream, authentication: Authentication) -> ();
         set_vnc_password(password: &str) -> ();
@@ -271,6 +272,15 @@ impl Instance {
         progress: impl FnMut(u64) + Send,
     ) -> Result<Copied, Error> {
         runtime()?.block_on(self.0.copy_out(path, &mut Blocking(sink), progress))
+    }
+
+    /// Blocks on [`state_within`](crate::Instance::state_within).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if there is no runtime to wait with.
+    pub fn state_within(&self, within: Duration) -> Result<State, Error> {
+        Ok(runtime()?.block_on(self.0.state_within(within)))
     }
 
     /// Blocks until the VM has ended and tells why.

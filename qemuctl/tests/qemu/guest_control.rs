@@ -163,7 +163,8 @@ async fn three_megabytes(vm: &Instance, node: &str) -> Duration {
     for at in 0..3 {
         let line = format!("qemu-io {node} \"read {at}M 1M\"");
         let text = vm.human_monitor(&line).await.expect("answered");
-        assert!(text.contains("read 1048576/1048576 bytes"), "{text}");
+        // It prints what it did on QEMU's own output; the reply has errors only.
+        assert_eq!(text, "");
     }
     begin.elapsed()
 }
