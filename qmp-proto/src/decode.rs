@@ -186,7 +186,9 @@ mod tests {
         let reply = b"[{\"name\": \"a\"}, {\"name\": \"\xff\xfe\"}]";
         let error = decode::<Vec<crate::NameInfo>, _>("query-name", &reply[..]).unwrap_err();
         assert_eq!(error.to_string(), "query-name: unexpected JSON at [1].name");
-        assert_eq!(error.source.to_string(), "invalid unicode code point at line 1 column 29");
+        // The column is serde_json's own affair, and depends on its features.
+        let source = error.source.to_string();
+        assert!(source.starts_with("invalid unicode code point at line 1 "), "{source}");
         let outside = decode::<Value, _>("query-name", &b"\xff"[..]).unwrap_err();
         assert_eq!(outside.to_string(), "query-name: unexpected JSON at $");
     }

@@ -87,6 +87,7 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["server certificate verification failed"], Cause::Untrusted),
     (&["server verification failed"], Cause::Untrusted),
     (&["SSL certificate problem"], Cause::Untrusted),
+    (&["SSL certificate verification failed"], Cause::Untrusted),
     (&["does not match host_key_check"], Cause::Untrusted),
     (&["no host key was found in known_hosts"], Cause::Untrusted),
     (&["host key does not match the one in known_hosts"], Cause::Untrusted),

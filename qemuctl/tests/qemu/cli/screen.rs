@@ -59,8 +59,16 @@ impl<'a> Screen<'a> {
         );
     }
 
-    /// Clears the screen and runs a command line.
+    /// Runs a command line, whose output is all that is on the screen from then on.
     pub fn run(&self, line: &str) {
+        // What the command before printed may be what is waited for next.
+        self.type_text("clear");
+        self.press("Enter");
+        let deadline = Instant::now() + GENEROUS;
+        while self.capture(&[]) != "$" {
+            assert!(Instant::now() < deadline, "the screen is not clear:\n{}", self.capture(&[]));
+            std::thread::yield_now();
+        }
         self.type_text(&format!("clear; {line}"));
         self.press("Enter");
     }

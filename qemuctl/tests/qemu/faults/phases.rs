@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use qemuctl::runtime::Record;
 use qemuctl::{Cause, ExitReason, Instance, LaunchOptions, Phase, ProcessExit, State};
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
@@ -142,6 +143,15 @@ fn a_launcher_that_is_killed_in_any_phase_takes_qemu_with_it_and_does_not_keep_t
             launcher.kill().expect("killed");
             assert_eq!(launcher.wait().expect("reaped").signal(), Some(9), "{step}");
             gone(connection).await;
+            // A process closes its descriptors a moment before it is dead, and a living one keeps the name.
+            soon(async {
+                while Record::read(dir.path(), "vm")
+                    .is_ok_and(|record| record.is_some_and(|it| it.is_alive()))
+                {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
             let next = Guest::Deaf.config(&qemu("10.0", "qemu-system-x86_64"), dir.path(), "vm");
             let vm = Instance::start(&next).await.expect(step);
             vm.kill().await.expect("killed");
