@@ -1,6 +1,7 @@
 //! Networks between two guests and to the host: a packet crosses each.
 
 mod links;
+mod passt;
 mod user;
 
 use std::path::Path;

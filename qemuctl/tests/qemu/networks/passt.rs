@@ -1,0 +1,73 @@
+//! passt: started by QEMU, and joined by a stream or by shared memory.
+
+use std::net::Ipv4Addr;
+
+use qemuctl::{Instance, LaunchOptions, NetBackend, PasstNet, SocketAddress, StreamNet, VhostUserNet};
+
+use super::user::{GUEST_PORT, addressed, heard, mac, serve};
+use super::{GENEROUS, interface, ip, linux, start};
+use crate::servers::{Server, isolated, program, scratch};
+
+#[test]
+fn passt_moves_packets_as_netdev_stream_and_vhost_user() {
+    isolated(passt_moves_packets_as_netdev_stream_and_vhost_user, async {
+        let dir = scratch();
+        // What passt takes the host's network for.
+        ip("link add outside type bridge");
+        ip("address add 192.0.2.1/24 dev outside");
+        ip("link set outside up");
+        ip("route add default via 192.0.2.254");
+        let mut servers = Vec::new();
+        let mut passt = |number: u8, options: &[&str]| {
+            let socket = dir.path().join(format!("passt{number}.sock"));
+            servers.push(Server::start(dir.path(), program("passt"), |command| {
+                command.arg("--foreground").arg("--socket").arg(&socket).args(options);
+                command.args(["--address", &format!("10.88.{number}.2"), "--netmask", "24"]);
+                command.args(["--gateway", &format!("10.88.{number}.1")]);
+                command.args(["--tcp-ports", &format!("127.0.0.1/555{number}:{GUEST_PORT}")]);
+            }));
+            socket
+        };
+        let stream = StreamNet {
+            address: SocketAddress::Unix { path: passt(1, &[]) },
+            server: false,
+            reconnect_ms: None,
+        };
+        let vhost_user = VhostUserNet { path: passt(2, &["--vhost-user"]), server: false };
+        for (server, number) in servers.iter_mut().zip([1, 2]) {
+            let socket = dir.path().join(format!("passt{number}.sock"));
+            server.ready(|| socket.exists().then_some(())).await;
+        }
+        let netdev = PasstNet {
+            path: Some(program("passt")),
+            address: Some(Ipv4Addr::new(10, 88, 3, 2).into()),
+            netmask: Some("24".into()),
+            gateway: Some(Ipv4Addr::new(10, 88, 3, 1).into()),
+            tcp_ports: vec![format!("127.0.0.1/5553:{GUEST_PORT}")],
+            ..PasstNet::default()
+        };
+        let mut config = linux("11.1", dir.path(), "vm");
+        config.sandbox.enabled = false;
+        let backends =
+            [NetBackend::Stream(stream), NetBackend::VhostUser(vhost_user), NetBackend::Passt(netdev)];
+        config.networks =
+            backends.into_iter().zip(1..).map(|(backend, number)| interface(mac(number), backend)).collect();
+        let vm = start(&config, &LaunchOptions::default()).await;
+        let agent = vm.wait_agent(GENEROUS).await.expect("it comes up");
+        addressed(&agent, &["10.88.1.2", "10.88.2.2", "10.88.3.2"]).await;
+        for port in [5551, 5552, 5553] {
+            serve(&agent, "guest").await;
+            assert_eq!(heard((Ipv4Addr::LOCALHOST, port).into()).await, "guest\n", "{port}");
+        }
+
+        for version in ["7.2", "10.0"] {
+            let mut config = linux(version, dir.path(), "old");
+            config.sandbox.enabled = false;
+            config.networks = vec![interface(mac(0), NetBackend::Passt(PasstNet::default()))];
+            let error = Instance::start(&config).await.expect_err("it has no passt").to_string();
+            let (told, target) = error.split_once(", target is ").expect("its version is told");
+            assert_eq!(told, "cannot plan the machine: networks[0].backend: netdev passt needs QEMU ≥ 10.1");
+            assert!(target.starts_with(version), "{target}");
+        }
+    });
+}
