@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use crate::error::CloseReason;
 use crate::framing::{Framer, TooLong, preview};
@@ -17,7 +18,8 @@ use crate::trace;
 /// The reading end of the connection.
 pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send>>;
 
-/// How long what was left to do when the last handle went may still take, such as releasing descriptors.
+/// How long what was left to do when the last handle went may still take, such as releasing descriptors; and how
+/// long the end of the stream may take once writing has failed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// After this many events the subscribers get a turn, lest a flood overtakes them on a single thread.
@@ -38,7 +40,7 @@ impl Drop for CloseOnDrop {
 pub(crate) async fn run(guard: CloseOnDrop, reader: Reader, framer: Framer) {
     let link = Arc::clone(&guard.0);
     let agent = link.lock().exchange.is_agent();
-    let mut task = Task { link, reader, framer, write_failed: None, agent };
+    let mut task = Task { link, reader, framer, broken: None, agent };
     // Messages may have come along with the end of the handshake.
     if let Err(reason) = task.deliver() {
         guard.0.close(&reason);
@@ -54,12 +56,20 @@ pub(crate) async fn run(guard: CloseOnDrop, reader: Reader, framer: Framer) {
     guard.0.close(&reason);
 }
 
+/// A connection that takes nothing more.
+struct Broken {
+    reason: CloseReason,
+    /// When the peer's last words are no longer waited for. What it said before it went away may still be unread, and
+    /// its end of the stream is seen only behind that.
+    until: Pin<Box<Sleep>>,
+}
+
 struct Task {
     link: Arc<Link>,
     reader: Reader,
     framer: Framer,
     /// Writing failed, which ends the connection once all that came before was read.
-    write_failed: Option<CloseReason>,
+    broken: Option<Broken>,
     /// The peer is a guest agent.
     agent: bool,
 }
@@ -91,10 +101,11 @@ impl Task {
                     none => *none = Some(context.waker().clone()),
                 }
                 core.exchange.fill();
-                if self.write_failed.is_none()
+                if self.broken.is_none()
                     && let Err(error) = core.flush(Some(context))
                 {
-                    self.write_failed = Some(CloseReason::from_io(&error));
+                    let reason = CloseReason::from_io(&error);
+                    self.broken = Some(Broken { reason, until: Box::pin(sleep(LAST_WORDS)) });
                 }
             }
             match poll_receive(&mut self.reader, context, &mut self.framer) {
@@ -108,7 +119,9 @@ impl Task {
                     return Poll::Ready(if reason == CloseReason::Eof { self.at_end() } else { reason });
                 }
                 Poll::Pending => {
-                    return self.write_failed.clone().map_or(Poll::Pending, Poll::Ready);
+                    let Some(broken) = &mut self.broken else { return Poll::Pending };
+                    ready!(broken.until.as_mut().poll(context));
+                    return Poll::Ready(broken.reason.clone());
                 }
             }
         }

@@ -111,6 +111,27 @@ async fn a_reset_connection_is_an_ended_one() {
     assert!(matches!(after, ClientError::Closed { source: CloseReason::Eof, .. }), "{after:?}");
 }
 
+/// On one thread the command fails before the runtime has looked whether there is something to read.
+#[tokio::test]
+async fn last_words_are_heard_although_a_command_finds_the_peer_gone() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let peer = std::thread::spawn(move || {
+        theirs.write_all(GREETING.as_bytes()).unwrap();
+        assert!(theirs.read(&mut [0; 100]).unwrap() > 0);
+        theirs.write_all(b"{\"return\": {}}\r\n").unwrap();
+        theirs
+    });
+    let session = Session::from_unix_stream(ours, &options()).await.unwrap();
+    let mut events = session.events();
+    let mut theirs = peer.join().unwrap();
+    theirs.write_all(b"{\"event\": \"STOP\"}\r\n").unwrap();
+    drop(theirs);
+    let error = session.execute_raw("a", None).await.unwrap_err();
+    assert!(matches!(error, ClientError::Closed { source: CloseReason::Eof, .. }), "{error:?}");
+    assert_eq!(events.recv().await.unwrap().event.name(), "STOP");
+    assert_eq!(events.recv().await, Err(EventsError::Closed(CloseReason::Eof)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn closing_tells_everybody() {
     let (session, mut peer) = session().await;
