@@ -134,10 +134,11 @@ async fn attach(
     let record = record.or_else(|| record_beside(&socket, process.as_deref()));
     let watcher = process.clone().map(Watcher::new).transpose().map_err(connect)?;
     let vm = Watched::new(session, process, Tail::default(), residue(record.as_ref()));
+    vm.refresh().await.map_err(fail)?;
     let task = tokio::spawn(watch_over(vm.clone(), watcher, events)).abort_handle();
     let plans = record.as_ref().map(Plans::recorded).unwrap_or_default();
     let plan = plans.now();
-    let instance = Instance::new(Handle {
+    Ok(Instance::new(Handle {
         name: name.unwrap_or_else(|| stem(&socket)),
         ownership: Ownership::Attached,
         vm,
@@ -148,9 +149,7 @@ async fn attach(
         socket: Some(socket),
         warnings: Vec::new(),
         task,
-    });
-    instance.query_state().await?;
-    Ok(instance)
+    }))
 }
 
 /// What is left of an attached VM when it ends, if its launcher is gone by then.

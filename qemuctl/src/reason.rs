@@ -3,7 +3,7 @@
 use std::fmt;
 
 use qmp_proto::event::Shutdown;
-use qmp_proto::{AnyEvent, ShutdownCause};
+use qmp_proto::{AnyEvent, GuestPanicAction, ShutdownCause};
 use serde::{Deserialize, Serialize};
 
 use crate::process::ProcessExit;
@@ -107,17 +107,33 @@ impl fmt::Display for ExitReason {
 pub(crate) struct LastWords {
     shutdown: Option<Shutdown>,
     panicked: bool,
+    goodbye: bool,
 }
 
 impl LastWords {
     pub(crate) fn hear(&mut self, event: &AnyEvent) {
         match event {
-            AnyEvent::Shutdown(shutdown) => self.shutdown = Some(shutdown.clone()),
-            AnyEvent::GuestPanicked(_) => self.panicked = true,
+            AnyEvent::Shutdown(shutdown) => {
+                self.shutdown = Some(shutdown.clone());
+                self.goodbye = true;
+            }
+            AnyEvent::GuestPanicked(panic) => {
+                self.panicked = true;
+                // SHUTDOWN follows.
+                self.goodbye = panic.action == GuestPanicAction::Poweroff;
+            }
+            // It pauses instead of ending: `-no-shutdown`.
+            AnyEvent::Stop(_) if self.shutdown.is_some() => self.goodbye = false,
+            AnyEvent::Resume(_) => self.goodbye = false,
             // The machine starts anew, as after a pause at shutdown.
             AnyEvent::Reset(_) => *self = Self::default(),
             _ => {}
         }
+    }
+
+    /// Whether QEMU is about to end, by what it said.
+    pub(crate) fn are_goodbye(&self) -> bool {
+        self.goodbye
     }
 
     /// The reason for the end of a process that ended this way.
@@ -164,14 +180,32 @@ impl LastWords {
 mod tests {
     use super::*;
 
-    /// The reason after these events and this end.
-    fn reason(events: &[(&str, &str)], exit: ProcessExit) -> String {
+    fn heard(events: &[(&str, &str)]) -> LastWords {
         let mut words = LastWords::default();
         for (name, data) in events {
             let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
             words.hear(&AnyEvent::decode(name, &data));
         }
-        words.reason(exit).to_string()
+        words
+    }
+
+    /// The reason after these events and this end.
+    fn reason(events: &[(&str, &str)], exit: ProcessExit) -> String {
+        heard(events).reason(exit).to_string()
+    }
+
+    #[test]
+    fn qemu_says_goodbye_unless_it_pauses_instead() {
+        let said = |events: &[(&str, &str)]| heard(events).are_goodbye();
+        let shutdown = ("SHUTDOWN", r#"{"guest": true, "reason": "guest-shutdown"}"#);
+        let panic = |action| ("GUEST_PANICKED", action);
+        let (poweroff, pause) = (panic(r#"{"action": "poweroff"}"#), panic(r#"{"action": "pause"}"#));
+        let (stop, resume) = (("STOP", "{}"), ("RESUME", "{}"));
+        let reset = ("RESET", r#"{"guest": true, "reason": "guest-reset"}"#);
+        assert!(said(&[stop, shutdown]));
+        assert!(said(&[poweroff]) && said(&[poweroff, stop]) && said(&[poweroff, stop, shutdown]));
+        assert!(!said(&[]) && !said(&[stop]) && !said(&[pause]) && !said(&[pause, stop]));
+        assert!(!said(&[shutdown, stop]) && !said(&[shutdown, reset]) && !said(&[shutdown, resume]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The one task that watches a VM: events, the state they announce, and the end of the process.
 //!
-//! It sleeps until something happens; no timer runs while the VM is idle.
+//! It sleeps until something happens; no timer runs while the VM is idle. It asks nothing of a QEMU that has said
+//! goodbye: one that is cleaning up may crash (SIGSEGV, seen with 10.0) on a command that comes just then.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -82,6 +83,12 @@ impl Watched {
         self.exit.subscribe()
     }
 
+    /// Waits until the watching task has found out the first state.
+    pub(crate) async fn known(&self) {
+        // The sender lives as long as this.
+        let _ = self.states().wait_for(|state| *state != State::Unknown).await;
+    }
+
     /// Asks QEMU for its status and publishes the answer.
     pub(crate) async fn refresh(&self) -> Result<State, qmp_client::ClientError> {
         let _asking = self.asking.lock().await;
@@ -143,7 +150,7 @@ impl Watched {
 pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut events: Events) {
     let mut words = LastWords::default();
     let mut liveness = vm.session.liveness();
-    let mut ask = false;
+    let mut ask = *vm.state.borrow() == State::Unknown;
     let mut asking: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
     let mut open = true;
     // Polled only when the monitor has ended before the process: no timer runs while all is well.
@@ -185,7 +192,7 @@ pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut e
             }
             () = &mut passing, if open && !ask && asking.is_none() && vm.is_passing() => ask = true,
             // Only when every event at hand is heard: a guest in a reboot loop costs one question, not hundreds.
-            () = ready(()), if ask && open && asking.is_none() => {
+            () = ready(()), if ask && open && asking.is_none() && !words.are_goodbye() => {
                 ask = false;
                 let vm = vm.clone();
                 // A question without an answer shows in the session's liveness.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use qmp_proto::{Cont, Quit, Stop, SystemPowerdown, SystemReset};
+use qmp_client::ClientError;
+use qmp_proto::{Command, Cont, Quit, Stop, SystemPowerdown, SystemReset};
 
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::reason::ExitReason;
+use crate::supervise::KILL_LIMIT;
 
 impl Instance {
     /// Stops the guest's virtual CPUs.
@@ -36,7 +38,15 @@ impl Instance {
     ///
     /// As [`Instance::execute`].
     pub async fn reset(&self) -> Result<(), Error> {
-        self.execute(SystemReset {}).await.map(drop)
+        let Err(error) = self.vm().session.execute(SystemReset {}).await else { return Ok(()) };
+        // A VM that was told to end at a reset (`-no-reboot`) may be gone before its reply.
+        if matches!(error, ClientError::Closed { .. })
+            && let Ok(exit) = self.wait_for_exit("resetting", KILL_LIMIT).await
+            && exit.reason == ExitReason::HostReset
+        {
+            return Ok(());
+        }
+        Err(self.explain(SystemReset::NAME, error))
     }
 
     /// Presses the power button (ACPI) and returns at once. Whether the guest obeys is the guest's affair: see

@@ -146,7 +146,7 @@ pub(crate) async fn launch(
         task,
     });
     // A guest that has ended already is a success too: its exit reason tells.
-    let _ = instance.query_state().await;
+    instance.vm().known().await;
     Ok(instance)
 }
 
