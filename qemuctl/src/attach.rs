@@ -135,7 +135,7 @@ async fn attach(
     let watcher = process.clone().map(Watcher::new).transpose().map_err(connect)?;
     let vm = Watched::new(session, process, Tail::default(), residue(record.as_ref()));
     vm.refresh().await.map_err(fail)?;
-    let task = tokio::spawn(watch_over(vm.clone(), watcher, events)).abort_handle();
+    let task = tokio::spawn(watch_over(vm.clone(), watcher, events, None)).abort_handle();
     let plans = record.as_ref().map(Plans::recorded).unwrap_or_default();
     let plan = plans.now();
     Ok(Instance::new(Handle {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use qmp_client::{Events, EventsError, Liveness, Session};
 use qmp_proto::QueryStatus;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::process::{Process, ProcessExit, Tail, Watcher};
@@ -19,8 +20,8 @@ use crate::runtime::Residue;
 use crate::state::{State, may_change_status};
 use crate::trace;
 
-/// How long the last events are waited for when the process is gone. They are in the socket already; only a
-/// helper that inherited QEMU's end of it could keep it open.
+/// How long the last events and lines are waited for when the process is gone. They are there already; only a
+/// helper that inherited QEMU's end of the socket or pipe could keep it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// When QEMU is asked again in a state that it leaves without an event.
@@ -146,8 +147,13 @@ impl Watched {
     }
 }
 
-/// Watches until the VM has ended.
-pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut events: Events) {
+/// Watches until the VM has ended. `drain` is the task that reads what QEMU prints.
+pub(crate) async fn watch_over(
+    vm: Arc<Watched>,
+    watcher: Option<Watcher>,
+    mut events: Events,
+    drain: Option<JoinHandle<()>>,
+) {
     let mut words = LastWords::default();
     let mut liveness = vm.session.liveness();
     let mut ask = *vm.state.borrow() == State::Unknown;
@@ -205,8 +211,13 @@ pub(crate) async fn watch_over(vm: Arc<Watched>, watcher: Option<Watcher>, mut e
             words.hear(&event.event);
         }
     };
+    let printed = async {
+        if let Some(drain) = drain {
+            let _ = drain.await;
+        }
+    };
     // Too late is no error: what was heard so far counts.
-    let _ = timeout(LAST_WORDS, rest).await;
+    let _ = timeout(LAST_WORDS, async { tokio::join!(rest, printed) }).await;
     vm.end(Exit { reason: words.reason(exit), process: exit });
 }
 

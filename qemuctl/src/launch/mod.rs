@@ -132,7 +132,8 @@ pub(crate) async fn launch(
     }
     let started = start.finish();
     let vm = Watched::new(session, Some(started.process), started.output, started.residue);
-    let task = tokio::spawn(watch_over(vm.clone(), Some(started.watcher), events)).abort_handle();
+    let watch = watch_over(vm.clone(), Some(started.watcher), events, Some(started.drain));
+    let task = tokio::spawn(watch).abort_handle();
     let instance = Instance::new(Handle {
         name,
         ownership,

@@ -58,6 +58,7 @@ pub(super) struct Started {
     pub(super) process: Arc<Process>,
     pub(super) watcher: Watcher,
     pub(super) output: Tail,
+    pub(super) drain: JoinHandle<()>,
     pub(super) residue: Residue,
 }
 
@@ -173,7 +174,8 @@ impl Start {
     pub(super) fn finish(mut self) -> Started {
         self.claim.process = None;
         let residue = std::mem::take(&mut self.claim.residue);
-        Started { process: self.process, watcher: self.watcher, output: self.output, residue }
+        let Self { process, watcher, output, drain, .. } = self;
+        Started { process, watcher, output, drain, residue }
     }
 }
 
