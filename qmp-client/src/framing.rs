@@ -16,6 +16,21 @@ const KEEP_SIZE: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong(pub usize);
 
+/// Bytes of a line that were kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    buffer: Vec<u8>,
+    range: Range<usize>,
+}
+
+impl std::ops::Deref for Kept {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
+}
+
 /// Collects bytes and finds lines in them.
 #[derive(Debug)]
 pub(crate) struct Framer {
@@ -98,6 +113,24 @@ impl Framer {
     /// The bytes of a line just taken.
     pub(crate) fn bytes(&self, line: Range<usize>) -> &[u8] {
         &self.buffer[line]
+    }
+
+    /// Keeps a part of the line just taken. All ranges given out before are void.
+    pub(crate) fn keep(&mut self, part: Range<usize>) -> Kept {
+        if self.start == self.filled && self.buffer.len() > KEEP_SIZE {
+            // It would be given back anyway, so it need not be copied.
+            (self.filled, self.start, self.line, self.scanned) = (0, 0, 0, 0);
+            let buffer = std::mem::replace(&mut self.buffer, vec![0; IDLE_SIZE]);
+            return Kept { buffer, range: part };
+        }
+        let buffer = self.buffer[part].to_vec();
+        Kept { range: 0..buffer.len(), buffer }
+    }
+
+    /// Where a part of the buffer lies, to be kept.
+    pub(crate) fn range_of(&self, part: &[u8]) -> Range<usize> {
+        let start = part.as_ptr().addr() - self.buffer.as_ptr().addr();
+        start..start + part.len()
     }
 
     /// How many bytes of an unfinished line have come.
@@ -220,6 +253,16 @@ mod tests {
         put(&mut framer, b"\n");
         assert!(framer.buffer.capacity() <= LONG + 2 * IDLE_SIZE, "{}", framer.buffer.capacity());
         assert_eq!(framer.next_line(), Ok(Some(0..LONG)));
+        assert_eq!(&*framer.keep(1..3), b"xx");
+        assert_eq!(framer.buffer.capacity(), IDLE_SIZE, "it was handed over");
+        assert_eq!(framer.space().len(), IDLE_SIZE);
+        put(&mut framer, &vec![b'x'; KEEP_SIZE]);
+        put(&mut framer, b"\n{}");
+        assert_eq!(framer.next_line(), Ok(Some(0..KEEP_SIZE)));
+        assert_eq!(framer.keep(0..KEEP_SIZE).len(), KEEP_SIZE);
+        assert_eq!(framer.pending(), 2, "what came behind is still there");
+        put(&mut framer, b"\n");
+        assert_eq!(framer.next_line(), Ok(Some(KEEP_SIZE + 1..KEEP_SIZE + 3)));
         assert_eq!(framer.space().len(), IDLE_SIZE);
         assert_eq!(framer.buffer.capacity(), IDLE_SIZE);
     }

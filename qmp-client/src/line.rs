@@ -7,7 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use qmp_proto::Command;
 
@@ -15,7 +17,7 @@ use crate::command;
 use crate::error::{ClientError, CloseReason};
 use crate::events::{Hub, Limits};
 use crate::exchange::{Exchange, Outcome, Ticket};
-use crate::framing::Framer;
+use crate::framing::{Framer, Kept};
 use crate::link::{Link, Liveness, Writer};
 use crate::options::Options;
 use crate::outgoing::{Orphan, Outgoing};
@@ -60,6 +62,8 @@ impl Request {
 pub(crate) struct Line {
     pub link: Arc<Link>,
     pub passes_fds: bool,
+    /// The runtime that serves the connection.
+    home: tokio::runtime::Id,
     command_deadline: Duration,
 }
 
@@ -86,7 +90,8 @@ impl Line {
         let limits = Limits { events: options.event_backlog.max(1), bytes: options.event_backlog_bytes };
         let link = Arc::new(Link::new(exchange, writer, Hub::new(limits)));
         tokio::spawn(task::run(CloseOnDrop(Arc::clone(&link)), reader, framer));
-        Self { link, passes_fds, command_deadline: options.command }
+        let home = Handle::current().id();
+        Self { link, passes_fds, home, command_deadline: options.command }
     }
 
     pub(crate) fn liveness(&self) -> watch::Receiver<Liveness> {
@@ -109,7 +114,7 @@ impl Line {
         &self,
         request: Request,
         deadline: Option<Duration>,
-    ) -> impl Future<Output = Result<Box<[u8]>, ClientError>> + Send + use<'_> {
+    ) -> impl Future<Output = Result<Kept, ClientError>> + Send + use<'_> {
         let reply = self.submit(request, deadline);
         async move { reply?.wait().await }
     }
@@ -123,8 +128,13 @@ impl Line {
         match core.exchange.submit(command) {
             Ok(ticket) => {
                 core.kick();
+                if let Some(until) = Instant::now().checked_add(after) {
+                    core.exchange.wait_until(ticket, until, large.then_some(after));
+                    core.ring_by(until);
+                }
                 let heard = core.heard;
-                Ok(Reply { link: &self.link, name, span, ticket: Some(ticket), heard, after, large })
+                drop(core);
+                Ok(Reply { line: self, name, span, ticket: Some(ticket), heard, after })
             }
             Err(source) => {
                 drop(core);
@@ -138,35 +148,39 @@ impl Line {
 
 /// A caller waiting for its reply. Dropping it takes the command back as far as that is possible.
 struct Reply<'a> {
-    link: &'a Link,
+    line: &'a Line,
     name: Cow<'static, str>,
     span: CommandSpan,
     ticket: Option<Ticket>,
     /// How much had been heard when the command was made.
     heard: u64,
     after: Duration,
-    large: bool,
 }
 
 impl Reply<'_> {
-    async fn wait(mut self) -> Result<Box<[u8]>, ClientError> {
-        let outcome = loop {
-            let progress = if self.large { self.progress() } else { 0 };
+    async fn wait(mut self) -> Result<Kept, ClientError> {
+        let away = Handle::try_current().is_ok_and(|runtime| runtime.id() != self.line.home);
+        let mut outcome = None;
+        // The runtime that serves the connection may stand still, and with it the connection's own timer.
+        while outcome.is_none() && away {
             match tokio::time::timeout(self.after, self.outcome()).await {
-                Ok(outcome) => break Some(outcome),
-                Err(_) if self.large && self.progress() > progress => {}
-                Err(_) => break None,
+                Ok(known) => outcome = Some(known),
+                Err(_) => self.line.link.expire(),
             }
+        }
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => self.outcome().await,
         };
         let command = std::mem::take(&mut self.name);
         let result = match outcome {
-            Some(Outcome::Success(reply)) => Ok(reply),
-            Some(Outcome::Refused(refusal)) => {
+            Outcome::Success(reply) => Ok(reply),
+            Outcome::Refused(refusal) => {
                 Err(ClientError::Refused { command, class: refusal.class, desc: refusal.desc })
             }
-            Some(Outcome::NotUnderstood(desc)) => Err(ClientError::NotUnderstood { command, desc }),
-            Some(Outcome::Closed(source)) => Err(ClientError::Closed { doing: command, source }),
-            None => Err(self.on_timeout(command)),
+            Outcome::NotUnderstood(desc) => Err(ClientError::NotUnderstood { command, desc }),
+            Outcome::Closed(source) => Err(ClientError::Closed { doing: command, source }),
+            Outcome::Late => Err(self.on_timeout(command)),
         };
         match &result {
             Ok(reply) => self.span.ended(reply.len()),
@@ -177,7 +191,7 @@ impl Reply<'_> {
 
     fn on_timeout(&self, command: Cow<'static, str>) -> ClientError {
         let (sent, no_agent) = self.state();
-        self.link.on_silence(self.heard);
+        self.line.link.on_silence(self.heard);
         let after = self.after;
         if no_agent {
             ClientError::NoAgent { command, after }
@@ -189,8 +203,8 @@ impl Reply<'_> {
     async fn outcome(&mut self) -> Outcome {
         poll_fn(|context| {
             let Some(ticket) = self.ticket else { return Poll::Ready(Outcome::Closed(CloseReason::Local)) };
-            let outcome = self.link.lock().exchange.poll(ticket, context.waker());
-            if outcome.is_ready() {
+            let outcome = self.line.link.lock().exchange.poll(ticket, context.waker());
+            if !matches!(outcome, Poll::Pending | Poll::Ready(Outcome::Late)) {
                 self.ticket = None;
             }
             outcome
@@ -198,13 +212,9 @@ impl Reply<'_> {
         .await
     }
 
-    fn progress(&self) -> u64 {
-        self.ticket.map_or(0, |ticket| self.link.lock().exchange.progress(ticket))
-    }
-
     /// Whether the command was sent, and whether it waits for a guest agent that has not shown itself.
     fn state(&self) -> (bool, bool) {
-        let core = self.link.lock();
+        let core = self.line.link.lock();
         let sent = self.ticket.is_none_or(|ticket| core.exchange.was_sent(ticket));
         (sent, core.exchange.is_out_of_step())
     }
@@ -213,7 +223,7 @@ impl Reply<'_> {
 impl Drop for Reply<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let mut core = self.link.lock();
+            let mut core = self.line.link.lock();
             core.exchange.abandon(ticket);
             core.kick();
         }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::error::CloseReason;
 use crate::events::Hub;
@@ -74,6 +75,8 @@ pub(crate) struct Core {
     /// How many messages have come.
     pub heard: u64,
     pub unresponsive: bool,
+    /// When the task is to look who has waited long enough: never after the first of them has.
+    pub alarm: Option<Instant>,
     /// QEMU was told to quit, so the end of the connection is no surprise.
     pub quitting: bool,
 }
@@ -94,6 +97,7 @@ impl Link {
             abandoned: false,
             heard: 0,
             unresponsive: false,
+            alarm: None,
             quitting: false,
         };
         Self {
@@ -135,6 +139,15 @@ impl Link {
         wakers.into_iter().chain(task).for_each(Waker::wake);
     }
 
+    /// Tells those who have waited long enough.
+    pub(crate) fn expire(&self) {
+        let mut core = self.lock();
+        let (wakers, next) = core.exchange.expire(Instant::now());
+        core.alarm = next;
+        drop(core);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     /// Takes note that QEMU left a command unanswered, if nothing has come since `heard` was read.
     pub(crate) fn on_silence(&self, heard: u64) {
         let mut core = self.lock();
@@ -170,6 +183,16 @@ impl Core {
             && let Some(task) = self.task.take()
         {
             task.wake();
+        }
+    }
+
+    /// Has the task look at the clock by then.
+    pub(crate) fn ring_by(&mut self, at: Instant) {
+        if self.alarm.is_none_or(|alarm| at < alarm) {
+            self.alarm = Some(at);
+            if let Some(task) = self.task.take() {
+                task.wake();
+            }
         }
     }
 

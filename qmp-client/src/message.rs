@@ -99,7 +99,7 @@ impl<'a> Message<'a> {
     /// Parses one line.
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, NotAMessage> {
         if let Some((id, reply)) = plain_reply(line) {
-            return Ok(Self::Reply { id: Id::Number(id), outcome: Ok(reply) });
+            return Ok(Self::Reply { id, outcome: Ok(reply) });
         }
         let (mut returned, mut error, mut event, mut data, mut timestamp, mut id, mut greeting) =
             (None, None, None, None, None, None, None);
@@ -138,15 +138,22 @@ impl<'a> Message<'a> {
     }
 }
 
-/// A reply as QEMU writes it, taken apart without looking through it: `{"return": REPLY, "id": NUMBER}`.
+/// A reply as QEMU writes it, taken apart without reading it: `{"return": REPLY, "id": NUMBER}` or, if the command had
+/// no id, `{"return": REPLY}`.
 ///
-/// The end of a JSON object that ends like this cannot be anything but its member `id`. What stands before may be
+/// The end of a JSON object that ends like the former cannot be anything but its member `id`. What stands before may be
 /// more than the reply, if a newer QEMU tells more: see [`first_value`].
-fn plain_reply(line: &[u8]) -> Option<(u64, &[u8])> {
+fn plain_reply(line: &[u8]) -> Option<(Id, &[u8])> {
     let rest = line.strip_prefix(b"{\"return\": ")?.strip_suffix(b"}")?;
+    if matches!(rest.last()?, b'}' | b']') {
+        // A member `id` may be the reply's own or the message's; that takes a closer look.
+        let is_name = |at: usize| rest[at + 4..].trim_ascii_start().first() == Some(&b':');
+        let named = memchr::memmem::find_iter(rest, b"\"id\"").any(is_name);
+        return (!named).then_some((Id::Missing, rest));
+    }
     let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (rest, id) = rest.split_at(rest.len() - digits);
-    Some((number(id)?, rest.strip_suffix(b", \"id\": ")?))
+    Some((Id::Number(number(id)?), rest.strip_suffix(b", \"id\": ")?))
 }
 
 /// The reply alone, if members of the message follow it.
@@ -228,6 +235,10 @@ mod tests {
             (r#"{"return": 1, "new": {}, "id": 1 }"#, "reply Number(1) 1"),
             (r#"{"return": "\", \"id\": 5}", "id": 1}"#, r#"reply Number(1) "\", \"id\": 5}""#),
             (r#"{"return": {"id": 5}}"#, r#"reply Missing {"id": 5}"#),
+            (r#"{"return": {"name": "id"}}"#, r#"reply Missing {"name": "id"}"#),
+            (r#"{"return": [1], "id": 3, "new": {}}"#, "reply Number(3) [1]"),
+            (r#"{"return": [1], "id" : 3, "new": []}"#, "reply Number(3) [1]"),
+            (r#"{"return": [1], "new": {}}"#, r#"reply Missing [1], "new": {}"#),
             (r#"{"return": 1, "id": -5}"#, "reply Foreign 1"),
             (r#"{"return": 1, "id": 99999999999999999999}"#, "reply Foreign 1"),
             (r#"{"event": 5}"#, "error: invalid type: integer `5`, expected a string at line 1 column 1"),

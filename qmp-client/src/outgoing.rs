@@ -38,6 +38,16 @@ pub(crate) enum Orphan {
     OnReply(Box<Undo>),
 }
 
+impl Orphan {
+    /// The command that undoes the one with this reply.
+    pub(crate) fn undo(self, reply: &[u8]) -> Option<Outgoing> {
+        match self {
+            Self::Always(command) => Some(*command),
+            Self::OnReply(undo) => undo(reply),
+        }
+    }
+}
+
 /// Makes the command that undoes another from its reply.
 pub(crate) type Undo = dyn FnOnce(&[u8]) -> Option<Outgoing> + Send;
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::error::CloseReason;
 use crate::framing::{Framer, TooLong, preview};
@@ -40,7 +40,7 @@ impl Drop for CloseOnDrop {
 pub(crate) async fn run(guard: CloseOnDrop, reader: Reader, framer: Framer) {
     let link = Arc::clone(&guard.0);
     let agent = link.lock().exchange.is_agent();
-    let mut task = Task { link, reader, framer, broken: None, agent };
+    let mut task = Task { link, reader, framer, broken: None, alarm: Alarm::default(), agent };
     // Messages may have come along with the end of the handshake.
     if let Err(reason) = task.deliver() {
         guard.0.close(&reason);
@@ -64,12 +64,35 @@ struct Broken {
     until: Pin<Box<Sleep>>,
 }
 
+/// The one timer of a connection: it rings when a caller may have waited long enough.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    set: Option<Instant>,
+}
+
+impl Alarm {
+    /// Whether it rings. It wakes the task that asked first after it was set.
+    fn rings(&mut self, at: Option<Instant>, context: &mut Context<'_>) -> bool {
+        let Some(at) = at else { return false };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if self.set != Some(at) {
+            sleep.as_mut().reset(at);
+            self.set = Some(at);
+        } else if !sleep.is_elapsed() {
+            return false;
+        }
+        sleep.as_mut().poll(context).is_ready()
+    }
+}
+
 struct Task {
     link: Arc<Link>,
     reader: Reader,
     framer: Framer,
     /// Writing failed, which ends the connection once all that came before was read.
     broken: Option<Broken>,
+    alarm: Alarm,
     /// The peer is a guest agent.
     agent: bool,
 }
@@ -88,7 +111,7 @@ impl Task {
                 }
                 events = 0;
             }
-            {
+            let alarm = {
                 let mut core = self.link.lock();
                 if let Some(reason) = core.exchange.closed() {
                     return Poll::Ready(reason.clone());
@@ -107,6 +130,11 @@ impl Task {
                     let reason = CloseReason::from_io(&error);
                     self.broken = Some(Broken { reason, until: Box::pin(sleep(LAST_WORDS)) });
                 }
+                core.alarm
+            };
+            if self.alarm.rings(alarm, context) {
+                self.link.expire();
+                continue;
             }
             match poll_receive(&mut self.reader, context, &mut self.framer) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.at_end()),
@@ -147,7 +175,12 @@ impl Task {
                 Ok(None) => return Ok(events),
                 Err(TooLong(limit)) => return Err(CloseReason::TooLong { limit }),
             };
-            let Some(line) = self.link.lock().exchange.filter(line) else { continue };
+            let line = if self.agent {
+                let Some(line) = self.link.lock().exchange.filter(line) else { continue };
+                line
+            } else {
+                line
+            };
             let message = match Message::parse(line) {
                 Ok(message) => message,
                 // An agent that is out of step may say anything; what counts is how it gets in step.
@@ -156,10 +189,12 @@ impl Task {
                     return Err(CloseReason::Garbage { began: preview(line), error: error.to_string() });
                 }
             };
-            let mut core = self.link.lock();
-            self.link.on_heard(&mut core);
             match message {
                 Message::Reply { id, outcome } => {
+                    let part = outcome.map(|reply| self.framer.range_of(reply));
+                    let outcome = part.map(|part| self.framer.keep(part));
+                    let mut core = self.link.lock();
+                    self.link.on_heard(&mut core);
                     let waker = core.exchange.on_reply(id, outcome);
                     drop(core);
                     if let Some(waker) = waker {
@@ -167,13 +202,15 @@ impl Task {
                     }
                 }
                 Message::Event(event) => {
+                    let mut core = self.link.lock();
+                    self.link.on_heard(&mut core);
                     core.quitting |= event.is_quit();
                     drop(core);
                     trace::event(&event.name, event.data.map_or(0, |data| data.get().len()));
                     self.link.hub.publish(&event);
                     events += 1;
                 }
-                Message::Greeting(_) | Message::Other => {}
+                Message::Greeting(_) | Message::Other => self.link.on_heard(&mut self.link.lock()),
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use std::task::Waker;
 
+use super::patience::Patience;
 use crate::error::CloseReason;
+use crate::framing::Kept;
 use crate::message::Refusal;
 use crate::outgoing::{Lane, Orphan, Outgoing};
 
@@ -13,11 +15,13 @@ pub(crate) struct Ticket(pub(super) usize);
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Success(Box<[u8]>),
+    Success(Kept),
     Refused(Refusal),
     /// QEMU could not parse it.
     NotUnderstood(String),
     Closed(CloseReason),
+    /// The caller has waited long enough.
+    Late,
 }
 
 #[derive(Debug)]
@@ -25,7 +29,8 @@ pub(super) enum State {
     Free,
     Queued(Outgoing),
     Sent(usize),
-    Done(Outcome),
+    /// What undoes the command stays with the outcome until somebody takes that.
+    Done(Outcome, Option<Orphan>),
 }
 
 #[derive(Debug)]
@@ -34,6 +39,7 @@ pub(super) struct Caller {
     pub waker: Option<Waker>,
     /// Nobody will ask for the outcome.
     pub detached: bool,
+    pub patience: Patience,
 }
 
 /// A command that was sent and not answered. Its place in the list is its id.
@@ -47,6 +53,8 @@ pub(super) struct Flight {
     pub again: Option<Vec<u8>>,
     /// Where in the outgoing stream the command ends.
     pub end: u64,
+    /// Sent without an id.
+    pub bare: bool,
 }
 
 /// The state of QEMU's parser after an error without an id.

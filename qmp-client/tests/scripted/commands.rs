@@ -1,13 +1,15 @@
 //! Commands and their replies, deadlines, cancelling.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use qmp_client::{ClientError, Liveness, Options, OutOfBand};
+use qmp_client::{ClientError, Liveness, Options, OutOfBand, Session};
 use qmp_proto::{Command, QueryStatus, Stop};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::peer::{SHORT, options, session, session_with, told};
+use crate::peer::{GREETING, SHORT, options, session, session_with, told};
 
 const RUNNING: &str = "{\"status\": \"running\", \"running\": true}";
 
@@ -15,18 +17,27 @@ const RUNNING: &str = "{\"status\": \"running\", \"running\": true}";
 async fn replies_out_of_order_and_to_nobody() {
     let (session, mut peer) = session().await;
     let talk = async {
-        let first = peer.command().await;
-        let second = peer.command().await;
-        peer.send("{\"return\": 1, \"id\": 99}\r\n{\"return\": 2, \"id\": \"x\"}\r\n{\"return\": 3}\r\n")
-            .await;
-        peer.send("{\"something\": \"new\"}\r\n{\"error\": {\"desc\": \"x\"}, \"id\": 98}\r\n").await;
-        peer.reply(&second, "\"second\"").await;
-        peer.reply(&second, "\"again\"").await;
+        let (first, second, third) = (peer.command().await, peer.command().await, peer.command().await);
+        peer.send("{\"return\": 1, \"id\": 99}\r\n{\"return\": 2, \"id\": \"x\"}\r\n").await;
+        peer.reply(&third, "\"third\"").await;
         peer.reply(&first, "\"first\"").await;
+        peer.send(
+            "{\"return\": 3}\r\n{\"something\": \"new\"}\r\n{\"error\": {\"desc\": \"x\"}, \"id\": 98}\r\n",
+        )
+        .await;
+        peer.reply(&third, "\"again\"").await;
+        peer.reply(&second, "\"second\"").await;
     };
-    let (first, second, ()) =
-        tokio::join!(session.execute_raw("a", None), session.execute_raw("b", None), talk);
-    assert_eq!((first.unwrap(), second.unwrap()), (json!("first"), json!("second")));
+    let (first, second, third, ()) = tokio::join!(
+        session.execute_raw("a", None),
+        session.execute_raw("b", None),
+        session.execute_raw("c", None),
+        talk
+    );
+    assert_eq!(
+        [first.unwrap(), second.unwrap(), third.unwrap()],
+        [json!("first"), json!("second"), json!("third")]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,20 +51,20 @@ async fn commands_have_their_shortest_form() {
     };
     let talk = async {
         let mut lines = Vec::new();
-        for reply in [RUNNING, "1", "2", "3"] {
+        for (reply, id) in [(RUNNING, ""), ("1", ""), ("2", ""), ("3", ", \"id\": 0")] {
             let mut bytes = vec![0; 200];
             let count = tokio::io::AsyncReadExt::read(&mut peer.stream, &mut bytes).await.unwrap();
             bytes.truncate(count);
             lines.push(String::from_utf8(bytes).unwrap());
-            peer.send(format!("{{\"return\": {reply}, \"id\": 0}}\r\n")).await;
+            peer.send(format!("{{\"return\": {reply}{id}}}\r\n")).await;
         }
         lines
     };
     let ((), lines) = tokio::join!(work, talk);
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    {"execute":"query-status","id":0}
-    {"execute":"a","id":0}
-    {"execute":"b","arguments":{"c":[1,null]},"id":0}
+    {"execute":"query-status"}
+    {"execute":"a"}
+    {"execute":"b","arguments":{"c":[1,null]}}
     {"exec-oob":"yank","id":0}
     "#);
 }
@@ -76,10 +87,10 @@ async fn every_way_to_fail_says_what_was_wrong() {
         told_all
     };
     let talk = async {
-        peer.command().await;
-        peer.send("{\"error\": {\"class\": \"GenericError\", \"desc\": \"not today\"}, \"id\": 0}\r\n").await;
-        peer.command().await;
-        peer.send("{\"error\": {\"class\": \"Brandnew\", \"desc\": \"odd\"}, \"id\": 0}\r\n").await;
+        let command = peer.command().await;
+        peer.refuse(&command, "{\"class\": \"GenericError\", \"desc\": \"not today\"}").await;
+        let command = peer.command().await;
+        peer.refuse(&command, "{\"class\": \"Brandnew\", \"desc\": \"odd\"}").await;
         peer.answer("query-status", "{\"status\": 5}").await;
         peer.command().await;
     };
@@ -162,6 +173,7 @@ async fn a_large_command_has_time_while_it_moves() {
             tokio::time::sleep(6 * SHORT).await;
             taken += tokio::io::AsyncReadExt::read(&mut peer.stream, &mut piece).await.unwrap();
         }
+        // Too long to go without an id.
         peer.send("{\"return\": {}, \"id\": 0}\r\n").await;
     };
     let (reply, ()) = tokio::join!(work, talk);
@@ -234,4 +246,16 @@ async fn what_cannot_be_written_is_not_sent() {
     assert_eq!(told(&error), "impossible: the arguments cannot be written as JSON: never");
     drop(session);
     peer.end().await;
+}
+
+/// The runtime that serves the connection is not run while another waits for a reply.
+#[test]
+fn a_deadline_holds_although_the_connection_stands_still() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (serving, waiting) = (runtime(), runtime());
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    theirs.write_all(format!("{GREETING}{{\"return\": {{}}}}\r\n").as_bytes()).unwrap();
+    let session = serving.block_on(Session::from_unix_stream(ours, &options())).unwrap();
+    let error = waiting.block_on(session.call_raw("a", None).within(SHORT / 10).send()).unwrap_err();
+    assert!(matches!(error, ClientError::Timeout { sent: true, .. }), "{error:?}");
 }

@@ -10,7 +10,7 @@ use qmp_client::{ClientError, Session};
 use serde_json::{Value, json};
 use std::os::fd::AsRawFd;
 
-use crate::peer::{GREETING, options};
+use crate::peer::{GREETING, options, with_id};
 
 /// Receives some commands and how many descriptors came with the first of them.
 fn receive(socket: &UnixStream) -> Option<(Vec<Value>, usize)> {
@@ -50,8 +50,7 @@ fn start() -> (UnixStream, std::thread::JoinHandle<Vec<String>>) {
                     command.get("arguments").map_or_else(String::new, |value| format!(" {value}"));
                 let fds = if place == 0 { fds } else { 0 };
                 log.push(format!("{name}{arguments} fds {fds}"));
-                let id = &command["id"];
-                let line = format!("{{\"return\": {reply}, \"id\": {id}}}\r\n");
+                let line = with_id(&format!("\"return\": {reply}"), command);
                 // A client that has closed its end does not want the reply.
                 let _ = theirs.write_all(line.as_bytes());
             }

@@ -131,13 +131,13 @@ async fn a_flood_does_not_overtake_the_subscriber_that_runs_the_runtime() {
     let peer = std::thread::spawn(move || {
         theirs.write_all(START).unwrap();
         let mut heard = Vec::new();
-        while !heard.ends_with(b"\"flood\",\"id\":0}") {
+        while !heard.ends_with(b"\"flood\"}") {
             let mut byte = [0];
             theirs.read_exact(&mut byte).unwrap();
             heard.push(byte[0]);
         }
         theirs.write_all("{\"event\": \"RESUME\"}\r\n".repeat(COUNT).as_bytes()).unwrap();
-        theirs.write_all(b"{\"return\": 1, \"id\": 0}\r\n").unwrap();
+        theirs.write_all(b"{\"return\": 1}\r\n").unwrap();
     });
     let session = Session::from_unix_stream(ours, &Options::default()).await.unwrap();
     let mut events = session.events();

@@ -88,11 +88,12 @@ impl Peer {
 
     /// Answers a command.
     pub async fn reply(&mut self, command: &Value, reply: &str) {
-        let line = match command.get("id") {
-            Some(id) => format!("{{\"return\": {reply}, \"id\": {id}}}\r\n"),
-            None => format!("{{\"return\": {reply}}}\r\n"),
-        };
-        self.send(line).await;
+        self.send(with_id(&format!("\"return\": {reply}"), command)).await;
+    }
+
+    /// Answers a command with an error.
+    pub async fn refuse(&mut self, command: &Value, error: &str) {
+        self.send(with_id(&format!("\"error\": {error}"), command)).await;
     }
 
     /// Nothing more comes from the client: it has closed its end.
@@ -101,6 +102,14 @@ impl Peer {
         self.stream.read_to_end(&mut rest).await.expect("the client's end closes");
         self.received.extend(rest);
         assert_eq!(String::from_utf8_lossy(self.received.trim_ascii()), "");
+    }
+}
+
+/// A message in reply to a command: it has the command's id, if there is one.
+pub fn with_id(members: &str, command: &Value) -> String {
+    match command.get("id") {
+        Some(id) => format!("{{{members}, \"id\": {id}}}\r\n"),
+        None => format!("{{{members}}}\r\n"),
     }
 }
 

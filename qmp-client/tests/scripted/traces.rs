@@ -87,9 +87,8 @@ async fn commands_are_spans_and_secrets_stay_untold() {
         peer.send("{\"event\": \"VNC_CONNECTED\", \"data\": {\"x\": \"hunter-event\"}}\r\n").await;
         peer.reply(&id, "\"hunter-reply\"").await;
         let id = peer.command().await;
-        let id = &id["id"];
         let error = r#"{"class": "GenericError", "desc": "bad password hunter-error"}"#;
-        peer.send(format!("{{\"error\": {error}, \"id\": {id}}}\r\n")).await;
+        peer.refuse(&id, error).await;
         let id = peer.command().await;
         peer.reply(&id, "{\"status\": [\"hunter-odd\"]}").await;
         peer.command().await;

@@ -1,0 +1,77 @@
+//! How long each caller waits.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::state::State;
+use super::{Exchange, Ticket};
+
+/// How long a caller waits yet.
+#[derive(Debug)]
+pub(super) enum Patience {
+    Endless,
+    Until(Instant),
+    /// Another `after` from then on, if more than `progress` bytes have been written by `until`.
+    Extended {
+        until: Instant,
+        after: Duration,
+        progress: u64,
+    },
+    Over,
+}
+
+impl Exchange {
+    /// Has a caller wait until then; and for `extension` more whenever more of its command was written meanwhile.
+    pub(crate) fn wait_until(&mut self, ticket: Ticket, until: Instant, extension: Option<Duration>) {
+        self.callers[ticket.0].patience = match extension {
+            None => Patience::Until(until),
+            Some(after) => Patience::Extended { until, after, progress: self.progress(ticket) },
+        };
+    }
+
+    /// Makes those late who have waited long enough. Returns whom to wake, and when the next is due.
+    pub(crate) fn expire(&mut self, now: Instant) -> (Vec<Waker>, Option<Instant>) {
+        let (mut wakers, mut next) = (Vec::new(), None);
+        for number in 0..self.callers.len() {
+            let caller = &self.callers[number];
+            if !matches!(caller.state, State::Queued(_) | State::Sent(_)) {
+                continue;
+            }
+            let (until, extended) = match caller.patience {
+                Patience::Endless | Patience::Over => continue,
+                Patience::Until(until) => (until, None),
+                Patience::Extended { until, after, progress } => {
+                    let now_at = self.progress(Ticket(number));
+                    let later = (now_at > progress).then(|| now.checked_add(after)).flatten();
+                    (until, later.map(|until| Patience::Extended { until, after, progress: now_at }))
+                }
+            };
+            let due = match extended {
+                _ if until > now => until,
+                Some(Patience::Extended { until, after, progress }) => {
+                    self.callers[number].patience = Patience::Extended { until, after, progress };
+                    until
+                }
+                _ => {
+                    self.callers[number].patience = Patience::Over;
+                    wakers.extend(self.callers[number].waker.take());
+                    continue;
+                }
+            };
+            next = Some(next.map_or(due, |next: Instant| next.min(due)));
+        }
+        (wakers, next)
+    }
+
+    /// How much has been written, in bytes, up to the end of this command. It grows while QEMU reads.
+    pub(crate) fn progress(&self, ticket: Ticket) -> u64 {
+        match self.callers[ticket.0].state {
+            State::Sent(id) => {
+                self.flights[id].as_ref().map_or(self.written, |flight| flight.end.min(self.written))
+            }
+            _ => self.written,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Which reply is whose.
+
+use std::task::Waker;
+
+use super::Exchange;
+use super::state::{Flight, Outcome, Resync, State};
+use crate::framing::Kept;
+use crate::message::{Id, Refusal};
+use crate::outgoing::Lane;
+
+impl Exchange {
+    /// Hands a reply to its caller, who is to be woken. A late reply, or one to nobody, is discarded.
+    pub(crate) fn on_reply(&mut self, id: Id, outcome: Result<Kept, Refusal>) -> Option<Waker> {
+        if let Some(sync) = self.agent.as_mut().filter(|sync| !sync.is_done()) {
+            if let Ok(reply) = outcome {
+                sync.on_reply(&reply);
+            }
+            return None;
+        }
+        let bare =
+            self.flights.first().is_some_and(|flight| flight.as_ref().is_some_and(|flight| flight.bare));
+        let id = match (id, &outcome) {
+            _ if self.agent.is_some() => Some(0),
+            // A command without an id was alone when it was sent, so its place is the first.
+            (Id::Missing, _) if bare => Some(0),
+            (Id::Number(0), _) if bare => None,
+            (Id::Number(id), _) => usize::try_from(id).ok(),
+            (Id::Missing, Err(refusal)) => return self.on_parse_error(refusal),
+            _ => None,
+        };
+        let id = id.filter(|&id| self.flights.get(id).is_some_and(Option::is_some))?;
+        if self.resync == Resync::Sent(id) {
+            self.resync = Resync::NotNeeded;
+            // Replies come in order, so what was sent before was lost with the parser's place.
+            let end = self.flights[id].as_ref().map_or(0, |flight| flight.end);
+            for lost in 0..self.flights.len() {
+                let before = self.flights[lost]
+                    .as_ref()
+                    .is_some_and(|flight| flight.lane != Lane::OutOfBand && flight.end < end);
+                if before {
+                    let desc = "QEMU lost its place in what was sent".to_owned();
+                    if let Some(waker) = self.finish(lost, Outcome::NotUnderstood(desc)) {
+                        waker.wake();
+                    }
+                }
+            }
+        }
+        match outcome {
+            Ok(reply) => {
+                let flight = self.flights[id].as_mut();
+                if let Some(flight) = flight
+                    && flight.caller.is_none()
+                    && let Some(command) = flight.orphan.take().and_then(|orphan| orphan.undo(&reply))
+                {
+                    self.submit_detached(command);
+                }
+                self.finish(id, Outcome::Success(reply))
+            }
+            Err(refusal) => self.finish(id, Outcome::Refused(refusal)),
+        }
+    }
+
+    /// An error without an id: QEMU could not parse something. Replies come in order, so it was the oldest.
+    fn on_parse_error(&mut self, refusal: &Refusal) -> Option<Waker> {
+        if matches!(self.resync, Resync::Sent(_)) {
+            return None;
+        }
+        let in_band = |flight: &Option<Flight>| {
+            flight.as_ref().filter(|flight| flight.lane != Lane::OutOfBand).map(|flight| flight.end)
+        };
+        let oldest =
+            (0..self.flights.len()).filter_map(|id| in_band(&self.flights[id]).map(|end| (end, id))).min();
+        let (_, id) = oldest?;
+        self.resync = Resync::Needed;
+        self.finish(id, Outcome::NotUnderstood(refusal.desc.clone()))
+    }
+
+    /// Frees an id and tells the caller, if there still is one.
+    pub(super) fn finish(&mut self, id: usize, outcome: Outcome) -> Option<Waker> {
+        let flight = self.flights[id].take()?;
+        while self.flights.last().is_some_and(Option::is_none) {
+            self.flights.pop();
+        }
+        if flight.lane != Lane::OutOfBand {
+            self.in_band -= 1;
+            self.exclusive &= flight.lane != Lane::Exclusive;
+        }
+        let number = flight.caller?;
+        let caller = &mut self.callers[number];
+        if caller.detached {
+            self.release(number);
+            return None;
+        }
+        caller.state = State::Done(outcome, flight.orphan);
+        caller.waker.take()
+    }
+}

@@ -1,0 +1,55 @@
+//! Commands that are undone because nobody has waited for them.
+
+use super::*;
+
+#[test]
+fn orphans_are_undone() {
+    let mut play = Play::monitor();
+    let undo = || Some(Orphan::Always(Box::new(Play::command("undo"))));
+    let sent = play.exchange.submit(Outgoing { orphan: undo(), ..Play::command("do") }).unwrap();
+    assert_eq!(play.written(), "do");
+    play.exchange.abandon(sent);
+    assert_eq!(play.written(), "undo1");
+    let unsent = play.exchange.submit(Outgoing { orphan: undo(), ..Play::command("do") }).unwrap();
+    play.exchange.abandon(unsent);
+    assert_eq!(play.written(), "", "what was not sent needs no undoing");
+    play.reply(0, "1");
+    play.reply(1, "1");
+    assert!(play.exchange.is_idle());
+}
+
+#[test]
+fn what_was_answered_and_not_looked_at_is_undone() {
+    let mut play = Play::monitor();
+    let undo = |reply: &[u8]| Some(Play::command(&format!("undo-{}-", String::from_utf8_lossy(reply))));
+    let orphans = [Orphan::Always(Box::new(Play::command("undo"))), Orphan::OnReply(Box::new(undo))];
+    for (orphan, expected) in orphans.into_iter().zip(["undo", "undo-1-"]) {
+        let ticket = play.exchange.submit(Outgoing { orphan: Some(orphan), ..Play::command("do") }).unwrap();
+        assert_eq!(play.written(), "do");
+        play.reply(0, "1");
+        play.exchange.abandon(ticket);
+        assert_eq!(play.written(), expected);
+        play.reply(0, "1");
+    }
+    assert!(play.exchange.is_idle());
+}
+
+#[test]
+fn orphans_are_undone_by_their_late_reply() {
+    let mut play = Play::monitor();
+    let with_undo = || {
+        let undo = |reply: &[u8]| Some(Play::command(&format!("undo-{}-", String::from_utf8_lossy(reply))));
+        Outgoing { orphan: Some(Orphan::OnReply(Box::new(undo))), ..Play::command("do") }
+    };
+    let answered = play.exchange.submit(with_undo()).unwrap();
+    let late = play.exchange.submit(with_undo()).unwrap();
+    let refused = play.exchange.submit(with_undo()).unwrap();
+    assert_eq!(play.written(), "do do1 do2");
+    play.exchange.abandon(late);
+    play.exchange.abandon(refused);
+    play.reply(0, "5");
+    play.reply(1, "6");
+    play.refuse(Id::Number(2));
+    assert_eq!(play.written(), "undo-6-");
+    assert_eq!(play.poll(answered).unwrap(), "5");
+}
