@@ -39,26 +39,25 @@ impl Exchange {
             if !matches!(caller.state, State::Queued(_) | State::Sent(_)) {
                 continue;
             }
-            let (until, extended) = match caller.patience {
+            let (until, extension) = match caller.patience {
                 Patience::Endless | Patience::Over => continue,
                 Patience::Until(until) => (until, None),
-                Patience::Extended { until, after, progress } => {
-                    let now_at = self.progress(Ticket(number));
-                    let later = (now_at > progress).then(|| now.checked_add(after)).flatten();
-                    (until, later.map(|until| Patience::Extended { until, after, progress: now_at }))
-                }
+                Patience::Extended { until, after, progress } => (until, Some((after, progress))),
             };
-            let due = match extended {
-                _ if until > now => until,
-                Some(Patience::Extended { until, after, progress }) => {
-                    self.callers[number].patience = Patience::Extended { until, after, progress };
-                    until
-                }
-                _ => {
-                    self.callers[number].patience = Patience::Over;
-                    wakers.extend(self.callers[number].waker.take());
-                    continue;
-                }
+            let progress = self.progress(Ticket(number));
+            let caller = &mut self.callers[number];
+            let due = if until > now {
+                until
+            } else if let Some((after, before)) = extension
+                && progress > before
+                && let Some(until) = now.checked_add(after)
+            {
+                caller.patience = Patience::Extended { until, after, progress };
+                until
+            } else {
+                caller.patience = Patience::Over;
+                wakers.extend(caller.waker.take());
+                continue;
             };
             next = Some(next.map_or(due, |next: Instant| next.min(due)));
         }

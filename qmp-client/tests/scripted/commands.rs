@@ -240,6 +240,22 @@ impl Command for Impossible {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_thousand_sessions_share_a_process() {
+    let mut sessions = Vec::new();
+    for _ in 0..1000 {
+        sessions.push(session().await);
+    }
+    for (session, peer) in &mut sessions {
+        let (status, _) = tokio::join!(session.execute(QueryStatus {}), peer.answer("query-status", RUNNING));
+        assert!(status.unwrap().running);
+    }
+    for (session, mut peer) in sessions {
+        drop(session);
+        peer.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_written_is_not_sent() {
     let (session, mut peer) = session().await;
     let error = session.call(Impossible).out_of_band().within(Duration::ZERO).send().await.unwrap_err();

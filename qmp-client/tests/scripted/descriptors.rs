@@ -12,8 +12,8 @@ use std::os::fd::AsRawFd;
 
 use crate::peer::{GREETING, options, with_id};
 
-/// Receives some commands and how many descriptors came with the first of them.
-fn receive(socket: &UnixStream) -> Option<(Vec<Value>, usize)> {
+/// Receives some bytes and how many descriptors came with them.
+fn receive_bytes(socket: &UnixStream) -> Option<(Vec<u8>, usize)> {
     let mut bytes = vec![0; 4096];
     let mut space = cmsg_space!([RawFd; 4]);
     let mut parts = [IoSliceMut::new(&mut bytes)];
@@ -29,8 +29,15 @@ fn receive(socket: &UnixStream) -> Option<(Vec<Value>, usize)> {
         }
     }
     let length = message.bytes;
-    let commands = serde_json::Deserializer::from_slice(&bytes[..length]).into_iter().map(Result::unwrap);
-    (length > 0).then(|| (commands.collect(), count))
+    bytes.truncate(length);
+    (length > 0).then_some((bytes, count))
+}
+
+/// Receives some commands and how many descriptors came with the first of them.
+fn receive(socket: &UnixStream) -> Option<(Vec<Value>, usize)> {
+    let (bytes, fds) = receive_bytes(socket)?;
+    let commands = serde_json::Deserializer::from_slice(&bytes).into_iter().map(Result::unwrap);
+    Some((commands.collect(), fds))
 }
 
 /// A QEMU that answers every command, and keeps a list of what came with how many descriptors.
@@ -109,25 +116,54 @@ async fn a_dropped_getfd_is_closed_in_qemu() {
 async fn no_duplicate_stays_open() {
     let (ours, peer) = start();
     let session = Session::from_unix_stream(ours, &options()).await.unwrap();
-    let (mut pending, count) = (Vec::new(), open_descriptors());
+    // A file of its own, because other tests of this process have descriptors as well.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let open = || std::fs::File::open(file.path()).unwrap();
+    let (mut pending, count) = (Vec::new(), open_descriptors(file.path()));
     for _ in 0..20 {
-        let null = std::fs::File::open("/dev/null").unwrap();
-        pending.push(session.getfd(null).await.unwrap());
+        pending.push(session.getfd(open()).await.unwrap());
     }
-    assert_eq!(open_descriptors(), count, "none of the duplicates stays open here");
+    assert_eq!(open_descriptors(file.path()), count, "none of the duplicates stays open here");
     drop(pending);
     session.close();
-    let null = std::fs::File::open("/dev/null").unwrap();
-    let error = session.getfd(null).await.unwrap_err();
+    let error = session.getfd(open()).await.unwrap_err();
     assert!(matches!(error, ClientError::Closed { .. }), "{error:?}");
     assert_eq!(peer.join().unwrap().iter().filter(|line| line.starts_with("getfd")).count(), 20);
 }
 
-/// How many descriptors to `/dev/null` this process holds.
-fn open_descriptors() -> usize {
+/// The socket takes a part of the command at a time; the descriptor goes with the first of them alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_command_carries_its_descriptor_once() {
+    const TEXT: usize = 2 << 20;
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let peer = std::thread::spawn(move || {
+        theirs.write_all(GREETING.as_bytes()).unwrap();
+        assert!(theirs.read(&mut [0; 200]).unwrap() > 0);
+        theirs.write_all(b"{\"return\": {}}\r\n").unwrap();
+        let (mut taken, mut counts) = (Vec::new(), Vec::new());
+        while !taken.ends_with(b"}") {
+            let (bytes, fds) = receive_bytes(&theirs).unwrap();
+            taken.extend(bytes);
+            counts.push(fds);
+        }
+        let command: Value = serde_json::from_slice(&taken).unwrap();
+        theirs.write_all(with_id("\"return\": {}", &command).as_bytes()).unwrap();
+        (command["arguments"]["text"].as_str().unwrap().len(), counts)
+    });
+    let session = Session::from_unix_stream(ours, &options()).await.unwrap();
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let call = session.call_raw("x-take", Some(json!({ "text": "x".repeat(TEXT) })));
+    call.with_fd(&null).send().await.unwrap();
+    let (length, counts) = peer.join().unwrap();
+    assert_eq!((length, counts[0], counts.iter().sum::<usize>()), (TEXT, 1, 1));
+    assert!(counts.len() > 2, "in several parts");
+}
+
+/// How many descriptors to a file this process holds.
+fn open_descriptors(path: &std::path::Path) -> usize {
     std::fs::read_dir("/proc/self/fd")
         .unwrap()
         .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
-        .filter(|target| target == std::path::Path::new("/dev/null"))
+        .filter(|target| target == path)
         .count()
 }

@@ -71,6 +71,9 @@ impl Subscriber for Listener {
 #[tokio::test(start_paused = true)]
 async fn commands_are_spans_and_secrets_stay_untold() {
     let listener = Listener::default();
+    // While there is one subscriber alone, `tracing` asks the thread that comes first by a place in the code whether
+    // anybody listens, and that may be another test's. With two of them it asks both.
+    let _second = tracing::Dispatch::new(Listener::default());
     let guard = tracing::subscriber::set_default(listener.clone());
     let (session, mut peer) = session().await;
     let work = async {

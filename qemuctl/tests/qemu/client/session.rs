@@ -1,10 +1,10 @@
 //! Commands, events and the end of a session.
 
-use qmp_client::{ClientError, CloseReason, EventsError};
+use qmp_client::{ClientError, CloseReason, EventsError, Session};
 use qmp_proto::{Cont, ErrorClass, QueryStatus, Quit, RunState, Stop, event};
 use serde_json::json;
 
-use super::{LONG, Qemu};
+use super::{LONG, Qemu, options};
 use crate::support::VERSIONS;
 
 #[tokio::test]
@@ -49,5 +49,32 @@ async fn a_session_from_greeting_to_quit() {
         let after = session.execute(QueryStatus {}).await.unwrap_err();
         assert_eq!(after.to_string(), "query-status: the connection has ended");
         assert!(qemu.child.wait().unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn a_session_over_tcp() {
+    for version in VERSIONS {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let argument = format!("tcp:{}", listener.local_addr().expect("it is bound"));
+        let _qemu = Qemu::start(version, &["-machine", "none", "-qmp", &argument]);
+        let (stream, _) =
+            tokio::time::timeout(LONG, listener.accept()).await.expect("in time").expect("QEMU calls");
+        let session = Session::negotiate(stream, &options()).await.expect("it negotiates");
+        assert!(!session.passes_descriptors());
+        let (status, names) =
+            tokio::join!(session.execute(QueryStatus {}), session.execute_raw("query-name", None));
+        assert_eq!(
+            (status.expect("answered").status, names.expect("answered")),
+            (RunState::Prelaunch, json!({}))
+        );
+        let refused = session.execute_raw("no-such-command", None).await.expect_err("unknown");
+        assert!(
+            matches!(refused, ClientError::Refused { class: ErrorClass::CommandNotFound, .. }),
+            "{refused:?}"
+        );
+        let null = std::fs::File::open("/dev/null").expect("it exists");
+        let error = session.getfd(&null).await.expect_err("TCP carries none");
+        assert!(matches!(error, ClientError::NoDescriptors { .. }), "{error:?}");
     }
 }
