@@ -55,7 +55,7 @@ pub use plan::pci::PciAddress;
 pub use plan::{Addition, NewDevice, Plan, QmpCommand, Removal, plan, replan};
 #[cfg(feature = "schema")]
 pub use schema::json_schema;
-pub use target::{Accelerator, Arch, ParseArchError, ParseVersionError, Target, Version};
+pub use target::{Accelerator, Arch, ParseArchError, ParseVersionError, Target, TargetCpu, Version};
 pub use value::{Props, Value};
 
 /// Runs the example of the README as a doctest.

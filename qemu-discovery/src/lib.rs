@@ -10,12 +10,12 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), qemu_discovery::DiscoveryError> {
-//! use qemu_argv::{AccelChoice, Arch};
+//! use qemu_argv::{AccelChoice, Arch, Cpu};
 //! use qemu_discovery::{accel, find_binary, probe};
 //!
 //! let binary = find_binary(Arch::X86_64, None)?;
 //! let probe = probe(&binary).await?;
-//! let acceleration = accel::choose(AccelChoice::Auto, &probe, "q35", None).await?;
+//! let acceleration = accel::choose(AccelChoice::Auto, &probe, "q35", &Cpu::default()).await?;
 //! println!("QEMU {} with {}: {}", probe.version, acceleration.accelerator, acceleration.why);
 //! let target = probe.target(Arch::X86_64, &acceleration);
 //! # Ok(())

@@ -1,10 +1,9 @@
 //! `-cpu` and `-smp`.
 
-use std::fmt::Write as _;
-
 use crate::config::Cpu;
 use crate::draft::Draft;
 use crate::error::At;
+use crate::target::TargetCpu;
 use crate::value::{Props, Value};
 
 pub(super) fn cpu(draft: &mut Draft<'_>) {
@@ -23,44 +22,38 @@ fn model(draft: &mut Draft<'_>, at: At<'_>, cpu: &Cpu) {
         cpu.model.as_deref().filter(|model| *model != "host" || accel.is_hardware() && target.cpu.is_none());
     let by_default = || {
         let on_hardware = accel.is_hardware().then_some("host");
-        target.cpu.as_deref().or(on_hardware).or_else(|| target.arch.default_cpu(target.version))
+        let model = || on_hardware.or_else(|| target.arch.default_cpu(target.version));
+        target.cpu.clone().or_else(|| model().map(TargetCpu::new))
     };
     // The machine `none` has no place for a processor, and starting one there is an error.
     let is_bare = draft.config.machine.kind.as_deref() == Some("none");
-    let model = asked.or_else(|| if is_bare { None } else { by_default() });
-    let Some(model) = model else {
+    let chosen = asked.map(TargetCpu::new).or_else(|| if is_bare { None } else { by_default() });
+    let Some(chosen) = chosen else {
         if !cpu.features.is_empty() {
             draft.conflict(at.field("features"), "features need a model: give `cpu.model`");
         }
         return;
     };
     let model_at = at.field("model");
+    let model = &*chosen.model;
     check_word(draft, model_at, model);
     if model.contains('=') {
         draft.invalid(model_at, model, "is no model: features have a table of their own");
     }
-    let mut text = model.to_owned();
-    let features_at = at.field("features");
-    draft.check_keys(features_at, &cpu.features);
-    for (key, value) in cpu.features.iter() {
-        text.push(',');
-        text.push_str(key);
-        // Writing to a String cannot fail.
-        let _ = match value {
-            Value::Bool(on) => write!(text, "={}", if *on { "on" } else { "off" }),
-            Value::Int(number) => write!(text, "={number}"),
-            Value::Uint(number) => write!(text, "={number}"),
-            Value::Str(word) => {
-                check_word(draft, features_at.field(key), word);
-                write!(text, "={word}")
-            }
-            _ => {
-                draft.conflict(features_at.field(key), "a feature is true, false, a number or a word");
-                Ok(())
-            }
-        };
+    let chosen = chosen.with(&cpu.features);
+    check_features(draft, at.field("features"), &chosen.features);
+    draft.plain(at, "-cpu", chosen.to_string());
+}
+
+fn check_features(draft: &mut Draft<'_>, at: At<'_>, features: &Props) {
+    draft.check_keys(at, features);
+    for (key, value) in features.iter() {
+        match value {
+            Value::Bool(_) | Value::Int(_) | Value::Uint(_) => {}
+            Value::Str(word) => check_word(draft, at.field(key), word),
+            _ => draft.conflict(at.field(key), "a feature is true, false, a number or a word"),
+        }
     }
-    draft.plain(at, "-cpu", text);
 }
 
 /// QEMU takes `-cpu` apart at commas, and knows no way to write one.

@@ -1,6 +1,7 @@
 //! What the machine will run on: a QEMU of some version, for some architecture, with some accelerator.
 
 mod arch;
+mod cpu;
 mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use arch::{Arch, ParseArchError};
+pub use cpu::TargetCpu;
 pub use version::{ParseVersionError, Version};
 
 /// What executes the guest's instructions.
@@ -73,10 +75,10 @@ pub struct Target {
     pub arch: Arch,
     /// The accelerator that [`AccelChoice::Auto`](crate::AccelChoice::Auto) stands for.
     pub accel: Accelerator,
-    /// What a CPU model that is left out, or `host`, became. `None`: `host` with a hardware accelerator, else
-    /// [`Arch::default_cpu`].
+    /// What a CPU model that is left out, or `host`, became; its features count where the configuration does not set
+    /// them. `None`: `host` with a hardware accelerator, else [`Arch::default_cpu`].
     #[serde(default)]
-    pub cpu: Option<String>,
+    pub cpu: Option<TargetCpu>,
     /// Machine aliases and the versioned names behind them: `q35` → `pc-q35-10.0`. Where an alias is known, the
     /// plan holds the versioned name, which migration and firmware descriptors need.
     #[serde(default)]

@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use qemu_argv::Version;
+use qemu_argv::{Props, Version};
 
 use super::*;
+use crate::probe::Machine;
 
 struct Host {
     dir: tempfile::TempDir,
@@ -34,7 +35,7 @@ impl Host {
 
     /// The choice in words, with the CPU models that were tried. HVF stands for any accelerator that is tried without a
     /// look at device nodes.
-    async fn told(&self, choice: AccelChoice, cpu: Option<&str>) -> String {
+    async fn told(&self, choice: AccelChoice, cpu: &Cpu) -> String {
         let tried = self.dir.path().join("tried");
         drop(fs::remove_file(&tried));
         let chosen = choose_in(&self.places, choice, &self.probe, "board", cpu).await.unwrap();
@@ -43,7 +44,7 @@ impl Host {
         format!(
             "{} {}; {}; {}; tried {tried}",
             chosen.accelerator,
-            chosen.cpu.as_deref().unwrap_or("-"),
+            chosen.cpu.map_or_else(|| "-".into(), |cpu| cpu.to_string()),
             chosen.why,
             chosen.warning.as_deref().unwrap_or("no warning")
         )
@@ -58,7 +59,7 @@ fn probe(binary: PathBuf) -> Probe {
         version: Version::new(10, 0),
         package: String::new(),
         arch: Arch::host().unwrap(),
-        machines: Vec::new(),
+        machines: vec![board()],
         cpu_models: Vec::new(),
         devices: None,
         objects: None,
@@ -72,6 +73,24 @@ fn probe(binary: PathBuf) -> Probe {
         options: BTreeMap::new(),
         identity: Vec::new(),
     }
+}
+
+fn board() -> Machine {
+    Machine {
+        name: "board".into(),
+        alias: None,
+        is_default: false,
+        max_cpus: 1,
+        deprecated: false,
+        hotpluggable_cpus: false,
+        default_cpu_type: Some("qemu64-x86_64-cpu".into()),
+        default_ram_id: None,
+    }
+}
+
+/// This model, without vmx.
+fn without_vmx(model: &str) -> Cpu {
+    Cpu { features: Props::new().with("vmx", false), ..model.parse().unwrap() }
 }
 
 /// The time of a pass differs from run to run.
@@ -96,27 +115,31 @@ async fn the_best_cpu_model_that_works_is_found() {
     ));
     let none = Host::with_qemu("echo \"qemu: no $cpu\" >&2; exit 1");
     let hvf = AccelChoice::Hvf;
+    let any = Cpu::default();
+    let haswell = "Haswell".parse().unwrap();
     let told = [
-        all.told(hvf, None).await,
+        all.told(hvf, &any).await,
         // The second time nothing is tried.
-        all.told(hvf, None).await,
-        all.told(hvf, Some("Haswell")).await,
-        no_host.told(hvf, None).await,
-        no_host.told(hvf, Some("host,-vmx")).await,
-        aborts.told(hvf, None).await,
-        only_max.told(hvf, None).await,
-        none.told(hvf, None).await,
-        none.told(hvf, Some("Haswell")).await,
+        all.told(hvf, &any).await,
+        all.told(hvf, &haswell).await,
+        no_host.told(hvf, &any).await,
+        no_host.told(hvf, &without_vmx("host")).await,
+        no_host.told(hvf, &Cpu { model: None, ..without_vmx("host") }).await,
+        aborts.told(hvf, &any).await,
+        only_max.told(hvf, &any).await,
+        none.told(hvf, &any).await,
+        none.told(hvf, &haswell).await,
     ];
     insta::assert_snapshot!(without_times(&told.join("\n")), @r"
     hvf host; asked for; hvf ran a guest with -cpu host in N ms; no warning; tried host
     hvf host; asked for; hvf ran a guest with -cpu host in N ms; no warning; tried nothing
     hvf -; asked for; hvf ran a guest with -cpu Haswell in N ms; no warning; tried Haswell
-    hvf host,-arch-capabilities; asked for; hvf ran a guest with -cpu host,-arch-capabilities in N ms; no warning; tried host | host,-arch-capabilities
-    hvf host,-vmx; asked for; hvf ran a guest with -cpu host,-vmx in N ms; no warning; tried host,-vmx
-    hvf host; asked for; hvf was asked for, but it looks unusable: -cpu host aborts: failed to set MSR 0x10a to 0x69; tried host | host,-arch-capabilities | max | none
-    hvf max; asked for; hvf ran a guest with -cpu max in N ms; no warning; tried host | host,-arch-capabilities | max
-    hvf host; asked for; hvf was asked for, but it looks unusable: -cpu host fails: no host; tried host | host,-arch-capabilities | max | none
+    hvf host,arch-capabilities=off; asked for; hvf ran a guest with -cpu host,arch-capabilities=off in N ms; no warning; tried host | host,arch-capabilities=off
+    hvf host; asked for; hvf ran a guest with -cpu host,vmx=off in N ms; no warning; tried host,vmx=off
+    hvf host; asked for; hvf ran a guest with -cpu host,vmx=off in N ms; no warning; tried nothing
+    hvf host; asked for; hvf was asked for, but it looks unusable: -cpu host aborts: failed to set MSR 0x10a to 0x69; tried host | host,arch-capabilities=off | max | qemu64
+    hvf max; asked for; hvf ran a guest with -cpu max in N ms; no warning; tried host | host,arch-capabilities=off | max
+    hvf host; asked for; hvf was asked for, but it looks unusable: -cpu host fails: no host; tried host | host,arch-capabilities=off | max | qemu64
     hvf -; asked for; hvf was asked for, but it looks unusable: -cpu Haswell fails: no Haswell; tried Haswell
     ");
 }
@@ -126,7 +149,8 @@ async fn the_best_cpu_model_that_works_is_found() {
 async fn a_guest_that_crawls_ends_the_search() {
     // It starts, then uses the processor and gets nowhere.
     let host = Host::with_qemu("printf RPL0 >&0; while :; do :; done");
-    let told = [host.told(AccelChoice::Hvf, None).await, host.told(AccelChoice::Hvf, None).await];
+    let any = Cpu::default();
+    let told = [host.told(AccelChoice::Hvf, &any).await, host.told(AccelChoice::Hvf, &any).await];
     insta::assert_snapshot!(without_times(&told.join("\n")), @r"
     hvf host; asked for; hvf was asked for, but it looks unusable: guest does not make progress: it made N of the N steps of its loop in N ms of processor time; tried host
     hvf host; asked for; hvf was asked for, but it looks unusable: guest does not make progress: it made N of the N steps of its loop in N ms of processor time; tried nothing
@@ -137,21 +161,22 @@ async fn a_guest_that_crawls_ends_the_search() {
 #[tokio::test]
 async fn what_keeps_kvm_from_being_used_is_told() {
     let host = Host::with_qemu("exit 1");
-    let mut told = vec![host.told(AccelChoice::Auto, None).await, host.told(AccelChoice::Kvm, None).await];
+    let (any, haswell) = (Cpu::default(), "Haswell".parse().unwrap());
+    let mut told = vec![host.told(AccelChoice::Auto, &any).await, host.told(AccelChoice::Kvm, &any).await];
     let foreign = if Arch::host() == Some(Arch::S390x) { Arch::X86_64 } else { Arch::S390x };
     let foreign = Host { probe: Probe { arch: foreign, ..host.probe.clone() }, ..Host::with_qemu("exit 1") };
-    told.push(foreign.told(AccelChoice::Auto, None).await);
+    told.push(foreign.told(AccelChoice::Auto, &any).await);
     let mut plain = Host::with_qemu("exit 1");
     plain.probe.accelerators.remove("kvm");
-    told.push(plain.told(AccelChoice::Auto, Some("Haswell")).await);
-    told.push(plain.told(AccelChoice::Tcg, Some("host,-vmx")).await);
+    told.push(plain.told(AccelChoice::Auto, &haswell).await);
+    told.push(plain.told(AccelChoice::Tcg, &without_vmx("host")).await);
     if cfg!(target_arch = "x86_64") {
         insta::assert_snapshot!(told.join("\n"), @r"
         tcg max; /dev/kvm is missing; kvm is not usable, so the guest runs under TCG, slowly: /dev/kvm is missing (help: `sudo modprobe kvm`); tried nothing
         kvm -; asked for; kvm was asked for, but it looks unusable: /dev/kvm is missing (help: `sudo modprobe kvm`); tried nothing
         tcg max; no kvm for s390x guests on x86_64 hosts; no warning; tried nothing
         tcg -; /qemu was built without kvm; kvm is not usable, so the guest runs under TCG, slowly: /qemu was built without kvm (help: install another build of QEMU); tried nothing
-        tcg max,-vmx; asked for; no warning; tried nothing
+        tcg max; asked for; no warning; tried nothing
         ");
     }
 }

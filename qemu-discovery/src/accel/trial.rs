@@ -12,7 +12,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
-use qemu_argv::{Accelerator, Arch};
+use qemu_argv::{Accelerator, Arch, TargetCpu};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -45,7 +45,7 @@ pub(crate) struct Setup<'a> {
     /// The accelerator on trial.
     pub accelerator: Accelerator,
     /// The CPU model, with its features. `None`: the machine's own.
-    pub cpu: Option<&'a str>,
+    pub cpu: Option<&'a TargetCpu>,
 }
 
 /// How a trial ended.
@@ -111,7 +111,7 @@ pub(crate) async fn run(setup: Setup<'_>) -> Result<Trial, DiscoveryError> {
     let mut command = Command::new(setup.binary);
     command.args(["-machine", setup.machine, "-accel", setup.accelerator.qemu_name()]);
     if let Some(cpu) = setup.cpu {
-        command.args(["-cpu", cpu]);
+        command.arg("-cpu").arg(cpu.to_string());
     }
     // `-no-reboot`: the guest ends itself by a reset, which every machine type has.
     command

@@ -38,8 +38,7 @@ impl Qemu {
         let probe = probe(&program).await?;
         probe.expect_arch(arch)?;
         let machine = config.machine.kind.as_deref().unwrap_or(arch.default_machine());
-        let cpu = config.cpu.model.as_deref();
-        let chosen = accel::choose(config.machine.accel, &probe, machine, cpu).await?;
+        let chosen = accel::choose(config.machine.accel, &probe, machine, &config.cpu).await?;
         let target = probe.target(arch, &chosen);
         Ok(Self { program, target, why: chosen.why, warning: chosen.warning })
     }

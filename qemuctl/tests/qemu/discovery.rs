@@ -5,32 +5,31 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use qemuctl::qemu_discovery::accel::{self, Stage, Trial};
+use qemuctl::Arch;
 use qemuctl::qemu_discovery::{Places, Probe, find_binary, probe_in};
-use qemuctl::{AccelChoice, Accelerator, Arch};
 
 use crate::own_process::{command, is_role};
 use crate::support::{VERSIONS, qemu};
 
 /// This host, with a cache of the test's own.
-fn places(dir: &Path) -> Places {
+pub fn places(dir: &Path) -> Places {
     let mut places = Places::host();
     places.cache_dir = Some(dir.join("cache"));
     places
 }
 
-async fn probed(dir: &Path, binary: &Path) -> Probe {
+pub async fn probed(dir: &Path, binary: &Path) -> Probe {
     probe_in(&places(dir), binary).await.expect("a QEMU answers")
 }
 
 /// A program that starts `binary` and counts how often it did.
-struct Counted {
-    script: PathBuf,
+pub struct Counted {
+    pub script: PathBuf,
     log: PathBuf,
 }
 
 impl Counted {
-    fn new(dir: &Path, binary: &Path) -> Self {
+    pub fn new(dir: &Path, binary: &Path) -> Self {
         let this = Self { script: dir.join("qemu-system-counted"), log: dir.join("starts") };
         let text = format!(
             "#!/bin/sh\necho \"$*\" >>'{}'\nexec '{}' \"$@\"\n",
@@ -42,7 +41,7 @@ impl Counted {
         this
     }
 
-    fn starts(&self) -> usize {
+    pub fn starts(&self) -> usize {
         fs::read_to_string(&self.log).map_or(0, |log| log.lines().count())
     }
 }
@@ -267,93 +266,4 @@ async fn what_is_no_qemu_is_told_so() {
     /qemu-system-x86_64 does not answer as a QEMU: cannot load libfoo.so
     cannot start /qemu-system-x86_64: Exec format error (os error 8)
     ");
-}
-
-#[tokio::test]
-async fn the_small_guest_runs_on_every_release_and_machine() {
-    let dir = tempfile::tempdir().expect("a directory");
-    for version in VERSIONS {
-        let x86 = probed(dir.path(), &qemu(version, "qemu-system-x86_64")).await;
-        let i386 = probed(dir.path(), &qemu(version, "qemu-system-i386")).await;
-        let arm = probed(dir.path(), &qemu(version, "qemu-system-aarch64")).await;
-        let cases = [
-            (&x86, "q35", Some("max")),
-            (&x86, "pc", None),
-            (&x86, "microvm", Some("qemu64")),
-            // Without long mode.
-            (&x86, "q35", Some("pentium2")),
-            (&i386, "q35", Some("max")),
-            (&arm, "virt", Some("max")),
-            (&arm, "virt", Some("cortex-a57")),
-        ];
-        for (probe, machine, cpu) in cases {
-            let trial = accel::run_trial(probe, machine, Accelerator::Tcg, cpu).await.expect("it starts");
-            assert!(
-                matches!(trial, Trial::Passed { .. }),
-                "{version} {} {machine} {cpu:?}: {trial:?}",
-                probe.arch
-            );
-        }
-        let trial =
-            accel::run_trial(&x86, "q35", Accelerator::Tcg, Some("no-such-model")).await.expect("it starts");
-        let Trial::Died { stage: Stage::Nothing, signal: None, words, .. } = trial else {
-            panic!("{trial:?}")
-        };
-        assert_eq!(words, "unable to find CPU model 'no-such-model'");
-    }
-}
-
-#[tokio::test]
-async fn automatic_acceleration_is_true_and_remembered() {
-    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let can_virtualize = flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
-    for version in VERSIONS {
-        let dir = tempfile::tempdir().expect("a directory");
-        let places = places(dir.path());
-        let program = Counted::new(dir.path(), &qemu(version, "qemu-system-x86_64"));
-        let probe = probed(dir.path(), &program.script).await;
-        let choose = || accel::choose_in(&places, AccelChoice::Auto, &probe, "q35", None);
-        let first = choose().await.expect("an answer");
-        if cfg!(target_arch = "x86_64") && !can_virtualize {
-            assert_eq!(first.accelerator, Accelerator::Tcg, "a KVM that only emulates is no good: {first:?}");
-        }
-        let starts = program.starts();
-        assert_eq!(choose().await.expect("an answer"), first);
-        assert_eq!(program.starts(), starts, "a kept answer starts nothing");
-        match first.accelerator {
-            Accelerator::Tcg => {
-                assert_eq!(first.cpu.as_deref(), Some("max"));
-                assert!(first.warning.is_some_and(|warning| warning.contains(&first.why)));
-            }
-            accelerator => {
-                let trial = accel::run_trial(&probe, "q35", accelerator, first.cpu.as_deref())
-                    .await
-                    .expect("it starts");
-                assert!(matches!(trial, Trial::Passed { .. }), "{trial:?}");
-                assert_eq!(first.warning, None);
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_named_accelerator_is_obeyed() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let places = places(dir.path());
-    let probe = probed(dir.path(), &qemu("10.0", "qemu-system-aarch64")).await;
-    let choose = |choice, cpu| accel::choose_in(&places, choice, &probe, "virt", cpu);
-    let hvf = choose(AccelChoice::Hvf, None).await.expect("an answer");
-    assert_eq!(hvf.accelerator, Accelerator::Hvf);
-    assert_eq!(hvf.warning.is_some(), !cfg!(target_os = "macos"));
-    let tcg = choose(AccelChoice::Tcg, None).await.expect("an answer");
-    assert_eq!((tcg.accelerator, tcg.cpu.as_deref(), tcg.warning), (Accelerator::Tcg, Some("max"), None));
-    let named = choose(AccelChoice::Tcg, Some("cortex-a72")).await.expect("an answer");
-    assert_eq!(named.cpu, None, "the caller's own word stands");
-    let host = choose(AccelChoice::Tcg, Some("host,pmu=off")).await.expect("an answer");
-    assert_eq!(host.cpu.as_deref(), Some("max,pmu=off"));
-    if cfg!(target_arch = "x86_64") {
-        let auto = choose(AccelChoice::Auto, None).await.expect("an answer");
-        assert_eq!(auto.why, "no kvm for aarch64 guests on x86_64 hosts");
-        assert_eq!((auto.accelerator, auto.warning), (Accelerator::Tcg, None));
-    }
 }

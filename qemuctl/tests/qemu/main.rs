@@ -10,6 +10,7 @@ mod control;
 mod defects;
 mod detached;
 mod discovery;
+mod discovery_accel;
 mod discovery_firmware;
 mod discovery_instances;
 mod faults;
