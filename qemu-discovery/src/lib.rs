@@ -33,6 +33,7 @@ mod obstacle;
 mod places;
 mod probe;
 mod process;
+mod spawn;
 
 pub use accel::Acceleration;
 pub use binary::{all_binaries_in, find_binary, find_binary_in, find_tool_in};

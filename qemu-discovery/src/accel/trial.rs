@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use super::guest::{self, Stage};
 use crate::DiscoveryError;
 use crate::process::{Stderr, clean_words};
+use crate::spawn::spawn;
 
 /// Processor time that the guest may use, counted from its first sign of life. Natively it takes some 30 ms, under TCG 100 ms;
 /// a KVM that emulates does not make the first of eight steps in 3 s.
@@ -121,11 +122,8 @@ pub(crate) async fn run(setup: Setup<'_>) -> Result<Trial, DiscoveryError> {
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .env("LC_ALL", "C")
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(start)?;
-    // The command holds QEMU's end of the channel: with it open there would be no end-of-file.
-    drop(command);
+        .env("LC_ALL", "C");
+    let mut child = spawn(command).await.map_err(start)?;
     let stderr = Stderr::collect(child.stderr.take());
     let (stage, end) = watch(&child, ours).await;
     let trial = match end {

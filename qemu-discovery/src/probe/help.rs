@@ -7,19 +7,21 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::DiscoveryError;
+use crate::spawn::spawn;
 
 /// The back ends that `-OPTION help` names. An option that the binary does not have yields none.
 ///
 /// Unlike the schema, `help` leaves out what is in a module that is not installed.
 pub(super) async fn backends(binary: &Path, option: &str) -> Result<BTreeSet<String>, DiscoveryError> {
-    let output = Command::new(binary)
+    let mut command = Command::new(binary);
+    command
         .args([option, "help"])
         .stdin(Stdio::null())
-        .env("LC_ALL", "C")
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source })?;
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .env("LC_ALL", "C");
+    let io = |source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source };
+    let output = spawn(command).await.map_err(io)?.wait_with_output().await.map_err(io)?;
     Ok(names(&String::from_utf8_lossy(&output.stdout)))
 }
 

@@ -16,6 +16,7 @@ use super::{CpuModel, Machine, Probe, Property, help, reply, schema};
 use crate::DiscoveryError;
 use crate::error::in_full;
 use crate::process::{Stderr, clean_words};
+use crate::spawn::spawn;
 
 /// The longest that a whole probe may take. It takes 0.1 s; a host that is short of everything may need more.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
@@ -38,7 +39,7 @@ pub(super) async fn ask(binary: &Path) -> Result<Probe, DiscoveryError> {
 }
 
 async fn interview(binary: &Path) -> Result<Probe, DiscoveryError> {
-    let (running, ours) = Running::start(binary)?;
+    let (running, ours) = Running::start(binary).await?;
     let answer = converse(binary, &running.child, ours).await;
     running.end(binary, answer).await
 }
@@ -46,7 +47,7 @@ async fn interview(binary: &Path) -> Result<Probe, DiscoveryError> {
 /// Asks for the properties of a device driver. `None`: there is no such driver.
 pub(super) async fn properties(binary: &Path, driver: &str) -> Result<Option<Vec<Property>>, DiscoveryError> {
     let question = async {
-        let (running, ours) = Running::start(binary)?;
+        let (running, ours) = Running::start(binary).await?;
         let answer = async {
             let session = open(ours).await?;
             ask_one(&session, reply::DeviceProperties { typename: driver }).await
@@ -79,7 +80,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(binary: &Path) -> Result<(Self, UnixStream), DiscoveryError> {
+    async fn start(binary: &Path) -> Result<(Self, UnixStream), DiscoveryError> {
         let io = |source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source };
         let (ours, theirs) = UnixStream::pair().map_err(io)?;
         let mut command = Command::new(binary);
@@ -91,11 +92,8 @@ impl Running {
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .env("LC_ALL", "C")
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(io)?;
-        // The command holds QEMU's end of the channel: with it open there would be no end-of-file.
-        drop(command);
+            .env("LC_ALL", "C");
+        let mut child = spawn(command).await.map_err(io)?;
         let stderr = Stderr::collect(child.stderr.take());
         Ok((Self { child, stderr }, ours))
     }

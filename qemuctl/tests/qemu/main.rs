@@ -13,6 +13,7 @@ mod discovery;
 mod discovery_accel;
 mod discovery_firmware;
 mod discovery_instances;
+mod discovery_killed;
 mod faults;
 mod guest_agent;
 mod guest_control;
