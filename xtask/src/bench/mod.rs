@@ -5,6 +5,7 @@
 
 mod argv;
 mod compile;
+mod discovery;
 mod launch;
 mod qmp;
 
@@ -21,6 +22,7 @@ pub struct Args {
 enum Bench {
     Argv(argv::Args),
     Compile(compile::Args),
+    Discovery(discovery::Args),
     Launch(launch::Args),
     Qmp(qmp::Args),
 }
@@ -29,6 +31,7 @@ pub fn run(args: &Args) -> Result<()> {
     match &args.bench {
         Bench::Argv(args) => argv::run(args),
         Bench::Compile(args) => compile::run(args),
+        Bench::Discovery(args) => discovery::run(args),
         Bench::Launch(args) => launch::run(args),
         Bench::Qmp(args) => qmp::run(args),
     }

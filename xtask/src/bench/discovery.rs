@@ -1,0 +1,24 @@
+//! `cargo xtask bench discovery`: what it costs to know a QEMU, and to choose an accelerator for it.
+//!
+//! The measuring itself is the example `bench` of `qemu-discovery`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{places, run};
+
+/// Compare a probe with a bare start of QEMU; time to recall one, and to choose an accelerator
+#[derive(clap::Args)]
+pub struct Args {
+    /// The QEMU to ask; left out: the one of 10.0 that `cargo xtask qemus` sets up
+    #[arg(long)]
+    qemu: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let own = || Ok(places::qemus()?.join("10.0/bin/qemu-system-x86_64"));
+    let qemu = args.qemu.clone().map_or_else(own, Ok::<_, anyhow::Error>)?;
+    let example = ["run", "--quiet", "--release", "--package", "qemu-discovery", "--example", "bench", "--"];
+    run::run(run::cargo(example).arg(qemu))
+}
