@@ -1,6 +1,7 @@
 //! The child process of a launch: its command, its standard streams, and who it lives and dies with.
 
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
@@ -38,6 +39,8 @@ pub(super) struct ChildSpec {
     pub(super) program: PathBuf,
     pub(super) line: CommandLine,
     pub(super) tie: Tie,
+    /// Variables of this process's environment that hold secrets.
+    pub(super) hidden: Vec<OsString>,
 }
 
 impl ChildSpec {
@@ -68,7 +71,13 @@ impl ChildSpec {
         descriptors.push(FdMapping { parent_fd: qemus.into(), child_fd: 0 });
         descriptors.push(FdMapping { parent_fd: printed.try_clone()?, child_fd: 1 });
         descriptors.push(FdMapping { parent_fd: printed, child_fd: 2 });
-        let program = Program { path: self.program.clone(), args: self.line.args.clone(), descriptors, bond };
+        let program = Program {
+            path: self.program.clone(),
+            args: self.line.args.clone(),
+            descriptors,
+            bond,
+            hidden: self.hidden.clone(),
+        };
         Ok((program, ours, output))
     }
 

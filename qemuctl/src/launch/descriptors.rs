@@ -4,6 +4,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -31,7 +32,7 @@ pub enum SecretSource {
     Value(Zeroizing<Vec<u8>>),
     /// A file that holds it, to the last byte.
     File(PathBuf),
-    /// An environment variable of this process that holds it.
+    /// An environment variable of this process that holds it. QEMU does not inherit it.
     Variable(String),
     /// A function that tells it.
     Callback(Arc<SecretCallback>),
@@ -59,6 +60,15 @@ impl SecretSource {
             Self::Callback(tell) => tell(),
         }
     }
+}
+
+/// The environment variables that hold secrets.
+pub(super) fn hidden(options: &LaunchOptions) -> Vec<OsString> {
+    let variables = options.secrets.values().filter_map(|source| match source {
+        SecretSource::Variable(name) => Some(name.into()),
+        _ => None,
+    });
+    variables.collect()
 }
 
 /// Opens what the plan expects behind each descriptor.

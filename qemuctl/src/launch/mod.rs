@@ -78,7 +78,8 @@ pub(crate) async fn launch(
     }
     let line = plan.command_line();
     let descriptors = descriptors::open(&line.fds, &config, options)?;
-    let spec = ChildSpec { name: name.clone(), program: qemu.program, line, tie };
+    let hidden = descriptors::hidden(options);
+    let spec = ChildSpec { name: name.clone(), program: qemu.program, line, tie, hidden };
     options.tell(Phase::Spawn);
     let (mut start, monitor) = Start::spawn(spec, descriptors, residue, options.ready_within).await?;
     let record = Record {

@@ -149,7 +149,13 @@ mod tests {
     fn shell(script: &str) -> Arc<Process> {
         let args = ["-c", script].map(Into::into).to_vec();
         // It would die with this test's thread, which lives longer than the test needs it.
-        let program = Program { path: "/bin/sh".into(), args, descriptors: Vec::new(), bond: Bond::Parent };
+        let program = Program {
+            path: "/bin/sh".into(),
+            args,
+            descriptors: Vec::new(),
+            bond: Bond::Parent,
+            hidden: Vec::new(),
+        };
         Process::of_child(program.spawn().expect("sh starts"))
     }
 

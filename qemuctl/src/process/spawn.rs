@@ -79,7 +79,7 @@ mod tests {
 
     fn program(path: &str, args: &[&str]) -> Program {
         let args = args.iter().map(Into::into).collect();
-        Program { path: path.into(), args, descriptors: Vec::new(), bond: Bond::Parent }
+        Program { path: path.into(), args, descriptors: Vec::new(), bond: Bond::Parent, hidden: Vec::new() }
     }
 
     #[test]

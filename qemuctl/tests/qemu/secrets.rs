@@ -7,12 +7,13 @@ use std::sync::Arc;
 use qemuctl::{Cause, Error, Instance, LaunchOptions, Secret, SecretSource, VmConfig};
 
 use crate::boot_sector::{Guest, leftovers};
+use crate::own_process::{command, is_role};
 use crate::support::qemu;
 
-const PASSWORD: &str = "open sesame, \"please\"";
+pub const PASSWORD: &str = "open sesame, \"please\"";
 
 /// A VM with a second, encrypted disk whose key is the secret `key`.
-fn config(dir: &Path) -> VmConfig {
+pub fn config(dir: &Path) -> VmConfig {
     let image = dir.join("images").join("locked.luks");
     let mut config = Guest::Deaf.config(&qemu("10.0", "qemu-system-x86_64"), dir, "vm");
     let key = dir.join("images").join("key");
@@ -70,4 +71,28 @@ async fn a_secret_unlocks_a_disk_and_is_seen_nowhere() {
     let absent = with(SecretSource::Variable("QEMUCTL_TEST_NO_SUCH_VARIABLE".into()));
     Instance::start_with(&only_named, &absent).await.expect_err("not set");
     assert_eq!(leftovers(dir.path()), [""; 0]);
+}
+
+/// In a process of its own, which has the secret in its environment.
+#[test]
+fn a_secret_in_the_environment_unlocks_a_disk_and_is_not_inherited() {
+    const NAME: &str = "secrets::a_secret_in_the_environment_unlocks_a_disk_and_is_not_inherited";
+    const VARIABLE: &str = "QEMUCTL_TEST_KEY";
+    if !is_role(NAME) {
+        let output = command(NAME).env(VARIABLE, PASSWORD).output().expect("the test program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let key: Secret = serde_json::from_value(serde_json::json!({ "id": "key" })).expect("a secret");
+        let config = VmConfig { secrets: vec![key], ..config(dir.path()) };
+        let options = with(SecretSource::Variable(VARIABLE.into()));
+        let vm = Instance::start_with(&config, &options).await.expect("unlocked");
+        let pid = vm.pid().expect("a process");
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("readable");
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(environment.contains("PATH=") && !environment.contains("sesame"), "{environment}");
+    });
 }
