@@ -32,4 +32,6 @@ mod storage;
 mod support;
 mod sync;
 mod topology;
+#[cfg(feature = "tracing")]
+mod traces;
 mod vnc;
