@@ -4,11 +4,12 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use qemuctl::{Backing, BackingImage, BlockFormat, Cause, Disk, DiskBackend, Secret, Size};
 
 use super::{Backend, certificates, create, head};
-use crate::servers::{Server, isolated, program, scratch};
+use crate::servers::{GENEROUS, Server, isolated, program, scratch};
 
 const SECURE_PORT: u16 = 8443;
 
@@ -55,12 +56,38 @@ fn converse(mut client: TcpStream, image: &[u8]) -> io::Result<()> {
             let (from, to) = bounds.expect("QEMU asks for ranges");
             let (from, to): (usize, usize) = (from.parse().expect("a number"), to.parse().expect("a number"));
             let part = image.get(from..=to).expect("within the image");
+            until_qemu_waits();
             let size = image.len();
             write!(client, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{to}/{size}\r\n")?;
             write!(client, "Content-Length: {}\r\n\r\n", part.len())?;
             client.write_all(part)?;
         }
     }
+}
+
+/// Returns when the QEMU of this test sleeps, waiting for what it has asked for.
+///
+/// On a loaded machine QEMU 10.0 and 11.1 were seen to have taken in the whole reply and to wait for it for ever, without
+/// a look at the connection. That was not seen when the reply came after QEMU had begun to wait.
+fn until_qemu_waits() {
+    let deadline = Instant::now() + GENEROUS;
+    while qemu_is_busy() {
+        assert!(Instant::now() < deadline, "QEMU waits within {GENEROUS:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether the first thread of a QEMU of this process, the one that reads, does anything but sleep.
+fn qemu_is_busy() -> bool {
+    let own = std::process::id().to_string();
+    let processes = std::fs::read_dir("/proc").expect("there").flatten();
+    let facts = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+    facts.filter(|facts| facts.contains("(qemu-system")).any(|facts| {
+        // Behind the name: state, parent.
+        let mut words = facts.rsplit(") ").next().into_iter().flat_map(str::split_ascii_whitespace);
+        let (state, parent) = (words.next(), words.next());
+        parent == Some(&own) && state != Some("S")
+    })
 }
 
 fn image(url: String, verify: Option<bool>) -> DiskBackend {

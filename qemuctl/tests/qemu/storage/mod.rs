@@ -63,7 +63,7 @@ impl Backend {
         for command in [format!("write -P {pattern} 0 64k"), "flush".to_owned()] {
             // What fails is printed by QEMU; the monitor itself has something to say of wrong commands alone.
             let command = format!(r#"qemu-io -d {DEVICE} "{command}""#);
-            assert_eq!(vm.human_monitor(&command).await.expect("a monitor"), "", "{version}");
+            assert_eq!(vm.human_monitor(&command).await.expect(version), "", "{version}");
         }
         vm.quit(GENEROUS).await.expect("it ends");
         assert!((self.read)(64 << 10) == vec![pattern; 64 << 10], "{version}: what arrived differs");
@@ -81,7 +81,7 @@ impl Backend {
             panic!("{version}: {error}");
         });
         let command = format!(r#"qemu-io -d {DEVICE} "read -P {pattern} 1M 64k""#);
-        assert_eq!(vm.human_monitor(&command).await.expect("a monitor"), "", "{version}");
+        assert_eq!(vm.human_monitor(&command).await.expect(version), "", "{version}");
         vm.quit(GENEROUS).await.expect("it ends");
         let read = "read 65536/65536 bytes at offset 1048576";
         assert_eq!(vm.output().first().map(String::as_str), Some(read), "{version}");
