@@ -46,12 +46,20 @@ pub(crate) fn manual(args: &Manual) -> Result<Exit, Failure> {
             Some(found) => {
                 found.clone().name(format!("qemuctl-{name}")).display_name(format!("qemuctl-{name}"))
             }
-            None => return Err(Failure::new(Exit::Usage, format!("there is no subcommand {name}"))),
+            None => return Err(no_subcommand(name, &program)),
         },
     };
     let mut text = Vec::new();
     Man::new(page).render(&mut text)?;
     write_out(&text)
+}
+
+fn no_subcommand(name: &str, program: &clap::Command) -> Failure {
+    let failure = Failure::new(Exit::Usage, format!("there is no subcommand {name}"));
+    match qemuctl::config::nearest(name, program.get_subcommands().map(clap::Command::get_name)) {
+        Some(nearest) => failure.with_help(format!("did you mean `{nearest}`?")),
+        None => failure.with_help("`qemuctl --help` lists them"),
+    }
 }
 
 fn write_out(bytes: &[u8]) -> Result<Exit, Failure> {

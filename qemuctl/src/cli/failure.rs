@@ -67,6 +67,16 @@ fn chain(error: &dyn StdError) -> String {
     message
 }
 
+/// How a machine gets what it has not.
+fn remedy(what: &str) -> Option<&'static str> {
+    match what {
+        "screen" => Some("a config gives it one with `video = [\"vga\"]`"),
+        "serial console" => Some("a config that says nothing of `serials` has one"),
+        "VNC display" => Some("a config gives it one with `vnc = {}`"),
+        _ => None,
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -125,6 +135,7 @@ impl From<qemuctl::Error> for Failure {
                 "see it with `qemuctl status {name}`, or give this one another name with --name"
             )),
             Error::NotFound { .. } => Some("`qemuctl list` shows the VMs that run".to_owned()),
+            Error::Missing { what, .. } => remedy(what).map(str::to_owned),
             _ => None,
         };
         Self { help, ..Self::of(exit, &error) }

@@ -213,7 +213,7 @@ fn serial_console(arch: Arch) -> Option<&'static str> {
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot find {}: {error}", path.display())))
 }

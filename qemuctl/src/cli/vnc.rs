@@ -3,7 +3,8 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
 
-use qemuctl::Expiry;
+use qemuctl::qmp_client::ClientError;
+use qemuctl::{Error, Expiry};
 use qmp_proto::{QueryVnc, QueryVncServers};
 use serde::Serialize;
 
@@ -48,7 +49,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         }
         let mut password = String::new();
         io::stdin().lock().read_line(&mut password)?;
-        vm.set_vnc_password(password.trim_end_matches(['\r', '\n'])).await?;
+        let set = vm.set_vnc_password(password.trim_end_matches(['\r', '\n'])).await;
+        if let Err(error) = set {
+            let is_refused = matches!(error, Error::Qmp(ClientError::Refused { .. }));
+            let failure = Failure::from(error);
+            return Err(if is_refused {
+                failure
+                    .with_help("QEMU asks for passwords only if the config has `vnc = { password = true }`")
+            } else {
+                failure
+            });
+        }
         context.note("the password is set");
     }
     if let Some(seconds) = args.expire {

@@ -1,5 +1,8 @@
 //! A VM in the background, and everything that is done to it from the command line.
 
+use std::path::Path;
+use std::process::Command;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -178,15 +181,39 @@ fn a_shell_completes_the_names_of_vms() {
     place.write("guest.raw", disk(DEAF));
     place.write("vm.toml", config("webserver"));
     assert_eq!(place.qemuctl(&["start", "vm.toml"]).code, Some(0));
-    let mut shell = place.command(&["--", "qemuctl", "status", "web"]);
-    let offered = place.answer(&shell.env("COMPLETE", "fish").output().expect("the program starts"));
+    let offered: Vec<_> = ["sta", "status web", "cp web", "block re", "wait webserver --for pau", "run vm.t"]
+        .iter()
+        .map(|line| format!("{line}: {}", complete_in_bash(&place, line)))
+        .collect();
     assert_eq!(place.qemuctl(&["kill", "webserver"]).code, Some(0));
-    insta::assert_snapshot!(offered.whole(), @"
-    webserver
-    exit code 0
+    insta::assert_snapshot!(offered.join("\n"), @"
+    sta: start status
+    status web: webserver
+    cp web: webserver:
+    block re: remove resize
+    wait webserver --for pau: paused
+    run vm.t: vm.toml
     ");
-    let script = place.qemuctl(&["completions", "bash"]);
-    assert!(script.code == Some(0) && script.out.contains("complete "), "{script:?}");
+}
+
+/// What bash offers at the end of a line, as it does when Tab is pressed.
+fn complete_in_bash(place: &Place, line: &str) -> String {
+    let script = r#"
+        source <(qemuctl completions bash)
+        # The function that bash itself would call, which the script has registered.
+        [[ $(complete -p qemuctl) =~ -F\ ([^ ]+) ]] || exit 9
+        read -ra COMP_WORDS <<< "qemuctl $1"
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_LINE="qemuctl $1" COMP_POINT=$((${#1} + 8)) COMP_TYPE=9
+        "${BASH_REMATCH[1]}" qemuctl "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        echo "${COMPREPLY[@]}"
+    "#;
+    let bin = Path::new(env!("CARGO_BIN_EXE_qemuctl")).parent().expect("it is in a directory");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("PATH is set"));
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", script, "bash", line]).current_dir(place.file("")).env("PATH", path);
+    let output = bash.env("QEMUCTL_SOCKET_DIR", place.sockets()).output().expect("bash starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
 }
 
 #[test]

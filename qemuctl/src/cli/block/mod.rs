@@ -1,5 +1,7 @@
 //! `block`: the disks and drives of a VM that runs.
 
+mod hotplug;
+
 use std::path::PathBuf;
 
 use clap::ValueHint;
@@ -24,6 +26,10 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand, Debug)]
 enum Action {
     List(List),
+    #[command(visible_alias = "attach")]
+    Add(hotplug::Add),
+    #[command(visible_alias = "detach")]
+    Remove(hotplug::Remove),
     #[command(visible_alias = "change")]
     Insert(Insert),
     Eject(Eject),
@@ -87,6 +93,8 @@ struct Resize {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.action {
         Action::List(args) => list(args, context).await,
+        Action::Add(args) => hotplug::add(args, context).await,
+        Action::Remove(args) => hotplug::remove(args, context).await,
         Action::Insert(args) => insert(args, context).await,
         Action::Eject(args) => eject(args, context).await,
         Action::Resize(args) => resize(args, context).await,
@@ -195,6 +203,11 @@ async fn insert(args: Insert, context: &Context) -> Result<Exit, Failure> {
         Failure::new(Exit::Failed, format!("cannot open the image {}: {error}", args.image.display()))
     })?;
     let vm = args.vm.attach(context).await?;
+    if disks(&vm).await?.iter().any(|disk| disk.id == args.drive && !disk.removable) {
+        let text = format!("{} of {} is a disk: its image cannot be changed", args.drive, vm.name());
+        return Err(Failure::new(Exit::Failed, text)
+            .with_help("`qemuctl block add` plugs in another disk; drives are the config's `cdroms`"));
+    }
     if let Err(error) = vm.change_medium(&args.drive, &image, &args.format).await {
         return Err(explain(error, &vm, &args.drive).await);
     }
