@@ -59,6 +59,14 @@ impl<'a> Screen<'a> {
         );
     }
 
+    /// Makes the terminal's window larger or smaller.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let mut tmux = self.tmux();
+        tmux.args(["resize-window", "-x", &columns, "-y", &rows]);
+        assert!(tmux.status().expect("tmux runs").success(), "the window is resized");
+    }
+
     /// Runs a command line, whose output is all that is on the screen from then on.
     pub fn run(&self, line: &str) {
         // What the command before printed may be what is waited for next.

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::guest::{DEAF, OBEDIENT, config, disk};
+use super::inside::linux;
 use super::program::Place;
 use super::screen::Screen;
 use crate::support::qemu;
@@ -68,4 +69,45 @@ fn a_terminal_shows_progress_and_colours_and_takes_keys() {
 
     screen.run("qemuctl kill deaf");
     screen.wait_for("deaf is killed");
+}
+
+/// The console is the guest's: its shell gets every key, Ctrl-C too, and the size of the window; one key leaves it.
+#[test]
+fn the_console_is_a_terminal_of_the_guests() {
+    let place = Place::new();
+    place.write("vm.toml", linux("vm").replace("console=ttyS0", "console=ttyS0 quiet"));
+    assert_eq!(place.qemuctl(&["start", "vm.toml"]).code, Some(0));
+    assert_eq!(place.qemuctl(&["wait", "vm", "--for", "agent", "--timeout", "600"]).code, Some(0));
+    let screen = Screen::new(&place);
+
+    screen.run("qemuctl console vm");
+    screen.wait_for("Ctrl-] leaves");
+    // The guest is told the size of the window by its agent, in its own time.
+    screen.type_text("PS1='guest# '; until [ \"$(stty size)\" = '30 100' ]; do :; done; clear; stty size");
+    screen.press("Enter");
+    screen.wait_for("30 100\nguest#");
+    screen.resize(80, 24);
+    // What is typed appears once: the guest echoes it, our side of the line does not.
+    screen.type_text("until [ \"$(stty size)\" = '24 80' ]; do :; done; stty size");
+    screen.press("Enter");
+    screen.wait_for("\n24 80\nguest#");
+    insta::assert_snapshot!("a_console", screen.shot());
+
+    // To a terminal that is not raw these keys are commands; the guest gets their bytes.
+    screen.type_text("stty raw -echo; printf 're''ady\\r\\n'; dd bs=1 count=3 2>/dev/null | od -An -tx1 > /tmp/keys; stty sane; cat /tmp/keys");
+    screen.press("Enter");
+    screen.wait_for("\nready");
+    for key in ["C-c", "C-s", "C-z"] {
+        screen.press(key);
+    }
+    screen.wait_for(" 03 13 1a\nguest#");
+    insta::assert_snapshot!("a_console_after_keys", screen.shot());
+
+    screen.press("C-]");
+    screen.wait_for("left vm, which runs on\n$");
+    // The terminal is as it was.
+    screen.run("stty -a | grep -o ' echo ' && qemuctl status vm | head -n 1");
+    screen.wait_for("vm: running\n$");
+    insta::assert_snapshot!("after_the_console", screen.shot());
+    assert_eq!(place.qemuctl(&["kill", "vm"]).code, Some(0));
 }
