@@ -28,24 +28,17 @@ macro_rules! guides {
 }
 
 guides! {
+    ci: "ci.md",
     disks: "disks.md",
+    embed_client: "embed-client.md",
+    embed_renderer: "embed-renderer.md",
     first_vm: "first-vm.md",
+    networks: "networks.md",
     security: "security.md",
 }
 
 /// The other pages: their links and machines are looked at, their commands are not typed here.
-const OTHERS: &[&str] = &[
-    "README.md",
-    "ci.md",
-    "console.md",
-    "embed-client.md",
-    "embed-renderer.md",
-    "from-go.md",
-    "networks.md",
-    "program.md",
-    "types.md",
-    "uefi.md",
-];
+const OTHERS: &[&str] = &["README.md", "console.md", "from-go.md", "program.md", "types.md", "uefi.md"];
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")

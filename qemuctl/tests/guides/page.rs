@@ -3,6 +3,8 @@
 /// What a reader does.
 #[derive(Debug)]
 pub enum Step {
+    /// Goes into a copy of the checkout, told by the note `<!-- copy: .. -->`.
+    Checkout,
     /// Writes a file: a block that starts with a comment which holds the file's name.
     File { name: String, content: String },
     /// Types a command and sees what it says.
@@ -28,6 +30,7 @@ pub fn steps(guide: &str) -> Vec<Step> {
         if let Some(note) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
             match note.split_once(": ").expect("a note has a colon") {
                 ("exit", code) => expected.exit = code.parse().expect("an exit code"),
+                ("copy", "..") => steps.push(Step::Checkout),
                 ("interrupt", text) => expected.interrupt_at = Some(text.to_owned()),
                 (word, _) => panic!("there is no note {word}"),
             }

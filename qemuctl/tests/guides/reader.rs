@@ -57,6 +57,7 @@ impl Reader {
         assert!(!steps.is_empty(), "{} has nothing to do", guide.display());
         for step in steps {
             match step {
+                Step::Checkout => copy_checkout(&self.work()),
                 Step::File { name, content } => self.write(&name, &content),
                 Step::Machine(content) => {
                     self.write("machine.toml", &content);
@@ -194,6 +195,16 @@ impl Drop for Killed {
 
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+/// Copies what makes up the workspace, which is everything but what was built.
+fn copy_checkout(to: &Path) {
+    let mut copy = Command::new("tar");
+    copy.args(["-c", "--exclude=./target", "--exclude=./.git", "."]).current_dir(workspace());
+    let mut copy = copy.stdout(Stdio::piped()).spawn().expect("tar starts");
+    let archive = copy.stdout.take().expect("piped");
+    let unpacked = Command::new("tar").arg("-x").current_dir(to).stdin(archive).status();
+    assert!(unpacked.expect("tar starts").success() && copy.wait().expect("it ends").success());
 }
 
 /// Lets cargo take our crates from the workspace instead of crates.io.
