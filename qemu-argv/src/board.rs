@@ -47,6 +47,6 @@ impl Board {
 
     /// `virtio-blk` as this machine calls it.
     pub(crate) fn virtio(&self, name: &str) -> String {
-        format!("{name}-{}", self.machine.virtio_transport().suffix())
+        [name, "-", self.machine.virtio_transport().suffix()].concat()
     }
 }

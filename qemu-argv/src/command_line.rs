@@ -6,7 +6,7 @@ use std::fmt;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::parts::{FdSlot, OptionValue};
+use crate::parts::{FdSlot, OptionValue, Part};
 use crate::plan::Plan;
 use crate::value::{Props, Value};
 
@@ -25,9 +25,13 @@ pub struct CommandLine {
 
 impl CommandLine {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let mut args = Vec::with_capacity(
-            2 * (plan.options.len() + plan.objects.len() + plan.devices.len()) + plan.extra_args.len() + 16,
-        );
+        let parts = plan.options.len()
+            + plan.objects.len()
+            + plan.chardevs.len()
+            + plan.netdevs.len()
+            + plan.block_nodes.len()
+            + plan.devices.len();
+        let mut args = Vec::with_capacity(2 * parts + plan.extra_args.len());
         for option in &plan.options {
             args.push(OsString::from(option.name.as_ref()));
             match &option.value {
@@ -37,22 +41,14 @@ impl CommandLine {
                 OptionValue::Json(props) => args.push(props.to_json().into()),
             }
         }
-        let mut json = |name: &str, props: &Props| {
-            args.push(name.into());
-            args.push(props.to_json().into());
-        };
-        plan.objects.iter().for_each(|object| json("-object", &object.arguments()));
+        add_json(&mut args, "-object", &plan.objects);
         for chardev in &plan.chardevs {
             args.push("-chardev".into());
             args.push(key_value(&chardev.option()));
         }
-        let mut json = |name: &str, props: &Props| {
-            args.push(name.into());
-            args.push(props.to_json().into());
-        };
-        plan.netdevs.iter().for_each(|netdev| json("-netdev", &netdev.arguments()));
-        plan.block_nodes.iter().for_each(|node| json("-blockdev", &node.arguments()));
-        plan.devices.iter().for_each(|device| json("-device", &device.arguments()));
+        add_json(&mut args, "-netdev", &plan.netdevs);
+        add_json(&mut args, "-blockdev", &plan.block_nodes);
+        add_json(&mut args, "-device", &plan.devices);
         args.extend(plan.extra_args.iter().map(OsString::from));
         Self { args, fds: plan.fds.clone() }
     }
@@ -69,6 +65,13 @@ impl CommandLine {
             }
         }
         options
+    }
+}
+
+fn add_json<P: Part>(args: &mut Vec<OsString>, option: &str, parts: &[P]) {
+    for part in parts {
+        args.push(option.into());
+        args.push(part.to_json().into());
     }
 }
 

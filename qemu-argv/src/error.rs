@@ -1,6 +1,6 @@
 //! Why a machine cannot be planned: every problem at once, each with its place in the configuration.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::plan::topology::TopologyError;
 use crate::target::Version;
@@ -99,15 +99,24 @@ impl<'a> At<'a> {
     pub(crate) fn item(&'a self, name: &'a str, index: usize) -> At<'a> {
         At { parent: Some(self), name, index: Some(index) }
     }
-}
 
-impl fmt::Display for At<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write(&self, out: &mut String) {
         if let Some(parent) = self.parent.filter(|parent| !parent.name.is_empty()) {
-            write!(formatter, "{parent}.")?;
+            parent.write(out);
+            out.push('.');
         }
-        formatter.write_str(self.name)?;
-        self.index.map_or(Ok(()), |index| write!(formatter, "[{index}]"))
+        out.push_str(self.name);
+        if let Some(index) = self.index {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "[{index}]");
+        }
+    }
+
+    /// The place as a reader would write it, such as `disks[1].throttle`.
+    pub(crate) fn path(&self) -> String {
+        let mut out = String::with_capacity(32);
+        self.write(&mut out);
+        out
     }
 }
 
@@ -129,8 +138,8 @@ mod tests {
         let root = At::ROOT;
         let disk = root.item("disks", 1);
         let throttle = disk.field("throttle");
-        assert_eq!(throttle.field("group").to_string(), "disks[1].throttle.group");
-        assert_eq!(root.to_string(), "");
+        assert_eq!(throttle.field("group").path(), "disks[1].throttle.group");
+        assert_eq!(root.path(), "");
     }
 
     #[test]

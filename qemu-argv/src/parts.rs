@@ -5,7 +5,32 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Props, Value};
+use crate::value::{Props, Value, write_json_object};
+
+/// A part of which QEMU is told in one object: what it is and how it is called, then its properties.
+pub(crate) trait Part {
+    fn names(&self) -> [(&'static str, &str); 2];
+
+    /// The lists of its properties, which have no key in common.
+    fn lists(&self) -> [&Props; 2];
+
+    /// The object as JSON.
+    fn to_json(&self) -> String {
+        let mut out = String::with_capacity(128);
+        write_json_object(&self.names(), &self.lists(), &mut out);
+        out
+    }
+
+    /// The object.
+    fn to_props(&self) -> Props {
+        let names = self.names().into_iter();
+        let mut all = names.fold(Props::new(), |all, (key, name)| all.with(key, name.to_owned()));
+        self.lists().into_iter().for_each(|list| all.extend(list.clone()));
+        all
+    }
+}
+
+static NO_PLACE: Props = Props::new();
 
 /// A device: `-device` at start, `device_add` at run time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,12 +48,25 @@ pub struct Device {
 }
 
 impl Device {
+    /// Puts it where the plan wants it. What its own properties say of that stands.
+    pub(crate) fn put(&mut self, mut place: Props) {
+        place.remove_all(&self.props);
+        self.place = place;
+    }
+
     /// The arguments of `device_add`, which are also the JSON of `-device`.
     pub fn arguments(&self) -> Props {
-        let mut all = Props::new().with("driver", Value::Str(self.driver.clone())).with("id", &self.id);
-        all.extend(self.place.clone());
-        all.extend(self.props.clone());
-        all
+        self.to_props()
+    }
+}
+
+impl Part for Device {
+    fn names(&self) -> [(&'static str, &str); 2] {
+        [("driver", &self.driver), ("id", &self.id)]
+    }
+
+    fn lists(&self) -> [&Props; 2] {
+        [&self.place, &self.props]
     }
 }
 
@@ -47,9 +85,17 @@ pub struct Object {
 impl Object {
     /// The arguments of `object-add`, which are also the JSON of `-object`.
     pub fn arguments(&self) -> Props {
-        let mut all = Props::new().with("qom-type", Value::Str(self.qom_type.clone())).with("id", &self.id);
-        all.extend(self.props.clone());
-        all
+        self.to_props()
+    }
+}
+
+impl Part for Object {
+    fn names(&self) -> [(&'static str, &str); 2] {
+        [("qom-type", &self.qom_type), ("id", &self.id)]
+    }
+
+    fn lists(&self) -> [&Props; 2] {
+        [&NO_PLACE, &self.props]
     }
 }
 
@@ -68,10 +114,17 @@ pub struct BlockNode {
 impl BlockNode {
     /// The arguments of `blockdev-add`, which are also the JSON of `-blockdev`.
     pub fn arguments(&self) -> Props {
-        let mut all =
-            Props::new().with("driver", Value::Str(self.driver.clone())).with("node-name", &self.node_name);
-        all.extend(self.props.clone());
-        all
+        self.to_props()
+    }
+}
+
+impl Part for BlockNode {
+    fn names(&self) -> [(&'static str, &str); 2] {
+        [("driver", &self.driver), ("node-name", &self.node_name)]
+    }
+
+    fn lists(&self) -> [&Props; 2] {
+        [&NO_PLACE, &self.props]
     }
 }
 
@@ -90,9 +143,17 @@ pub struct Netdev {
 impl Netdev {
     /// The arguments of `netdev_add`, which are also the JSON of `-netdev`.
     pub fn arguments(&self) -> Props {
-        let mut all = Props::new().with("type", Value::Str(self.kind.clone())).with("id", &self.id);
-        all.extend(self.props.clone());
-        all
+        self.to_props()
+    }
+}
+
+impl Part for Netdev {
+    fn names(&self) -> [(&'static str, &str); 2] {
+        [("type", &self.kind), ("id", &self.id)]
+    }
+
+    fn lists(&self) -> [&Props; 2] {
+        [&NO_PLACE, &self.props]
     }
 }
 

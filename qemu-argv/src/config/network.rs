@@ -5,7 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::flexible;
-use super::netdev::{NetBackend, UserNet};
+use super::netdev::NetBackend;
+use super::user_net::UserNet;
 use crate::plan::topology::Address;
 use crate::value::Props;
 

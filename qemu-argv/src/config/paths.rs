@@ -236,9 +236,7 @@ mod tests {
         netdev.path
         netdev.path
         netdev.script
-        netdev.smb
         netdev.socket
-        netdev.tftp
         rng.path
         secret.file
         share.path
@@ -249,6 +247,8 @@ mod tests {
         tables.file
         tls.dir
         tpm.socket
+        user_net.smb
+        user_net.tftp
         vm.qemu
         vm.socket_dir
         vnc.path

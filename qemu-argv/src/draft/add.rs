@@ -15,9 +15,7 @@ impl Draft<'_> {
 
     pub(crate) fn plain(&mut self, at: At<'_>, name: &'static str, value: impl Into<Value>) {
         let value = value.into();
-        let mut nul = false;
-        value.each_text(&mut |text| nul |= text.contains(&0));
-        if nul {
+        if value.has_nul() {
             self.conflict(at, "a text has a NUL character inside");
         }
         self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::Plain(value) });
@@ -107,6 +105,6 @@ impl Draft<'_> {
         request: DeviceRequest,
     ) {
         let index = self.fixed_device(at, driver, id, props);
-        self.requests.push((index, request, at.to_string()));
+        self.requests.push((index, request));
     }
 }

@@ -39,8 +39,8 @@ pub(crate) struct Draft<'c> {
     pub(crate) nodes: Vec<BlockNode>,
     pub(crate) netdevs: Vec<Netdev>,
     pub(crate) devices: Vec<Device>,
-    /// For each device that waits for a place: its index in `devices`, its request, its place in the configuration.
-    pub(crate) requests: Vec<(usize, DeviceRequest, String)>,
+    /// For each device that waits for a place: its index in `devices`, and its request.
+    pub(crate) requests: Vec<(usize, DeviceRequest)>,
     pub(crate) sockets: Vec<PlannedSocket>,
     pub(crate) fds: Vec<FdSlot>,
     /// Properties of `-machine` that devices and firmware add.
@@ -52,8 +52,9 @@ pub(crate) struct Draft<'c> {
     /// The names that an earlier plan chose, and those that this one does.
     earlier_ids: &'c [OwnId],
     pub(crate) own_ids: Vec<OwnId>,
-    boot_indexes: Vec<(u32, String)>,
-    names: BTreeMap<(Space, String), String>,
+    boot_indexes: BTreeMap<u32, String>,
+    /// For each namespace its names, and where in the configuration they come from.
+    names: [BTreeMap<String, String>; Space::COUNT],
     /// Whether QEMU runs already, and gets descriptors by name.
     pub(crate) running: bool,
 }
@@ -97,8 +98,8 @@ impl<'c> Draft<'c> {
             shared_memory: false,
             earlier_ids,
             own_ids: Vec::new(),
-            boot_indexes: Vec::new(),
-            names: BTreeMap::new(),
+            boot_indexes: BTreeMap::new(),
+            names: Default::default(),
             running: false,
         }
     }
@@ -123,12 +124,12 @@ impl<'c> Draft<'c> {
         let without = plan.netdevs().iter().map(|part| (Space::Device, &part.id));
         for (space, name) in devices.chain(objects).chain(nodes).chain(netdevs).chain(chardevs).chain(without)
         {
-            draft.names.insert((space, name.clone()), "the running machine".to_owned());
+            draft.record(space, name.clone(), "the running machine".to_owned());
         }
         for device in plan.devices() {
             let Some(&Value::Uint(index)) = device.props.get("bootindex") else { continue };
             if let Ok(index) = u32::try_from(index) {
-                draft.boot_indexes.push((index, format!("{} of the running machine", device.id)));
+                draft.boot_indexes.insert(index, format!("{} of the running machine", device.id));
             }
         }
         draft

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::Draft;
 use crate::error::{At, Fault, short};
-use crate::plan::ids::{self, OwnId, stable_hash};
+use crate::plan::ids::{self, OwnId, fingerprint};
 
 /// The namespaces of QEMU in which a name must be unique.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub(crate) enum Space {
     Device,
     Object,
@@ -19,6 +19,8 @@ pub(crate) enum Space {
 }
 
 impl Space {
+    pub(super) const COUNT: usize = 5;
+
     const fn what(self) -> &'static str {
         match self {
             Self::Device => "the device id",
@@ -40,15 +42,24 @@ impl Draft<'_> {
         items: &[T],
         given: impl Fn(&T) -> Option<&str>,
     ) -> Vec<String> {
+        if items.is_empty() {
+            return Vec::new();
+        }
         for (index, item) in items.iter().enumerate() {
             if let Some(id) = given(item) {
                 self.check_id(At::ROOT.item(list, index).field("id"), id);
             }
         }
-        let print = |item: &T| {
-            given(item).is_none().then(|| stable_hash(&[&serde_json::to_vec(item).unwrap_or_default()]))
+        let mut json = Vec::new();
+        let mut print = |item: &T| {
+            given(item).is_none().then(|| {
+                json.clear();
+                // A description that cannot be written is one that no file has, and is known by its start.
+                let _ = serde_json::to_writer(&mut json, item);
+                fingerprint(&json)
+            })
         };
-        let prints: Vec<_> = items.iter().map(print).collect();
+        let prints: Vec<_> = items.iter().map(&mut print).collect();
         let mut ids = ids::kept(list, &prints, self.earlier_ids);
         for (index, item) in items.iter().enumerate() {
             if let Some(id) = given(item) {
@@ -100,32 +111,38 @@ impl Draft<'_> {
     }
 
     pub(super) fn claim(&mut self, at: At<'_>, space: Space, name: &str) {
-        let path = at.to_string();
-        match self.names.entry((space, name.to_owned())) {
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(path);
-            }
-            std::collections::btree_map::Entry::Occupied(entry) => {
-                let first = entry.get().clone();
+        match self.where_named(space, name) {
+            None => self.record(space, name.to_owned(), at.path()),
+            Some(first) => {
+                let first = first.to_owned();
                 self.fault(at, Fault::Duplicate { what: space.what(), value: short(name), first });
             }
         }
     }
 
+    pub(super) fn record(&mut self, space: Space, name: String, path: String) {
+        self.names[space as usize].insert(name, path);
+    }
+
     /// Whether something of that name has been added.
     pub(crate) fn has(&self, space: Space, name: &str) -> bool {
-        self.names.contains_key(&(space, name.to_owned()))
+        self.where_named(space, name).is_some()
+    }
+
+    /// The place in the configuration of what has that name.
+    pub(crate) fn where_named(&self, space: Space, name: &str) -> Option<&str> {
+        self.names[space as usize].get(name).map(String::as_str)
     }
 
     /// Claims a place in the boot order, which only one device can have.
     pub(crate) fn boot_index(&mut self, at: At<'_>, index: u32) {
         let at = at.field("boot_index");
-        match self.boot_indexes.iter().find(|(other, _)| *other == index) {
-            Some((_, first)) => {
+        match self.boot_indexes.get(&index) {
+            Some(first) => {
                 let first = first.clone();
                 self.fault(at, Fault::Duplicate { what: "the boot index", value: index.to_string(), first });
             }
-            None => self.boot_indexes.push((index, at.to_string())),
+            None => drop(self.boot_indexes.insert(index, at.path())),
         }
         if i32::try_from(index).is_err() {
             self.invalid(at, &index.to_string(), "is too large for a boot index");

@@ -6,7 +6,7 @@ use crate::target::Version;
 
 impl Draft<'_> {
     pub(crate) fn fault(&mut self, at: At<'_>, fault: Fault) {
-        self.problems.push(Problem { path: at.to_string(), fault });
+        self.problems.push(Problem { path: at.path(), fault });
     }
 
     pub(crate) fn invalid(&mut self, at: At<'_>, value: &str, why: impl Into<String>) {

@@ -45,16 +45,10 @@ impl Draft<'_> {
 
     /// Refuses a NUL in any text: it would end the text early, or the argument altogether.
     pub(super) fn check_texts(&mut self, at: At<'_>, props: &Props, json: bool) {
-        let mut nul = false;
-        let mut bytes = false;
-        for (_, value) in props.iter() {
-            value.each_text(&mut |text| nul |= text.contains(&0));
-            bytes |= json && value.has_bytes();
-        }
-        if nul {
+        if props.iter().any(|(_, value)| value.has_nul()) {
             self.conflict(at, "a text has a NUL character inside");
         }
-        if bytes {
+        if json && props.iter().any(|(_, value)| value.has_bytes()) {
             self.conflict(at, "a path that is not UTF-8 stands where QEMU takes only text");
         }
     }

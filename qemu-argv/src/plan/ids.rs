@@ -41,6 +41,19 @@ pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec
     ids
 }
 
+/// A hash of an element's content, which is long, and read with every plan: eight bytes at a time.
+pub(crate) fn fingerprint(content: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = content.len() as u64;
+    for chunk in content.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(ODD);
+        hash ^= hash >> 32;
+    }
+    hash
+}
+
 /// FNV-1a over all parts, each ended by a byte that no text has, so that `("a", "b")` and `("ab", "")` differ.
 ///
 /// Not `std`'s hasher: its result may change with the compiler, and MAC addresses must not.

@@ -1,5 +1,6 @@
 //! The plan: every part of a machine with its name, its place and its descriptors, decided once and kept.
 
+mod addition;
 pub(crate) mod ids;
 pub mod pci;
 mod place;
@@ -19,7 +20,7 @@ use crate::render;
 use crate::target::{Accelerator, Arch, Target, Version};
 use topology::Topology;
 
-pub use plug::{Addition, NewDevice, QmpCommand};
+pub use addition::{Addition, NewDevice, QmpCommand};
 pub use unplug::Removal;
 
 /// A machine, planned to the last detail. It is data: it can be looked at, saved and read back, and says the same

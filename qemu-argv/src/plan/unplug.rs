@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Plan;
-use super::plug::QmpCommand;
+use super::addition::QmpCommand;
 use super::topology::TopologyError;
 use crate::parts::{PlannedSocket, SocketRole};
 use crate::value::Props;

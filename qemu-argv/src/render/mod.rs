@@ -6,6 +6,7 @@
 mod action;
 mod address;
 mod audio;
+mod backend;
 mod balloon;
 mod block;
 mod boot;

@@ -1,9 +1,11 @@
 //! Network interfaces: a backend, then the device the guest sees.
 
+use std::collections::BTreeMap;
+
 use super::netdev;
 use crate::config::{MacAddress, NetBackend, Network, NicModel};
 use crate::draft::Draft;
-use crate::error::At;
+use crate::error::{At, Fault};
 use crate::plan::ids::stable_hash;
 use crate::plan::topology::{Connector, Family, PciRequest, UsbRequest, VirtioTransport};
 use crate::value::Props;
@@ -11,7 +13,7 @@ use crate::value::Props;
 pub(super) fn networks(draft: &mut Draft<'_>) {
     let config = draft.config;
     let ids = draft.ids("networks", "net", &config.networks, |network| network.id.as_deref());
-    let mut macs: Vec<(MacAddress, String)> = Vec::new();
+    let mut macs: BTreeMap<[u8; 6], usize> = BTreeMap::new();
     for (index, (network, id)) in config.networks.iter().zip(ids).enumerate() {
         let at = At::ROOT.item("networks", index);
         check_queues(draft, at, network);
@@ -28,13 +30,11 @@ pub(super) fn networks(draft: &mut Draft<'_>) {
                 "is a multicast address: the first octet must be even",
             );
         }
-        if let Some((_, first)) = macs.iter().find(|(other, _)| *other == mac) {
-            let first = first.clone();
-            let fault =
-                crate::error::Fault::Duplicate { what: "the MAC address", value: mac.to_string(), first };
+        if let Some(first) = macs.insert(mac.0, index) {
+            let first = At::ROOT.item("networks", first).field("mac").path();
+            let fault = Fault::Duplicate { what: "the MAC address", value: mac.to_string(), first };
             draft.fault(at.field("mac"), fault);
         }
-        macs.push((mac, at.field("mac").to_string()));
         device(draft, at, &id, network, mac);
     }
 }

@@ -5,6 +5,8 @@
 mod saved;
 mod written;
 
+pub(crate) use written::write_json_object;
+
 use std::borrow::Cow;
 
 /// The value of one property.
@@ -72,6 +74,10 @@ impl Props {
 
     /// Appends all properties of `other`.
     pub(crate) fn extend(&mut self, other: Self) {
+        if self.0.is_empty() {
+            self.0 = other.0;
+            return;
+        }
         for (key, value) in other.0 {
             self.set(key, value);
         }
@@ -95,6 +101,13 @@ impl Props {
         self.0.iter().map(|(key, value)| (key.as_ref(), value))
     }
 
+    /// Takes out what `other` sets as well.
+    pub(crate) fn remove_all(&mut self, other: &Self) {
+        if !other.is_empty() {
+            self.0.retain(|(key, _)| other.get(key).is_none());
+        }
+    }
+
     /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -102,14 +115,14 @@ impl Props {
 }
 
 impl Value {
-    /// Calls `check` on every text and byte string inside.
-    pub(crate) fn each_text(&self, check: &mut impl FnMut(&[u8])) {
+    /// Whether a NUL is inside.
+    pub(crate) fn has_nul(&self) -> bool {
         match self {
-            Self::Str(text) => check(text.as_bytes()),
-            Self::Bytes(bytes) => check(bytes),
-            Self::List(items) => items.iter().for_each(|item| item.each_text(check)),
-            Self::Map(map) => map.0.iter().for_each(|(_, value)| value.each_text(check)),
-            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) => {}
+            Self::Str(text) => text.as_bytes().contains(&0),
+            Self::Bytes(bytes) => bytes.contains(&0),
+            Self::List(items) => items.iter().any(Self::has_nul),
+            Self::Map(map) => map.0.iter().any(|(_, value)| value.has_nul()),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) => false,
         }
     }
 

@@ -13,16 +13,7 @@ impl Props {
     }
 
     pub(crate) fn write_json(&self, out: &mut String) {
-        out.push('{');
-        for (position, (key, value)) in self.0.iter().enumerate() {
-            if position > 0 {
-                out.push(',');
-            }
-            write_json_str(key, out);
-            out.push(':');
-            value.write_json(out);
-        }
-        out.push('}');
+        write_json_object(&[], &[self], out);
     }
 
     /// Appends `key=value,key=value` with commas in values doubled.
@@ -36,6 +27,27 @@ impl Props {
             value.write_keyval(out);
         }
     }
+}
+
+/// Writes one object of some texts and all properties of some lists, which have no key in common.
+pub(crate) fn write_json_object(texts: &[(&str, &str)], lists: &[&Props], out: &mut String) {
+    let mut between = '{';
+    for (key, text) in texts {
+        out.push(std::mem::replace(&mut between, ','));
+        write_json_str(key, out);
+        out.push(':');
+        write_json_str(text, out);
+    }
+    for (key, value) in lists.iter().flat_map(|list| &list.0) {
+        out.push(std::mem::replace(&mut between, ','));
+        write_json_str(key, out);
+        out.push(':');
+        value.write_json(out);
+    }
+    if between == '{' {
+        out.push('{');
+    }
+    out.push('}');
 }
 
 impl Value {

@@ -1,14 +1,16 @@
 //! Places the devices that hang off a controller rather than the machine's own buses, and says which controllers that takes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Topology;
 use super::error::{TopologyError, report};
-use super::hubs::{Hubs, controller_for};
-use super::machine::{Family, Machine};
-use super::pci_state::unused_name;
+use super::family::Family;
+use super::hubs::Hubs;
+use super::machine::Machine;
+use super::names::{Names, unused_name};
 use super::placement::{Placement, Role};
 use super::request::{Connector, DeviceRequest, PciRequest};
+use super::wish::controller_for;
 
 /// The outcome: places, and the controllers that must be put on the machine's own buses.
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ pub(super) fn place(
     machine: Machine,
     devices: &[DeviceRequest],
     earlier: Option<&Topology>,
-    names: &BTreeSet<String>,
+    names: &Names<'_>,
     problems: &mut Vec<TopologyError>,
 ) -> Children {
     let mut work =
@@ -44,7 +46,7 @@ pub(super) fn place(
         }
     }
     for controller in earlier.into_iter().flat_map(|earlier| &earlier.controllers) {
-        if !controller.is_pci_bus() && work.names.insert(controller.id.clone()) {
+        if !controller.is_pci_bus() && work.names.insert(controller.id.as_str().into()) {
             work.hubs.add_created(&controller.id, controller.role);
             let (id, role) = (controller.id.clone(), controller.role);
             work.children.controllers.push(NewController { id, role, before: None });
@@ -77,19 +79,20 @@ pub(super) fn place(
         work.place(position, device, problems);
     }
 
-    let used: BTreeSet<String> = work.hubs.owners_in_use().into_iter().map(str::to_owned).collect();
-    work.children.controllers.retain(|controller| used.contains(&controller.id));
-    work.children
+    let Work { hubs, mut children, .. } = work;
+    let used = hubs.owners_in_use();
+    children.controllers.retain(|controller| used.contains(controller.id.as_str()));
+    children
 }
 
-struct Work {
+struct Work<'a> {
     machine: Machine,
     hubs: Hubs,
-    names: BTreeSet<String>,
+    names: Names<'a>,
     children: Children,
 }
 
-impl Work {
+impl Work<'_> {
     fn place(&mut self, position: usize, device: &DeviceRequest, problems: &mut Vec<TopologyError>) {
         if self.machine.family == Family::Unknown && matches!(device.connector, Connector::Ide { at: None }) {
             self.children.placements.insert(position, Placement::Unplaced);
@@ -113,7 +116,7 @@ impl Work {
 
     fn create(&mut self, role: Role, before: usize) {
         let id = unused_name(&self.names, first_name(role));
-        self.names.insert(id.clone());
+        self.names.insert(id.clone().into());
         self.hubs.add_created(&id, role);
         self.children.controllers.push(NewController { id, role, before: Some(before) });
     }

@@ -3,15 +3,18 @@
 //! Nothing is added to the root bus then: PCI Express devices take the free ports that the plan left, others the free
 //! slots, targets and ports there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::children::connector_of;
 use super::error::TopologyError;
-use super::hubs::{Hubs, controller_for};
-use super::machine::{Family, VirtioTransport};
-use super::pci_state::{PciState, unused_name};
+use super::family::Family;
+use super::hubs::Hubs;
+use super::machine::VirtioTransport;
+use super::names::{Names, unused_name};
+use super::pci_state::PciState;
 use super::placement::{Controller, Placement, Role};
 use super::request::{Address, Connector, DeviceRequest, PciRequest};
+use super::wish::controller_for;
 use super::{Device, Topology};
 
 /// What to add, in this order, for a device that is plugged in.
@@ -120,9 +123,9 @@ impl Topology {
     }
 
     fn plug_controller(&self, user: &str, role: Role) -> Result<Controller, TopologyError> {
-        let mut names: BTreeSet<String> = self.devices.keys().cloned().collect();
-        names.extend(self.controllers.iter().map(|controller| controller.id.clone()));
-        names.insert(user.to_owned());
+        let mut names: Names<'_> = self.devices.keys().map(|id| id.as_str().into()).collect();
+        names.extend(self.controllers.iter().map(|controller| controller.id.as_str().into()));
+        names.insert(user.into());
         let id = unused_name(&names, super::children::first_name(role));
         let placement = match connector_of(role) {
             Connector::Virtio(request) => self.plug_bus(&id, &request, self.transport_of(&request))?,
@@ -132,9 +135,9 @@ impl Topology {
         Ok(Controller { id, role, placement })
     }
 
-    fn plug_bus(
-        &self,
-        id: &str,
+    fn plug_bus<'a>(
+        &'a self,
+        id: &'a str,
         request: &PciRequest,
         transport: VirtioTransport,
     ) -> Result<Placement, TopologyError> {
@@ -149,7 +152,7 @@ impl Topology {
         }
     }
 
-    fn plug_pci(&self, id: &str, request: &PciRequest) -> Result<Placement, TopologyError> {
+    fn plug_pci<'a>(&'a self, id: &'a str, request: &PciRequest) -> Result<Placement, TopologyError> {
         let device = id.to_owned();
         let Some(root) = self.machine.pci() else {
             if self.machine.family == Family::Unknown {
@@ -176,14 +179,15 @@ impl Topology {
             }
             (bus, slot)
         } else {
-            let candidates: Vec<&str> = match (express, request.express) {
-                (true, true) => state.free_ports.iter().map(|(_, port)| port.as_str()).collect(),
-                (true, false) => state.bridges.iter().map(String::as_str).collect(),
-                (false, _) => vec![bus.as_str()],
+            let candidates: Vec<String> = match (express, request.express) {
+                (true, true) => state.free_ports.iter().map(|(_, port)| state.id_of(*port)).collect(),
+                (true, false) => state.bridges.clone(),
+                (false, _) => vec![bus.clone()],
             };
             let free = candidates.into_iter().find_map(|name| {
-                let bus = state.buses.get(name)?;
-                Some((name.to_owned(), (bus.first..=bus.last).find(|&slot| bus.is_free(slot))?))
+                let bus = state.buses.get(&name)?;
+                let slot = (bus.first..=bus.last).find(|&slot| bus.is_free(slot))?;
+                Some((name, slot))
             });
             free.ok_or_else(|| TopologyError::Full {
                 device,
@@ -205,8 +209,8 @@ impl Topology {
     }
 
     /// The PCI buses as they are.
-    fn pci_state(&self, root: super::PciRoot) -> Result<PciState, TopologyError> {
-        let names = self.devices.keys().cloned().collect();
+    fn pci_state(&self, root: super::PciRoot) -> Result<PciState<'_>, TopologyError> {
+        let names = self.devices.keys().map(|id| id.as_str().into()).collect();
         let mut state = PciState::new(self.machine, root, names);
         for controller in self.controllers.iter().filter(|controller| controller.is_pci_bus()) {
             state.restore(controller)?;

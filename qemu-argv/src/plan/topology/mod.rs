@@ -25,28 +25,36 @@
 //! assert_eq!(topology.placement("disk0").and_then(|place| place.bus()), Some("rp1"));
 //! ```
 
+mod budget;
 mod children;
 mod error;
+mod family;
 mod hotplug;
 mod hubs;
 mod machine;
+mod names;
+mod numbered;
 mod pci_state;
 mod placement;
 mod request;
+mod sharing;
 mod slots;
 mod spread;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 pub use error::TopologyError;
+pub use family::Family;
 pub use hotplug::Plugged;
-pub use machine::{Family, Machine, MachineOptions, PciRoot, VirtioTransport};
-pub use placement::{Controller, Placement, Property, Role};
+pub use machine::{Machine, MachineOptions, PciRoot, VirtioTransport};
+use names::Names;
+pub use placement::{Controller, Placement, Role};
 pub use request::{
     Address, Connector, DeviceRequest, Hotplug, IdeAddress, PciRequest, Provides, ScsiRequest, UsbRequest,
     VirtioSerialRequest,
@@ -89,9 +97,9 @@ impl Topology {
         earlier: Option<&Self>,
     ) -> Result<Self, Vec<TopologyError>> {
         let mut problems = Vec::new();
-        let mut names = BTreeSet::new();
+        let mut names = Names::new();
         for device in devices {
-            if !names.insert(device.id.clone()) {
+            if !names.insert(device.id.as_str().into()) {
                 problems.push(TopologyError::DuplicateId { device: device.id.clone() });
             }
         }
@@ -101,7 +109,7 @@ impl Topology {
         let earlier = earlier.filter(|earlier| earlier.machine.family == machine.family);
         let children = children::place(machine, devices, earlier, &names, &mut problems);
         let mut topology =
-            transport::place(machine, devices, children, hotplug_ports, earlier, names, &mut problems);
+            transport::place(machine, devices, children, hotplug_ports, earlier, &names, &mut problems);
         if problems.is_empty() {
             topology.controllers.sort_by_key(Controller::order);
             Ok(topology)

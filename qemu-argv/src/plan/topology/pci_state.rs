@@ -1,9 +1,11 @@
 //! Every PCI bus of the machine while places are given out: what is where, which ports are free, what can be added.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::TopologyError;
 use super::machine::{Machine, PciRoot};
+use super::names::{Names, unused_name};
 use super::placement::{Controller, Placement, Role};
 use super::request::Address;
 use super::slots::{Bus, Kind};
@@ -14,14 +16,14 @@ const FIRST_ENDPOINT: u8 = 1;
 
 /// The buses, and the controllers that make them.
 #[derive(Debug)]
-pub(super) struct PciState {
+pub(super) struct PciState<'a> {
     pub(super) machine: Machine,
     pub(super) root: PciRoot,
-    pub(super) buses: BTreeMap<String, Bus>,
+    pub(super) buses: BTreeMap<String, Bus<'a>>,
     /// Ports and bridges, those of the earlier plan first.
     pub(super) created: Vec<Controller>,
-    /// Ports with nothing behind them, in the order in which devices get them.
-    pub(super) free_ports: BTreeSet<(u8, String)>,
+    /// Ports with nothing behind them by number, the order in which devices get them, and which of `created` each is.
+    pub(super) free_ports: BTreeSet<(u8, usize)>,
     /// Bridges to conventional PCI, in the order they are filled.
     pub(super) bridges: Vec<String>,
     /// The last root port, after which the next one comes: firmware numbers buses in this order, and guests name
@@ -31,8 +33,7 @@ pub(super) struct PciState {
     switch: Option<Switch>,
     bus_numbers: u16,
     highest_number: u8,
-    /// All ids of the machine.
-    names: BTreeSet<String>,
+    names: Names<'a>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,12 +43,12 @@ struct Switch {
     port: (u8, u8),
 }
 
-impl PciState {
-    pub(super) fn new(machine: Machine, root: PciRoot, names: BTreeSet<String>) -> Self {
+impl<'a> PciState<'a> {
+    pub(super) fn new(machine: Machine, root: PciRoot, names: Names<'a>) -> Self {
         let mut bus = Bus::new(Kind::Root, root.first, root.last, root.hotplug);
         for &(slot, function, what) in &root.taken {
             // The board's own places do not overlap, and a second taker is left out.
-            let _ = bus.take(slot, function, what, true);
+            let _ = bus.take(slot, function, Cow::Borrowed(what), true);
             bus.reserve(slot);
         }
         let buses = BTreeMap::from([(root.bus.to_owned(), bus)]);
@@ -69,8 +70,8 @@ impl PciState {
     /// Puts a port or bridge of the earlier plan where it was.
     pub(super) fn restore(&mut self, controller: &Controller) -> Result<(), TopologyError> {
         let Placement::Pci { bus, slot, function, .. } = &controller.placement else { return Ok(()) };
-        self.take(bus, *slot, *function, &controller.id, true)?;
-        if self.names.insert(controller.id.clone()) {
+        self.take(bus, *slot, *function, controller.id.clone(), true)?;
+        if self.names.insert(controller.id.clone().into()) {
             self.register(controller.clone());
             Ok(())
         } else {
@@ -90,8 +91,11 @@ impl PciState {
                     root.reserve(place.0);
                 }
                 self.last_port = Some(place);
-                self.free_ports.insert((number, id.clone()));
-                Bus::new(Kind::Port, 0, 0, true)
+                let port = (number, self.created.len());
+                self.free_ports.insert(port);
+                let mut bus = Bus::new(Kind::Port, 0, 0, true);
+                bus.port = Some(port);
+                bus
             }
             Role::Upstream => {
                 let port = self.created.iter().find(|port| port.id == *parent).map(|port| &port.placement);
@@ -125,17 +129,17 @@ impl PciState {
         bus: &str,
         slot: u8,
         function: u8,
-        id: &str,
+        id: impl Into<Cow<'a, str>>,
         share: bool,
     ) -> Result<(), TopologyError> {
-        let unknown = |known: String| TopologyError::UnknownBus {
-            device: id.to_owned(),
-            bus: bus.to_owned(),
-            help: known,
-        };
+        let id = id.into();
         let Some(entry) = self.buses.get_mut(bus) else {
             let known: Vec<_> = self.buses.keys().take(8).map(String::as_str).collect();
-            return Err(unknown(format!("there are {}", known.join(", "))));
+            return Err(TopologyError::UnknownBus {
+                device: id.into_owned(),
+                bus: bus.to_owned(),
+                help: format!("there are {}", known.join(", ")),
+            });
         };
         let place = || {
             PciAddress::new(PciBus::Named(bus.to_owned()), slot, function)
@@ -143,7 +147,7 @@ impl PciState {
         };
         if !(entry.first..=entry.last).contains(&slot) {
             return Err(TopologyError::OutOfRange {
-                device: id.to_owned(),
+                device: id.into_owned(),
                 place: place(),
                 range: match (entry.first, entry.last) {
                     (first, last) if first == last => format!("{bus} has slot {first:02x} only"),
@@ -153,19 +157,19 @@ impl PciState {
         }
         if function > 0 && !self.root.multifunction {
             return Err(TopologyError::OutOfRange {
-                device: id.to_owned(),
+                device: id.into_owned(),
                 place: place(),
                 range: format!("slots of {} have function 0 only", self.machine.name()),
             });
         }
-        entry.take(slot, function, id, share).map_err(|holder| TopologyError::Taken {
-            device: id.to_owned(),
+        entry.take(slot, function, id.clone(), share).map_err(|holder| TopologyError::Taken {
+            device: id.into_owned(),
             place: place(),
             holder,
             help: "leave the address out, or choose another one",
         })?;
-        if entry.kind == Kind::Port {
-            self.free_ports.retain(|(_, port)| port != bus);
+        if let Some(port) = entry.port {
+            self.free_ports.remove(&port);
         }
         Ok(())
     }
@@ -173,7 +177,7 @@ impl PciState {
     /// Takes the place that a device insists on.
     pub(super) fn take_pinned(
         &mut self,
-        id: &str,
+        id: &'a str,
         address: &Address,
         share: bool,
     ) -> Result<Placement, TopologyError> {
@@ -204,7 +208,7 @@ impl PciState {
             });
         }
         self.take(&bus, address.slot(), address.function(), id, share)?;
-        Ok(at(&bus, address.slot(), address.function()))
+        Ok(at(bus, address.slot(), address.function()))
     }
 
     /// How many functions are left after the last root port in its slot.
@@ -222,16 +226,15 @@ impl PciState {
         Some((slot, next))
     }
 
-    /// A new root port after all others.
-    pub(super) fn new_port(&mut self) -> Option<String> {
+    /// A new root port after all others; which of `created` it is.
+    pub(super) fn new_port(&mut self) -> Option<usize> {
         let (slot, function) = match self.next_in_last_slot() {
             Some(next) => next,
             None => (self.slot_for_ports()?, 0),
         };
         let number = self.next_number()?;
-        let id = self.unused_name(&format!("rp{number}"));
-        let bus = self.root.bus.to_owned();
-        self.add(id, Role::RootPort { number }, &bus, slot, function)
+        let id = unused_name(&self.names, format!("rp{number}"));
+        self.add(id, Role::RootPort { number }, self.root.bus, slot, function)
     }
 
     fn slot_for_ports(&self) -> Option<u8> {
@@ -241,17 +244,19 @@ impl PciState {
         (after..=root.last).find(free).or_else(|| (root.first..=root.last).find(free))
     }
 
-    /// A new bridge to conventional PCI, behind a port of its own.
-    pub(super) fn new_bridge(&mut self) -> Option<String> {
+    /// A new bridge to conventional PCI, behind a port of its own; which of `created` it is.
+    pub(super) fn new_bridge(&mut self) -> Option<usize> {
         // Both or neither: a port alone would be of no use.
         self.has_bus_numbers(2).then_some(())?;
         let port = self.new_port()?;
-        let id = self.unused_name("bridge1");
+        let port = self.id_of(port);
+        let id = unused_name(&self.names, "bridge1");
         self.add(id, Role::PcieBridge, &port, 0, 0)
     }
 
-    /// A slot behind a switch, for devices that stay; a new switch when there is none that can grow.
-    pub(super) fn new_shared_port(&mut self) -> Option<String> {
+    /// A slot behind a switch, for devices that stay; a new switch when there is none that can grow. Which of `created`
+    /// it is.
+    pub(super) fn new_shared_port(&mut self) -> Option<usize> {
         let room = |state: &Self, upstream: &str| {
             state.buses.get(upstream).and_then(|bus| {
                 let functions =
@@ -266,28 +271,35 @@ impl PciState {
         } else {
             self.has_bus_numbers(3).then_some(())?;
             let port = self.new_port()?;
-            let id = self.unused_name("switch1");
-            ((0, 0), self.add(id, Role::Upstream, &port, 0, 0)?)
+            let port = self.id_of(port);
+            let id = unused_name(&self.names, "switch1");
+            let upstream = self.add(id, Role::Upstream, &port, 0, 0)?;
+            ((0, 0), self.id_of(upstream))
         };
         let number = self.next_number()?;
-        let id = self.unused_name(&format!("dp{number}"));
+        let id = unused_name(&self.names, format!("dp{number}"));
         self.add(id, Role::Downstream { number }, &upstream, slot, function)
     }
 
     /// Fills function 0 of a slot whose other functions guests would not find otherwise. A bridge does it: every
     /// QEMU has it, and nothing is behind it.
-    pub(super) fn fill_function_zero(&mut self, bus: &str, slot: u8) -> Option<String> {
+    pub(super) fn fill_function_zero(&mut self, bus: &str, slot: u8) -> Option<usize> {
         let number = self.next_number()?;
-        let id = self.unused_name(&format!("bridge{number}"));
+        let id = unused_name(&self.names, format!("bridge{number}"));
         self.add(id, Role::PciBridge { number }, bus, slot, 0)
     }
 
-    fn add(&mut self, id: String, role: Role, bus: &str, slot: u8, function: u8) -> Option<String> {
+    fn add(&mut self, id: String, role: Role, bus: &str, slot: u8, function: u8) -> Option<usize> {
         self.has_bus_numbers(1).then_some(())?;
-        self.take(bus, slot, function, &id, true).ok()?;
-        self.names.insert(id.clone());
-        self.register(Controller { id: id.clone(), role, placement: at(bus, slot, function) });
-        Some(id)
+        self.take(bus, slot, function, id.clone(), true).ok()?;
+        self.names.insert(id.clone().into());
+        self.register(Controller { id, role, placement: at(bus, slot, function) });
+        self.created.len().checked_sub(1)
+    }
+
+    /// The id of a port or bridge.
+    pub(super) fn id_of(&self, created: usize) -> String {
+        self.created.get(created).map(|controller| controller.id.clone()).unwrap_or_default()
     }
 
     /// Whether this many more buses fit.
@@ -308,28 +320,9 @@ impl PciState {
         self.highest_number = self.highest_number.checked_add(1)?;
         Some(self.highest_number)
     }
-
-    /// `wanted`, or with another number at its end when a device has that id.
-    fn unused_name(&self, wanted: &str) -> String {
-        unused_name(&self.names, wanted)
-    }
-}
-
-/// `wanted`, or the same with the next number that is not in use.
-pub(super) fn unused_name(names: &BTreeSet<String>, wanted: &str) -> String {
-    let base = wanted.trim_end_matches(|last: char| last.is_ascii_digit());
-    let number: u32 = wanted[base.len()..].parse().unwrap_or(0);
-    if !names.contains(wanted) {
-        return wanted.to_owned();
-    }
-    // Above the numbers that ports have, so that names and numbers do not cross.
-    let start = if number <= 1 { number + 1 } else { 1000 };
-    // One name more than there are devices: one of them is unused.
-    let mut candidates = (start..).map(|number| format!("{base}{number}")).take(names.len() + 1);
-    candidates.find(|name| !names.contains(name)).unwrap_or_else(|| wanted.to_owned())
 }
 
 /// A place on a PCI bus; which neighbours it has is filled in at the end.
-pub(super) fn at(bus: &str, slot: u8, function: u8) -> Placement {
-    Placement::Pci { bus: bus.to_owned(), slot, function, multifunction: false, hotplug: false }
+pub(super) fn at(bus: impl Into<String>, slot: u8, function: u8) -> Placement {
+    Placement::Pci { bus: bus.into(), slot, function, multifunction: false, hotplug: false }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::pci::addr;
+use crate::value::Props;
 
 /// Where a device is, in the words of QEMU's properties.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,52 +72,24 @@ pub enum Placement {
     Unplaced,
 }
 
-/// The value of a property that says where a device is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Property {
-    /// A flag.
-    Flag(bool),
-    /// A number.
-    Number(u32),
-    /// A text.
-    Text(String),
-}
-
-impl From<&str> for Property {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
 impl Placement {
     /// The properties that put a device here, in the order to render them.
-    pub fn properties(&self) -> Vec<(&'static str, Property)> {
-        let number = |number: u16| Property::Number(number.into());
+    pub fn properties(&self) -> Props {
+        let on = |bus: &String| Props::new().with("bus", bus);
         match self {
-            Self::Pci { bus, slot, function, multifunction, .. } => {
-                let mut properties = vec![
-                    ("bus", Property::from(bus.as_str())),
-                    ("addr", Property::Text(addr(*slot, *function))),
-                ];
-                if *multifunction {
-                    properties.push(("multifunction", Property::Flag(true)));
-                }
-                properties
+            Self::Pci { bus, slot, function, multifunction, .. } => on(bus)
+                .with("addr", addr(*slot, *function))
+                .with_some("multifunction", multifunction.then_some(true)),
+            Self::Ccw { devno } => Props::new().with("devno", format!("fe.0.{devno:04x}")),
+            Self::VirtioMmio { bus } => on(bus),
+            Self::Scsi { bus, target, lun } => {
+                on(bus).with("channel", 0_u32).with("scsi-id", *target).with("lun", *lun)
             }
-            Self::Ccw { devno } => vec![("devno", Property::Text(format!("fe.0.{devno:04x}")))],
-            Self::VirtioMmio { bus } => vec![("bus", bus.as_str().into())],
-            Self::Scsi { bus, target, lun } => vec![
-                ("bus", bus.as_str().into()),
-                ("channel", Property::Number(0)),
-                ("scsi-id", number(*target)),
-                ("lun", number(*lun)),
-            ],
-            Self::Sata { bus } => vec![("bus", bus.as_str().into()), ("unit", Property::Number(0))],
-            Self::Ide { bus, unit } => vec![("bus", bus.as_str().into()), ("unit", number((*unit).into()))],
-            Self::Usb { bus, port } => vec![("bus", bus.as_str().into()), ("port", port.as_str().into())],
-            Self::VirtioSerial { bus, nr } => vec![("bus", bus.as_str().into()), ("nr", number(*nr))],
-            Self::Unplaced => Vec::new(),
+            Self::Sata { bus } => on(bus).with("unit", 0_u32),
+            Self::Ide { bus, unit } => on(bus).with("unit", *unit),
+            Self::Usb { bus, port } => on(bus).with("port", port),
+            Self::VirtioSerial { bus, nr } => on(bus).with("nr", *nr),
+            Self::Unplaced => Props::new(),
         }
     }
 
@@ -209,24 +182,17 @@ impl Controller {
     }
 
     /// Its properties without driver and id, those of its place included, in the order to render them.
-    pub fn properties(&self) -> Vec<(&'static str, Property)> {
-        let mut properties = self.placement.properties();
+    pub fn properties(&self) -> Props {
+        let place = self.placement.properties();
         match self.role {
+            // QEMU wants chassis and slot to be unique together; guests name slots by the slot number alone.
             Role::RootPort { number } | Role::Downstream { number } => {
-                // QEMU wants chassis and slot to be unique together; guests name slots by the slot number alone.
-                for name in ["chassis", "slot", "port"] {
-                    properties.push((name, Property::Number(number.into())));
-                }
+                place.with("chassis", number).with("slot", number).with("port", number)
             }
-            Role::PciBridge { number } => properties.push(("chassis_nr", Property::Number(number.into()))),
-            Role::Usb => {
-                for name in ["p2", "p3"] {
-                    properties.push((name, Property::Number(XHCI_PORTS.into())));
-                }
-            }
-            Role::Upstream | Role::PcieBridge | Role::Sata | Role::Scsi | Role::VirtioSerial => {}
+            Role::PciBridge { number } => place.with("chassis_nr", number),
+            Role::Usb => place.with("p2", XHCI_PORTS).with("p3", XHCI_PORTS),
+            Role::Upstream | Role::PcieBridge | Role::Sata | Role::Scsi | Role::VirtioSerial => place,
         }
-        properties
     }
 
     /// Whether other PCI devices or ports go behind it.

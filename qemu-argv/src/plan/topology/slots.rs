@@ -1,6 +1,6 @@
 //! One PCI bus: 32 slots of 8 functions, who holds them, and which may still be shared.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 /// What kind of bus it is, which decides what may go there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +19,12 @@ pub(super) enum Kind {
 
 /// The slots of one bus.
 #[derive(Debug)]
-pub(super) struct Bus {
+pub(super) struct Bus<'a> {
     pub(super) kind: Kind,
     pub(super) first: u8,
     pub(super) last: u8,
+    /// Of a root port: its number, and which of the created controllers it is.
+    pub(super) port: Option<(u8, usize)>,
     /// Whether a device alone in its slot can come and go.
     pub(super) hotplug: bool,
     used: [u8; 32],
@@ -30,20 +32,39 @@ pub(super) struct Bus {
     alone: u32,
     /// One bit a slot: the board or root ports hold it, so that nothing is put there unasked.
     reserved: u32,
-    holders: BTreeMap<(u8, u8), String>,
+    /// Who has which slot and function, as they came.
+    holders: Vec<(u8, u8, Cow<'a, str>)>,
 }
 
-impl Bus {
+impl<'a> Bus<'a> {
     pub(super) fn new(kind: Kind, first: u8, last: u8, hotplug: bool) -> Self {
-        Self { kind, first, last, hotplug, used: [0; 32], alone: 0, reserved: 0, holders: BTreeMap::new() }
+        Self {
+            kind,
+            first,
+            last,
+            port: None,
+            hotplug,
+            used: [0; 32],
+            alone: 0,
+            reserved: 0,
+            holders: Vec::new(),
+        }
     }
 
     /// Puts `id` at a place, or says who is in the way. The caller has checked the range.
-    pub(super) fn take(&mut self, slot: u8, function: u8, id: &str, share: bool) -> Result<(), String> {
-        if let Some(holder) = self.holders.get(&(slot, function)) {
-            return Err(holder.clone());
-        }
+    pub(super) fn take(
+        &mut self,
+        slot: u8,
+        function: u8,
+        id: Cow<'a, str>,
+        share: bool,
+    ) -> Result<(), String> {
         let used = self.used(slot);
+        if used & (1 << (function & 7)) != 0 {
+            let mut holders = self.holders.iter();
+            let holder = holders.find(|(other, its, _)| (*other, *its) == (slot, function));
+            return Err(holder.map(|(_, _, holder)| holder.to_string()).unwrap_or_default());
+        }
         if used != 0 && (!share || has(self.alone, slot)) {
             return Err(self.holder(slot).unwrap_or_default().to_owned());
         }
@@ -51,13 +72,14 @@ impl Bus {
         if !share {
             self.alone |= 1 << (slot & 31);
         }
-        self.holders.insert((slot, function), id.to_owned());
+        self.holders.push((slot, function, id));
         Ok(())
     }
 
     /// Who holds the lowest function of the slot that is held.
     pub(super) fn holder(&self, slot: u8) -> Option<&str> {
-        self.holders.range((slot, 0)..=(slot, 7)).next().map(|(_, holder)| holder.as_str())
+        let inside = self.holders.iter().filter(|(other, _, _)| *other == slot);
+        inside.min_by_key(|(_, function, _)| *function).map(|(_, _, holder)| holder.as_ref())
     }
 
     /// Keeps a slot from being given to devices unasked.

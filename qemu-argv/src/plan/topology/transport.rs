@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::children::{Children, NewController, connector_of};
 use super::error::{TopologyError, keeps_its_place, report};
-use super::machine::{Family, Machine, VirtioTransport};
+use super::family::Family;
+use super::machine::{Machine, VirtioTransport};
+use super::names::Names;
+use super::numbered::number;
 use super::pci_state::PciState;
 use super::placement::{Controller, Placement};
 use super::request::{Address, Connector, DeviceRequest, Hotplug, PciRequest};
@@ -12,11 +15,11 @@ use super::spread::{Item, spread};
 use super::{DEFAULT_HOTPLUG_PORTS, Device, Topology};
 
 /// A device or controller that goes on one of the machine's own buses.
-struct Entry<'a> {
-    id: &'a str,
-    request: PciRequest,
-    transport: VirtioTransport,
-    placement: Option<Placement>,
+pub(super) struct Entry<'a> {
+    pub(super) id: &'a str,
+    pub(super) request: PciRequest,
+    pub(super) transport: VirtioTransport,
+    pub(super) placement: Option<Placement>,
 }
 
 /// Puts everything together.
@@ -26,13 +29,14 @@ pub(super) fn place(
     mut children: Children,
     hotplug_ports: Option<u8>,
     earlier: Option<&Topology>,
-    mut names: BTreeSet<String>,
+    names: &Names<'_>,
     problems: &mut Vec<TopologyError>,
 ) -> Topology {
-    names.extend(children.controllers.iter().map(|controller| controller.id.clone()));
     let mut entries = entries(machine, devices, &children.controllers);
     let before = |id: &str| earlier.and_then(|earlier| earlier.place_of(id));
     let ports = if let Some(root) = machine.pci() {
+        let mut names = names.clone();
+        names.extend(children.controllers.iter().map(|controller| controller.id.as_str().into()));
         let mut state = PciState::new(machine, root, names);
         place_pci(&mut state, &mut entries, hotplug_ports, earlier, problems);
         state.created
@@ -109,9 +113,9 @@ fn entries<'a>(
     entries
 }
 
-fn place_pci(
-    state: &mut PciState,
-    entries: &mut [Entry<'_>],
+fn place_pci<'a>(
+    state: &mut PciState<'a>,
+    entries: &mut [Entry<'a>],
     hotplug_ports: Option<u8>,
     earlier: Option<&Topology>,
     problems: &mut Vec<TopologyError>,
@@ -131,7 +135,7 @@ fn place_pci(
         match state.take_pinned(entry.id, address, entry.request.share) {
             Ok(placement) => entry.placement = Some(placement),
             Err(problem) => {
-                failed.insert(entry.id.to_owned());
+                failed.insert(entry.id);
                 report(problems, problem);
             }
         }
@@ -159,7 +163,7 @@ fn place_pci(
                 });
             }
             Err(problem) => {
-                failed.insert(entry.id.to_owned());
+                failed.insert(entry.id);
                 report(problems, problem);
             }
         }
@@ -168,7 +172,7 @@ fn place_pci(
     let left = |entry: &Entry<'_>| {
         entry.transport == VirtioTransport::Pci && entry.placement.is_none() && !failed.contains(entry.id)
     };
-    let items: Vec<Item<'_>> = entries
+    let items: Vec<Item<'_, '_>> = entries
         .iter()
         .filter(|entry| left(entry))
         .map(|entry| Item { id: entry.id, request: &entry.request })
@@ -189,7 +193,7 @@ fn places_by_id(earlier: &Topology) -> BTreeMap<&str, &Placement> {
 }
 
 /// Guests look for further functions of a slot only where function 0 answers.
-fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
+fn fill_heads(state: &mut PciState<'_>, problems: &mut Vec<TopologyError>) {
     let headless: Vec<(String, u8)> =
         state.buses.iter().flat_map(|(name, bus)| bus.headless().map(|slot| (name.clone(), slot))).collect();
     for (bus, slot) in headless {
@@ -206,7 +210,7 @@ fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
 }
 
 /// Says of each place whether it has neighbours, and so whether it can be left while the guest runs.
-fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
+fn finish(state: &mut PciState<'_>, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
     let PciState { buses, created, .. } = state;
     let used = |bus: &str, slot: u8| buses.get(bus).map_or(0, |bus| bus.used(slot));
     for controller in created.iter_mut() {
@@ -255,111 +259,5 @@ fn refuse_pci(machine: Machine, entries: &mut [Entry<'_>], problems: &mut Vec<To
         };
         let device = entry.id.to_owned();
         report(problems, TopologyError::NoBus { device, wanted: "a PCI bus", machine: machine.name(), help });
-    }
-}
-
-/// Gives out the places of channel I/O or of memory-mapped virtio: those asked for, those of before, then in order.
-fn number<'t>(
-    machine: Machine,
-    entries: &mut [Entry<'_>],
-    transport: VirtioTransport,
-    before: &dyn Fn(&str) -> Option<&'t Placement>,
-    problems: &mut Vec<TopologyError>,
-) {
-    let places: u32 = match transport {
-        VirtioTransport::Ccw if machine.family == Family::S390Ccw => 0x1_0000,
-        VirtioTransport::Mmio => machine.virtio_mmio_buses().into(),
-        _ => 0,
-    };
-    let mut used: BTreeMap<u32, String> = BTreeMap::new();
-    let mut take = |id: &str, place: u32| match used.get(&place) {
-        _ if place >= places => Err(TopologyError::OutOfRange {
-            device: id.to_owned(),
-            place: shown(transport, place),
-            range: match places {
-                0 => format!("machine {} has no such places", machine.name()),
-                _ => format!("{} has {places} of them", machine.name()),
-            },
-        }),
-        Some(holder) => Err(TopologyError::Taken {
-            device: id.to_owned(),
-            place: shown(transport, place),
-            holder: holder.clone(),
-            help: "leave the address out, or choose another one",
-        }),
-        None => {
-            used.insert(place, id.to_owned());
-            Ok(at(transport, place))
-        }
-    };
-    let mine = |entry: &&mut Entry<'_>| entry.transport == transport;
-    let mut left = Vec::new();
-    for entry in entries.iter_mut().filter(mine) {
-        match entry.request.address {
-            Some(Address::Ccw(place)) => match take(entry.id, place.into()) {
-                Ok(placement) => entry.placement = Some(placement),
-                Err(problem) => report(problems, problem),
-            },
-            Some(Address::VirtioMmio(place)) => match take(entry.id, place.into()) {
-                Ok(placement) => entry.placement = Some(placement),
-                Err(problem) => report(problems, problem),
-            },
-            _ => left.push(entry),
-        }
-    }
-    let mut fresh = Vec::new();
-    for entry in left {
-        match before(entry.id).and_then(|placement| place_in(transport, placement)) {
-            Some(place) => match take(entry.id, place).map_err(keeps_its_place) {
-                Ok(placement) => entry.placement = Some(placement),
-                Err(problem) => report(problems, problem),
-            },
-            None => fresh.push(entry),
-        }
-    }
-    let mut next = 0;
-    for entry in fresh {
-        while used.contains_key(&next) {
-            next += 1;
-        }
-        if next < places {
-            used.insert(next, entry.id.to_owned());
-            entry.placement = Some(at(transport, next));
-            continue;
-        }
-        report(
-            problems,
-            TopologyError::Full {
-                device: entry.id.to_owned(),
-                others: 0,
-                bus: shown(transport, 0),
-                limit: format!("{places} devices"),
-                help: "put disks on virtio-scsi, which takes 256, or set pcie = true for the machine",
-            },
-        );
-    }
-}
-
-fn at(transport: VirtioTransport, place: u32) -> Placement {
-    match transport {
-        VirtioTransport::Ccw => Placement::Ccw { devno: u16::try_from(place).unwrap_or(u16::MAX) },
-        _ => Placement::VirtioMmio { bus: shown(transport, place) },
-    }
-}
-
-fn shown(transport: VirtioTransport, place: u32) -> String {
-    match transport {
-        VirtioTransport::Ccw => format!("fe.0.{place:04x}"),
-        _ => format!("virtio-mmio-bus.{place}"),
-    }
-}
-
-fn place_in(transport: VirtioTransport, placement: &Placement) -> Option<u32> {
-    match placement {
-        Placement::Ccw { devno } if transport == VirtioTransport::Ccw => Some((*devno).into()),
-        Placement::VirtioMmio { bus } if transport == VirtioTransport::Mmio => {
-            bus.strip_prefix("virtio-mmio-bus.")?.parse().ok()
-        }
-        _ => None,
     }
 }

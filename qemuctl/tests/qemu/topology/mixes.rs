@@ -69,10 +69,10 @@ fn mix(dice: &mut Dice, machine: Machine, arch: &str, most: u64) -> Vec<Mixed> {
 async fn accepted(version: &str, arch: &str, option: &str, topology: &Topology, mixed: &[Mixed]) {
     let controllers = topology.controllers().iter();
     let mut devices: Vec<Value> =
-        controllers.map(|each| device(each.driver(), &each.id, each.properties())).collect();
+        controllers.map(|each| device(each.driver(), &each.id, &each.properties())).collect();
     for (request, driver, more) in mixed {
         let placement = topology.placement(&request.id).expect("it is planned");
-        let mut value = device(driver, &request.id, placement.properties());
+        let mut value = device(driver, &request.id, &placement.properties());
         let more = more.as_object().expect("a table").clone();
         value.as_object_mut().expect("a table").extend(more);
         devices.push(value);

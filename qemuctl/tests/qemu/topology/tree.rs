@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use qemu_argv::plan::topology::{Placement, Property, Topology};
+use qemu_argv::Props;
+use qemu_argv::plan::topology::{Placement, Topology};
 
 /// Buses, and the devices that have an id.
 #[derive(Debug, Default)]
@@ -100,17 +101,12 @@ fn all(topology: &Topology) -> impl Iterator<Item = (&str, &Placement)> {
 }
 
 /// What a `-device` or `device_add` takes, as JSON.
-pub fn device(driver: &str, id: &str, properties: Vec<(&'static str, Property)>) -> serde_json::Value {
+pub fn device(driver: &str, id: &str, properties: &Props) -> serde_json::Value {
     let mut device = serde_json::Map::new();
     device.insert("driver".into(), driver.into());
     device.insert("id".into(), id.into());
-    for (name, value) in properties {
-        let value = match value {
-            Property::Flag(flag) => flag.into(),
-            Property::Number(number) => number.into(),
-            Property::Text(text) => text.into(),
-        };
-        device.insert(name.into(), value);
+    for (name, value) in properties.iter() {
+        device.insert(name.into(), serde_json::to_value(value).expect("a value is JSON"));
     }
     device.into()
 }

@@ -5,6 +5,7 @@ mod many;
 mod random;
 
 use super::*;
+use crate::value::Value;
 
 fn machine(arch: &str, name: &str) -> Machine {
     Machine::new(arch, name, MachineOptions::default())
@@ -27,10 +28,12 @@ fn pinned(id: &str, address: &str) -> DeviceRequest {
 /// One line for each controller and device: id and place.
 fn lines(topology: &Topology) -> String {
     let line = |id: &str, placement: &Placement| {
-        let properties = placement.properties().into_iter().map(|(name, value)| match value {
-            Property::Flag(flag) => format!("{name}={flag}"),
-            Property::Number(number) => format!("{name}={number}"),
-            Property::Text(text) => format!("{name}={text}"),
+        let properties = placement.properties();
+        let properties = properties.iter().map(|(name, value)| match value {
+            Value::Bool(flag) => format!("{name}={flag}"),
+            Value::Uint(number) => format!("{name}={number}"),
+            Value::Str(text) => format!("{name}={text}"),
+            other => panic!("no place has {other:?}"),
         });
         format!("{id} {}\n", properties.collect::<Vec<_>>().join(","))
     };

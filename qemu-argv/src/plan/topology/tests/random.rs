@@ -5,6 +5,7 @@ use proptest::sample::select;
 
 use super::super::*;
 use super::check::check;
+use crate::value::Props;
 
 fn machines() -> impl Strategy<Value = Machine> {
     let types = vec![
@@ -219,6 +220,8 @@ proptest! {
 }
 
 /// The place without the flags that depend on neighbours.
-fn place(placement: &Placement) -> Vec<(&'static str, Property)> {
-    placement.properties().into_iter().filter(|(name, _)| *name != "multifunction").collect()
+fn place(placement: &Placement) -> Props {
+    let properties = placement.properties();
+    let place = properties.iter().filter(|(name, _)| *name != "multifunction");
+    place.fold(Props::new(), |place, (name, value)| place.with(name.to_owned(), value.clone()))
 }
