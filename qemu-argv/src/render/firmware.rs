@@ -39,10 +39,17 @@ fn flash(draft: &mut Draft<'_>, at: At<'_>, uefi: &UefiFirmware) {
         let what = "the path of the UEFI code (a launcher finds it, a plan alone cannot)".into();
         return draft.fault(at.field("code"), crate::error::Fault::Missing { what });
     };
-    unit(draft, at, "pflash0", code, uefi.code_format.or(Some(BlockFormat::Raw)), true);
+    unit(draft, at, ("pflash0", "code"), code, uefi.code_format.or(Some(BlockFormat::Raw)), true);
     if let Some(vars) = &uefi.vars {
         let by_name = vars.extension().is_some_and(|ending| ending == "qcow2").then_some(BlockFormat::Qcow2);
-        unit(draft, at, "pflash1", vars, uefi.vars_format.or(by_name).or(Some(BlockFormat::Raw)), false);
+        unit(
+            draft,
+            at,
+            ("pflash1", "vars"),
+            vars,
+            uefi.vars_format.or(by_name).or(Some(BlockFormat::Raw)),
+            false,
+        );
     }
     // Outside of PCs the flash is written by the guest's own secure world, which is no matter of QEMU's options.
     if uefi.secure_boot && draft.board.is_x86() {
@@ -66,11 +73,16 @@ fn flash(draft: &mut Draft<'_>, at: At<'_>, uefi: &UefiFirmware) {
 fn unit(
     draft: &mut Draft<'_>,
     at: At<'_>,
-    name: &'static str,
+    (name, field): (&'static str, &'static str),
     path: &Path,
     format: Option<BlockFormat>,
     read_only: bool,
 ) {
+    if path.to_str().is_none_or(str::is_empty) {
+        // It is no disk of the configuration, so that the problem is told here.
+        draft.path(at.field(field), path);
+        return;
+    }
     let backend = DiskBackend::file(path);
     let part = Image { backend: &backend, format, key_secret: None, backing: &Backing::Header };
     let opening = Opening { read_only, cache: None, aio: None, discard: false };
