@@ -79,7 +79,7 @@ async fn launches_states_and_ends_are_told_and_no_secret_is() {
     let told = listener.told.lock().expect("no panic").clone();
     assert!(!told.contains("sesame"), "{told}");
     let ours = told.lines().filter_map(|line| line.strip_prefix("qemuctl "));
-    let told: String = ours.map(|line| format!("{line}\n")).collect();
+    let told = ours.fold(String::new(), |text, line| text + line + "\n");
     let told = regex::Regex::new("pid=[0-9]+").expect("a pattern").replace_all(&told, "pid=PID");
     insta::assert_snapshot!(told, @r#"
     span INFO launch vm="vm"

@@ -107,12 +107,11 @@ fn bridged<'a>(state: &mut PciState<'a>, item: &Item<'a, '_>) -> Option<Placemen
         let slot = (bus.first..=bus.last).find(|&slot| bus.is_free(slot))?;
         Some((name.clone(), slot))
     });
-    let (bus, slot) = match free {
-        Some(free) => free,
-        None => {
-            let bridge = state.new_bridge()?;
-            (state.id_of(bridge), 1)
-        }
+    let (bus, slot) = if let Some(free) = free {
+        free
+    } else {
+        let bridge = state.new_bridge()?;
+        (state.id_of(bridge), 1)
     };
     state.take(&bus, slot, 0, item.id, false).ok()?;
     Some(at(bus, slot, 0))
