@@ -47,7 +47,8 @@ fn every_path_is_carried_byte_for_byte_or_refused_by_its_place() {
                 match planned(&config, version) {
                     Err(error) => {
                         let not_utf8 = |fault: &Fault| matches!(fault, Fault::NotUtf8 { .. });
-                        assert!(error.problems.iter().all(|problem| not_utf8(&problem.fault)), "{error}");
+                        let ours = error.problems.iter().all(|problem| not_utf8(&problem.fault));
+                        assert!(ours, "{}: {error}", machine.name);
                         shown.extend(error.problems.into_iter().map(|problem| {
                             let place: String =
                                 problem.path.chars().filter(|letter| !letter.is_ascii_digit()).collect();
