@@ -231,6 +231,11 @@ fn a_pid_that_was_given_out_again_is_another_qemu() {
         if second.id() == old.pid {
             let new = process(second.id());
             assert_eq!(new.pid, old.pid);
+            if new.start_ticks == old.start_ticks {
+                // The kernel counts in hundredths of a second, in which no host goes through all its pids.
+                end(second);
+                continue;
+            }
             assert!(!instances::is_running(old), "the old one has ended");
             assert!(instances::is_running(new));
             return end(second);

@@ -1,6 +1,6 @@
 //! `cargo xtask bench discovery`: what it costs to know a QEMU, and to choose an accelerator for it.
 //!
-//! The measuring itself is the example `bench` of `qemu-discovery`.
+//! The measuring itself is the example `discovery_bench` of `qemu-discovery`.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let own = || Ok(places::qemus()?.join("10.0/bin/qemu-system-x86_64"));
     let qemu = args.qemu.clone().map_or_else(own, Ok::<_, anyhow::Error>)?;
-    let example = ["run", "--quiet", "--release", "--package", "qemu-discovery", "--example", "bench", "--"];
+    let example =
+        ["run", "--quiet", "--release", "--package", "qemu-discovery", "--example", "discovery_bench", "--"];
     run::run(run::cargo(example).arg(qemu))
 }

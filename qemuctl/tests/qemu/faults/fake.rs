@@ -72,7 +72,12 @@ pub fn play() -> ! {
             "query-status" => json!({ "status": "running", "running": true, "singlestep": false }),
             _ => json!({}),
         };
-        say(&mut monitor, &json!({ "return": reply, "id": request["id"] }));
+        let mut message = json!({ "return": reply });
+        // QEMU repeats an id, and a command that is alone comes without.
+        if let Some(id) = request.get("id") {
+            message["id"] = id.clone();
+        }
+        say(&mut monitor, &message);
     }
     std::process::exit(0)
 }

@@ -19,8 +19,9 @@ pub(super) fn impostor(dir: &Path, instead: &str) -> PathBuf {
     let images = dir.join("images");
     fs::create_dir_all(&images).expect("a directory");
     let path = images.join("impostor");
+    // A signal that is ignored where the tests run, as in the background of a shell, is not ignored here.
     let script = format!(
-        "#!/bin/sh\ncase \" $* \" in *guest=vm*) ;; *) exec {} \"$@\";; esac\n{instead}\n",
+        "#!/usr/bin/env -S --default-signal /bin/sh\ncase \" $* \" in *guest=vm*) ;; *) exec {} \"$@\";; esac\n{instead}\n",
         real.display()
     );
     fs::write(&path, script).expect("written");
