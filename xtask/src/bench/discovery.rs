@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{places, run};
+use crate::run;
 
 /// Compare a probe with a bare start of QEMU; time to recall one, and to choose an accelerator
 #[derive(clap::Args)]
@@ -17,8 +17,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let own = || Ok(places::qemus()?.join("10.0/bin/qemu-system-x86_64"));
-    let qemu = args.qemu.clone().map_or_else(own, Ok::<_, anyhow::Error>)?;
+    let qemu = super::qemu(args.qemu.as_deref())?;
     let example =
         ["run", "--quiet", "--release", "--package", "qemu-discovery", "--example", "discovery_bench", "--"];
     run::run(run::cargo(example).arg(qemu))

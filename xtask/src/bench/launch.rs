@@ -2,6 +2,8 @@
 //!
 //! The measuring itself is the bench target `launch` of `qemuctl`.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::run;
@@ -12,9 +14,9 @@ pub struct Args {
     /// How often single launches are measured; the medians count
     #[arg(long, default_value_t = 40)]
     rounds: u32,
-    /// The QEMU to launch
-    #[arg(long, default_value = "/usr/bin/qemu-system-x86_64")]
-    qemu: String,
+    /// The QEMU to launch; left out: the one of 10.0 that `cargo xtask qemus` sets up
+    #[arg(long)]
+    qemu: Option<PathBuf>,
 }
 
 /// Builds and runs the measuring program; its exit code says whether the goals are met.
@@ -29,6 +31,8 @@ pub fn run(args: &Args) -> Result<()> {
             "--bench",
             "launch",
         ])
-        .args(["--", &args.qemu, &args.rounds.to_string()]),
+        .arg("--")
+        .arg(super::qemu(args.qemu.as_deref())?)
+        .arg(args.rounds.to_string()),
     )
 }

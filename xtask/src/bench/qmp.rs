@@ -3,6 +3,8 @@
 //! The program that measures is a workspace of its own, `qmp-client/benches/peers`, so that nobody else builds the
 //! peers. Its build takes some minutes once.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::run;
@@ -13,9 +15,9 @@ pub struct Args {
     /// How often everything is measured; the medians count.
     #[arg(long, default_value_t = 21)]
     rounds: u32,
-    /// The QEMU to talk to.
-    #[arg(long, default_value = "qemu-system-x86_64")]
-    qemu: String,
+    /// The QEMU to talk to; left out: the one of 10.0 that `cargo xtask qemus` sets up
+    #[arg(long)]
+    qemu: Option<PathBuf>,
 }
 
 /// Builds and runs the measuring program; its exit code says whether the goals are met.
@@ -27,6 +29,7 @@ pub fn run(args: &Args) -> Result<()> {
             .arg(manifest)
             .arg("--target-dir")
             .arg(target)
-            .args(["--", "--rounds", &args.rounds.to_string(), "--qemu", &args.qemu]),
+            .args(["--", "--rounds", &args.rounds.to_string(), "--qemu"])
+            .arg(super::qemu(args.qemu.as_deref())?),
     )
 }
