@@ -1,8 +1,8 @@
 //! Who waits for which reply, and what may be sent when.
 //!
 //! Pure: no socket, no clock. Commands wait in order of arrival and get an id when they are sent, the
-//! smallest that is free, or none if they are alone, because QEMU reads each byte of a command for 4 µs. The
-//! surprising rule: a command that was sent and whose caller went away keeps its id and its place in the window until
+//! smallest that is free, or go without where their turn tells as much, because QEMU reads each byte of a command for
+//! 4 µs. The surprising rule: a command that was sent and whose caller went away keeps its id and its place in the window until
 //! its late reply has come, so that no reply can ever reach the wrong caller.
 
 mod agent;

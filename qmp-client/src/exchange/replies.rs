@@ -17,18 +17,21 @@ impl Exchange {
             }
             return None;
         }
-        let bare =
-            self.flights.first().is_some_and(|flight| flight.as_ref().is_some_and(|flight| flight.bare));
         let id = match (id, &outcome) {
-            _ if self.agent.is_some() => Some(0),
-            // A command without an id was alone when it was sent, so its place is the first.
-            (Id::Missing, _) if bare => Some(0),
-            (Id::Number(0), _) if bare => None,
-            (Id::Number(id), _) => usize::try_from(id).ok(),
-            (Id::Missing, Err(refusal)) => return self.on_parse_error(refusal),
+            _ if self.agent.is_some() => self.flight(0).map(|_| 0),
+            (Id::Number(id), _) => {
+                usize::try_from(id).ok().filter(|&id| self.flight(id).is_some_and(|flight| !flight.bare))
+            }
+            (Id::Missing, outcome) => {
+                let oldest = self.oldest()?;
+                match outcome {
+                    _ if self.flight(oldest).is_some_and(|flight| flight.bare) => Some(oldest),
+                    Ok(_) => None,
+                    Err(refusal) => return self.on_parse_error(oldest, refusal),
+                }
+            }
             _ => None,
-        };
-        let id = id.filter(|&id| self.flights.get(id).is_some_and(Option::is_some))?;
+        }?;
         if self.resync == Resync::Sent(id) {
             self.resync = Resync::NotNeeded;
             // Replies come in order, so what was sent before was lost with the parser's place.
@@ -60,19 +63,26 @@ impl Exchange {
         }
     }
 
-    /// An error without an id: QEMU could not parse something. Replies come in order, so it was the oldest.
-    fn on_parse_error(&mut self, refusal: &Refusal) -> Option<Waker> {
+    fn flight(&self, id: usize) -> Option<&Flight> {
+        self.flights.get(id)?.as_ref()
+    }
+
+    /// The in-band command that was sent before all others: it is answered next.
+    fn oldest(&self) -> Option<usize> {
+        let in_band = |id: usize| self.flight(id).filter(|flight| flight.lane != Lane::OutOfBand);
+        (0..self.flights.len())
+            .filter_map(|id| in_band(id).map(|flight| (flight.end, id)))
+            .min()
+            .map(|(_, id)| id)
+    }
+
+    /// An error without an id, and the oldest command has one: QEMU could not parse it.
+    fn on_parse_error(&mut self, oldest: usize, refusal: &Refusal) -> Option<Waker> {
         if matches!(self.resync, Resync::Sent(_)) {
             return None;
         }
-        let in_band = |flight: &Option<Flight>| {
-            flight.as_ref().filter(|flight| flight.lane != Lane::OutOfBand).map(|flight| flight.end)
-        };
-        let oldest =
-            (0..self.flights.len()).filter_map(|id| in_band(&self.flights[id]).map(|end| (end, id))).min();
-        let (_, id) = oldest?;
         self.resync = Resync::Needed;
-        self.finish(id, Outcome::NotUnderstood(refusal.desc.clone()))
+        self.finish(oldest, Outcome::NotUnderstood(refusal.desc.clone()))
     }
 
     /// Frees an id and tells the caller, if there still is one.

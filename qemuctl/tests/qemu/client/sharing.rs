@@ -77,8 +77,17 @@ async fn many_commands_in_flight_all_find_their_callers() {
                 tokio::spawn(async move {
                     for round in 0..20 {
                         // An object of its own for each call, whose name QEMU gives back.
-                        let id = format!("t{number}r{round}");
+                        // With another letter than ASCII's the command has an id, else its turn tells its reply.
+                        let letter = if round > 0 && (number + round) % 5 == 0 { "é" } else { "t" };
+                        let id = format!("{letter}{number}r{round}");
                         let object = json!({ "qom-type": "iothread", "id": id });
+                        if round % 4 == 1 {
+                            // A caller who goes away once its command was sent.
+                            let path = json!({ "path": "/nobody", "property": "type" });
+                            let call = session.execute_raw("qom-get", Some(path));
+                            let gone = tokio::time::timeout(Duration::ZERO, call).await;
+                            assert!(gone.is_err(), "QEMU takes longer than no time");
+                        }
                         if round == 0 {
                             session.execute_raw("object-add", Some(object)).await.expect("made");
                             let path = json!({ "path": format!("/objects/{id}"), "property": "type" });

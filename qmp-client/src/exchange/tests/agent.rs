@@ -11,12 +11,12 @@ fn an_agent_is_brought_in_step_first() {
     let (first, second) = (play.submit("a"), play.submit("b"));
     assert_eq!(play.written(), format!("{SYNC}1"));
     assert!(play.exchange.is_agent() && play.exchange.is_out_of_step());
-    play.agent_reply("77");
+    play.answer("77");
     play.refuse(Id::Missing);
     assert_eq!(play.written(), "");
-    play.agent_reply("1");
+    play.answer("1");
     assert_eq!(play.written(), "a");
-    play.agent_reply("10");
+    play.answer("10");
     assert_eq!(play.written(), "b", "one at a time");
     play.refuse(Id::Missing);
     assert_eq!(play.poll(first).unwrap(), "10");
@@ -28,9 +28,9 @@ fn in_step() -> Play {
     let mut play = Play::agent();
     let ticket = play.submit("a");
     play.written();
-    play.agent_reply("1");
+    play.answer("1");
     assert_eq!(play.written(), "a");
-    play.agent_reply("0");
+    play.answer("0");
     assert_eq!(play.poll(ticket).unwrap(), "0");
     play
 }
@@ -45,9 +45,9 @@ fn an_agent_that_did_not_answer_is_brought_in_step_again() {
     assert_eq!(play.written(), format!("{SYNC}2"));
     assert_eq!(play.exchange.filter(b"{\"return\": \"late\"}"), None);
     assert_eq!(play.exchange.filter(b"\xff{\"return\": 2}"), Some(&b"{\"return\": 2}"[..]));
-    play.agent_reply("2");
+    play.answer("2");
     assert_eq!(play.written(), "next");
-    play.agent_reply("5");
+    play.answer("5");
     assert_eq!(play.poll(next).unwrap(), "5");
 }
 
@@ -70,7 +70,7 @@ fn a_busy_agent_is_not_disturbed_by_one_who_cannot_wait() {
     assert_eq!(play.written(), "slow");
     let hasty = play.submit("hasty");
     play.exchange.abandon(hasty);
-    play.agent_reply("9");
+    play.answer("9");
     assert_eq!(play.poll(slow).unwrap(), "9");
     assert!(!play.exchange.is_out_of_step());
 }
@@ -85,9 +85,9 @@ fn what_must_not_get_lost_is_said_again() {
     assert_eq!(play.written(), "");
     play.exchange.abandon(next);
     assert_eq!(play.written(), format!("{SYNC}2"));
-    play.agent_reply("2");
+    play.answer("2");
     assert_eq!(play.written(), "thaw");
-    play.agent_reply("1");
+    play.answer("1");
     assert!(play.exchange.is_idle());
 }
 
@@ -99,6 +99,6 @@ fn an_abandoned_freeze_is_followed_by_its_thaw() {
     assert_eq!(play.written(), "freeze");
     play.exchange.abandon(freeze);
     assert_eq!(play.written(), format!("{SYNC}2"));
-    play.agent_reply("2");
+    play.answer("2");
     assert_eq!(play.written(), "thaw");
 }

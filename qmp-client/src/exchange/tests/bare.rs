@@ -15,7 +15,25 @@ fn an_id_is_left_out_where_nothing_can_be_mistaken() {
     play.submit_as("u", Lane::OutOfBand);
     assert_eq!(play.written(), "u0", "may be answered ahead of others");
     play.submit("a");
-    assert_eq!(play.written(), "a1", "not alone");
+    assert_eq!(play.written(), "a1", "an error without an id might be the other's");
+}
+
+#[test]
+fn replies_without_ids_are_known_by_their_turn() {
+    let mut play = Play::monitor();
+    let tickets = ["a", "b", "c"].map(|name| play.submit(name));
+    assert_eq!(play.written(), "a b c");
+    let (odd, next) = (play.submit("é"), play.submit("d"));
+    assert_eq!(play.written(), "é3 d4");
+    for id in 0..3 {
+        assert!(play.exchange.on_reply(Id::Number(id), Ok(kept("0"))).is_none(), "they have none");
+    }
+    play.answer("1");
+    play.refuse(Id::Missing);
+    play.answer("3");
+    assert_eq!(tickets.map(|ticket| play.poll(ticket).unwrap()), ["1", "refused: no", "3"]);
+    play.refuse(Id::Missing);
+    assert_eq!((play.poll(odd).unwrap().as_str(), play.poll(next)), ("not understood: no", None));
 }
 
 #[test]
@@ -32,16 +50,26 @@ fn a_late_reply_without_an_id_reaches_nobody() {
     assert_eq!(play.poll(next), None, "the error was the late one's");
     play.refuse(Id::Missing);
     assert_eq!(play.poll(next).unwrap(), "not understood: no", "and this one is not");
+
+    let mut play = Play::monitor();
+    let (late, next) = (play.submit("late"), play.submit("next"));
+    assert_eq!(play.written(), "late next");
+    play.exchange.abandon(late);
+    play.answer("1");
+    assert_eq!(play.poll(next), None);
+    play.answer("2");
+    assert_eq!(play.poll(next).unwrap(), "2");
 }
 
 #[test]
 fn a_refusal_without_an_id_is_no_parse_error() {
     let mut play = Play::monitor();
     let (first, second) = (play.submit("a"), play.submit("b"));
-    assert_eq!(play.written(), "a b1");
+    assert_eq!(play.written(), "a b");
     play.refuse(Id::Missing);
     assert_eq!((play.poll(first).unwrap().as_str(), play.poll(second)), ("refused: no", None));
-    play.reply(1, "1");
+    play.answer("1");
+    assert_eq!(play.poll(second).unwrap(), "1");
     play.submit("c");
     assert_eq!(play.written(), "c", "QEMU has not lost its place");
 }

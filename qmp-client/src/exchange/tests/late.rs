@@ -12,7 +12,7 @@ fn callers_are_late_each_at_its_time() {
     let begin = Instant::now();
     let second = |count| begin + Duration::from_secs(count);
     let [answered, first, large, patient, queued] =
-        ["answered", "first", "large", "patient", "queued"].map(|name| play.submit(name));
+        ["é-answered", "é-first", "é-large", "é-patient", "é-queued"].map(|name| play.submit(name));
     for (ticket, until) in [(answered, 1), (first, 1), (queued, 3)] {
         play.exchange.wait_until(ticket, second(until), None);
     }

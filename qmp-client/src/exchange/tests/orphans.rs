@@ -9,12 +9,12 @@ fn orphans_are_undone() {
     let sent = play.exchange.submit(Outgoing { orphan: undo(), ..Play::command("do") }).unwrap();
     assert_eq!(play.written(), "do");
     play.exchange.abandon(sent);
-    assert_eq!(play.written(), "undo1");
+    assert_eq!(play.written(), "undo");
     let unsent = play.exchange.submit(Outgoing { orphan: undo(), ..Play::command("do") }).unwrap();
     play.exchange.abandon(unsent);
     assert_eq!(play.written(), "", "what was not sent needs no undoing");
-    play.reply(0, "1");
-    play.reply(1, "1");
+    play.answer("1");
+    play.answer("1");
     assert!(play.exchange.is_idle());
 }
 
@@ -44,12 +44,12 @@ fn orphans_are_undone_by_their_late_reply() {
     let answered = play.exchange.submit(with_undo()).unwrap();
     let late = play.exchange.submit(with_undo()).unwrap();
     let refused = play.exchange.submit(with_undo()).unwrap();
-    assert_eq!(play.written(), "do do1 do2");
+    assert_eq!(play.written(), "do do do");
     play.exchange.abandon(late);
     play.exchange.abandon(refused);
-    play.reply(0, "5");
-    play.reply(1, "6");
-    play.refuse(Id::Number(2));
+    play.answer("5");
+    play.answer("6");
+    play.refuse(Id::Missing);
     assert_eq!(play.written(), "undo-6-");
     assert_eq!(play.poll(answered).unwrap(), "5");
 }
