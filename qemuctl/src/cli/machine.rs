@@ -109,7 +109,7 @@ impl MachineArgs {
         };
         self.apply(&mut config)?;
         if file.is_none() && config.boot.kernel.is_some() && config.boot.append.is_none() {
-            config.boot.append = config.arch.and_then(serial_console).map(str::to_owned);
+            config.boot.append = config.arch.map(|arch| format!("console={}", arch.default_console()));
         }
         Ok(Loaded::new(config, file))
     }
@@ -199,17 +199,6 @@ impl MachineArgs {
         }
         config.paused |= self.paused;
         Ok(())
-    }
-}
-
-/// What makes Linux print to the first serial port where it does not by itself.
-fn serial_console(arch: Arch) -> Option<&'static str> {
-    match arch {
-        Arch::X86_64 | Arch::I386 | Arch::Riscv64 | Arch::Riscv32 | Arch::Loongarch64 => {
-            Some("console=ttyS0")
-        }
-        Arch::Aarch64 | Arch::Arm => Some("console=ttyAMA0"),
-        _ => None,
     }
 }
 

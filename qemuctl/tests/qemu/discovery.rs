@@ -118,7 +118,7 @@ async fn three_releases_differ_as_known() {
 }
 
 #[tokio::test]
-async fn every_architecture_answers_with_its_default_machine_and_cpu() {
+async fn every_architecture_answers_with_its_default_machine_cpu_and_console() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut told = Vec::new();
     for arch in Arch::all() {
@@ -131,24 +131,24 @@ async fn every_architecture_answers_with_its_default_machine_and_cpu() {
             let models = probe.cpu_models.iter().any(|model| model.name == cpu);
             assert!(models || probe.cpu_models.is_empty(), "{arch} has no CPU model {cpu}");
         }
-        told.push(format!("{arch}: {} {}", machine.name, cpu.unwrap_or("-")));
+        told.push(format!("{arch}: {} {} {}", machine.name, cpu.unwrap_or("-"), arch.default_console()));
     }
     insta::assert_snapshot!(told.join("\n"), @r"
-    x86_64: pc-q35-10.0 max
-    i386: pc-q35-10.0 max
-    aarch64: virt-10.0 max
-    arm: virt-10.0 max
-    riscv64: virt max
-    riscv32: virt max
-    loongarch64: virt max
-    ppc64: pseries-10.0 -
-    ppc: g3beige -
-    mips: malta -
-    mipsel: malta -
-    mips64: malta MIPS64R2-generic
-    mips64el: malta MIPS64R2-generic
-    s390x: s390-ccw-virtio-10.0 max
-    sparc64: sun4u -
+    x86_64: pc-q35-10.0 max ttyS0
+    i386: pc-q35-10.0 max ttyS0
+    aarch64: virt-10.0 max ttyAMA0
+    arm: virt-10.0 max ttyAMA0
+    riscv64: virt max ttyS0
+    riscv32: virt max ttyS0
+    loongarch64: virt max ttyS0
+    ppc64: pseries-10.0 - hvc0
+    ppc: g3beige - ttyPZ0
+    mips: malta - ttyS0
+    mipsel: malta - ttyS0
+    mips64: malta MIPS64R2-generic ttyS0
+    mips64el: malta MIPS64R2-generic ttyS0
+    s390x: s390-ccw-virtio-10.0 max ttysclp0
+    sparc64: sun4u - ttyS0
     ");
     // This release tells the little-endian MIPS by the name of the big-endian one.
     let mipsel = probed(dir.path(), &qemu("11.1", "qemu-system-mipsel")).await;
