@@ -46,18 +46,25 @@ fn passt_moves_packets_as_netdev_stream_and_vhost_user() {
             tcp_ports: vec![format!("127.0.0.1/5553:{GUEST_PORT}")],
             ..PasstNet::default()
         };
-        let mut config = linux("11.1", dir.path(), "vm");
-        config.sandbox.enabled = false;
-        let backends =
-            [NetBackend::Stream(stream), NetBackend::VhostUser(vhost_user), NetBackend::Passt(netdev)];
-        config.networks =
-            backends.into_iter().zip(1..).map(|(backend, number)| interface(mac(number), backend)).collect();
-        let vm = start(&config, &LaunchOptions::default()).await;
-        let agent = vm.wait_agent(GENEROUS).await.expect("it comes up");
-        addressed(&agent, &["10.88.1.2", "10.88.2.2", "10.88.3.2"]).await;
-        for port in [5551, 5552, 5553] {
-            serve(&agent, "guest").await;
-            assert_eq!(heard((Ipv4Addr::LOCALHOST, port).into()).await, "guest\n", "{port}");
+        // Not all in one machine: QEMU 11.1's own passt now and then closes a descriptor that is another's, and passt
+        // was seen to get an eventfd for the memory of vhost-user.
+        let machines: [(_, &[u8]); 2] = [
+            (vec![NetBackend::Stream(stream), NetBackend::VhostUser(vhost_user)], &[1, 2]),
+            (vec![NetBackend::Passt(netdev)], &[3]),
+        ];
+        for (backends, numbers) in machines {
+            let mut config = linux("11.1", dir.path(), "vm");
+            config.sandbox.enabled = false;
+            let numbered = backends.into_iter().zip(numbers);
+            config.networks = numbered.map(|(backend, number)| interface(mac(*number), backend)).collect();
+            let vm = start(&config, &LaunchOptions::default()).await;
+            let agent = vm.wait_agent(GENEROUS).await.expect("it comes up");
+            for number in numbers {
+                addressed(&agent, &[&format!("10.88.{number}.2")]).await;
+                serve(&agent, "guest").await;
+                let port = 5550 + u16::from(*number);
+                assert_eq!(heard((Ipv4Addr::LOCALHOST, port).into()).await, "guest\n", "{port}");
+            }
         }
 
         for version in ["7.2", "10.0"] {

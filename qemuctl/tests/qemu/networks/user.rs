@@ -41,7 +41,11 @@ pub(super) async fn heard(address: SocketAddr) -> String {
 /// Waits until the guest has been given its addresses.
 pub(super) async fn addressed(agent: &Agent, addresses: &[&str]) {
     for address in addresses {
-        sh(agent, &format!("until ip -4 addr | grep -q 'inet {address}/'; do usleep 10000; done")).await;
+        let script = format!(
+            "for try in $(seq 600); do ip -4 addr | grep -q 'inet {address}/' && exit; usleep 100000; done; \
+             (ip addr; ps; dmesg | tail -n 30) >&2; exit 1"
+        );
+        sh(agent, &script).await;
     }
 }
 
