@@ -84,7 +84,7 @@ impl Watched {
         self.exit.subscribe()
     }
 
-    /// Waits until the watching task has found out the first state.
+    /// Waits until the first state is known.
     pub(crate) async fn known(&self) {
         // The sender lives as long as this.
         let _ = self.states().wait_for(|state| *state != State::Unknown).await;
@@ -104,7 +104,7 @@ impl Watched {
         self.state.borrow().is_passing()
     }
 
-    fn publish(&self, state: State) {
+    pub(crate) fn publish(&self, state: State) {
         self.state.send_if_modified(|current| {
             let differs = *current != state;
             if differs {

@@ -10,8 +10,9 @@ mod reply;
 mod schema;
 mod session;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use qemu_argv::{Arch, Target, Version};
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,10 @@ pub struct Probe {
     pub(crate) identity: Vec<FileIdentity>,
 }
 
+/// The answers that this process has used, by the path of the program: to read one from disk takes longer than all
+/// else that is done before a QEMU is started.
+static USED: LazyLock<Mutex<HashMap<PathBuf, Arc<Probe>>>> = LazyLock::new(Mutex::default);
+
 /// Asks the QEMU at `binary` what it can do, or recalls an earlier answer.
 ///
 /// # Errors
@@ -122,8 +127,15 @@ pub struct Probe {
 /// # Cancel safety
 ///
 /// A QEMU that is being asked is ended, and nothing is kept.
-pub async fn probe(binary: &Path) -> Result<Probe, DiscoveryError> {
-    probe_in(&Places::host(), binary).await
+pub async fn probe(binary: &Path) -> Result<Arc<Probe>, DiscoveryError> {
+    let used = || USED.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = used().get(binary).cloned();
+    if let Some(probe) = known.filter(|probe| probe.still_holds()) {
+        return Ok(probe);
+    }
+    let probe = Arc::new(probe_in(&Places::host(), binary).await?);
+    used().insert(binary.to_owned(), probe.clone());
+    Ok(probe)
 }
 
 /// [`probe`] with the cache and module folders of a given host.
@@ -153,7 +165,7 @@ pub async fn probe_in(places: &Places, binary: &Path) -> Result<Probe, Discovery
 
 fn recall(slot: &Slot, key: &FileIdentity) -> Option<Probe> {
     let probe: Probe = slot.load(key)?;
-    probe.identity.iter().all(FileIdentity::still_holds).then_some(probe)
+    probe.still_holds().then_some(probe)
 }
 
 /// The files that decide about the answer: the wrapper, the program and the folders of modules.
@@ -184,6 +196,11 @@ fn identity(places: &Places, probe: &Probe, binary: &FileIdentity) -> Vec<FileId
 }
 
 impl Probe {
+    /// Whether the files that decide about the answer are as they were.
+    fn still_holds(&self) -> bool {
+        self.identity.iter().all(FileIdentity::still_holds)
+    }
+
     /// The machine type of this name or alias.
     pub fn machine(&self, name: &str) -> Option<&Machine> {
         self.machines.iter().find(|machine| machine.name == name || machine.alias.as_deref() == Some(name))

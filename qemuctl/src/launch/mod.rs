@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use qemu_argv::{Endpoints, Plan, PlannedSocket, SocketRole, VmConfig};
 use qmp_client::Session;
-use qmp_proto::Cont;
+use qmp_proto::{Cont, QueryStatus};
 use tokio::sync::OnceCell;
 
 use crate::error::Error;
@@ -127,12 +127,21 @@ pub(crate) async fn launch(
     }
     start.listen_to(console.clone());
     let events = session.events();
+    let mut first = None;
     if !(options.paused || is_paused) {
         options.tell(Phase::Run);
-        start.step(Phase::Run, session.execute(Cont {})).await?;
+        // In one go, so that the answer to the question costs no time of its own.
+        let run = async {
+            let (run, status) = tokio::join!(session.execute(Cont {}), session.execute(QueryStatus {}));
+            run.map(|_| status.ok())
+        };
+        first = start.step(Phase::Run, run).await?;
     }
     let started = start.finish();
     let vm = Watched::new(session, Some(started.process), started.output, started.residue);
+    if let Some(status) = first {
+        vm.publish(status.status.into());
+    }
     let watch = watch_over(vm.clone(), Some(started.watcher), events, Some(started.drain));
     let task = tokio::spawn(watch).abort_handle();
     let instance = Instance::new(Handle {
