@@ -6,6 +6,7 @@
 mod apt;
 mod bench;
 mod bind;
+mod ceph;
 mod check;
 mod codegen;
 mod demo;
@@ -35,6 +36,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Job {
     Bench(bench::Args),
+    Ceph(ceph::Args),
     Check(check::Args),
     Demo(demo::Args),
     Guest(guest::Args),
@@ -50,12 +52,13 @@ enum Job {
 fn main() -> ExitCode {
     let result = match Cli::parse().job {
         Job::Bench(args) => bench::run(&args),
+        Job::Ceph(args) => ceph::run(&args),
         Job::Check(args) => check::run(&args),
         Job::Demo(args) => demo::run(&args),
         Job::Guest(args) => guest::run(&args),
         Job::Package(args) => package::run(&args),
         Job::Qemus(args) => qemus::run(&args),
-        Job::Servers(servers::Args {}) => servers::ensure(),
+        Job::Servers(args) => servers::run(&args),
         Job::Test(args) => test::run(&args),
         Job::Codegen(args) => codegen::run_codegen(&args),
         Job::Schema(args) => codegen::run_schema(&args),

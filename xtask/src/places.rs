@@ -35,6 +35,11 @@ pub fn servers() -> Result<PathBuf> {
     from_env("QEMUCTL_SERVERS_DIR", "servers")
 }
 
+/// Where Ceph's programs lie: `$QEMUCTL_CEPH_DIR`, else `ceph` in the cache.
+pub fn ceph() -> Result<PathBuf> {
+    from_env("QEMUCTL_CEPH_DIR", "ceph")
+}
+
 /// Where cargo builds: `$CARGO_TARGET_DIR`, else `target` in the workspace.
 pub fn target() -> PathBuf {
     workspace().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))

@@ -82,6 +82,8 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["Authentication failure"], Cause::NotAuthenticated),
     (&["failed to authenticate using"], Cause::NotAuthenticated),
     (&["The requested URL returned error: 401"], Cause::NotAuthenticated),
+    // A Ceph of which the user's key is not known.
+    (&["error connecting: Permission denied"], Cause::NotAuthenticated),
     (&["The certificate hasn't got a known issuer"], Cause::Untrusted),
     (&["Certificate does not match the hostname"], Cause::Untrusted),
     (&["server certificate verification failed"], Cause::Untrusted),
@@ -241,6 +243,7 @@ mod tests {
             "qemu: module block-block-ssh not found, do you want to install qemu-block-extra package?",
             "qemu-system-x86_64: -blockdev {}: The certificate hasn't got a known issuer",
             "qemu-system-x86_64: -blockdev {}: iSCSI: Failed to connect to LUN : Failed to log in to target. Status: Authentication failure(513)",
+            "qemu-system-x86_64: -blockdev {}: error connecting: Permission denied",
             "something never heard before",
         ];
         let causes = said.map(|line| format!("{:?}", Cause::from_words([line])));
@@ -261,6 +264,7 @@ Some(PciAddress)
 Some(QemuBug)
 Some(MissingDriver)
 Some(Untrusted)
+Some(NotAuthenticated)
 Some(NotAuthenticated)
 None
 "#);

@@ -44,7 +44,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     eprintln!("\n== tests");
     let began = Instant::now();
-    let tests = tests(args.filter.as_deref())?;
+    let filter = args.filter.iter().flat_map(|filter| ["--", filter]);
+    let tests = tests(filter)?;
     total += tests.counts;
     if let Some(problem) = &tests.problem {
         // Beside the failed tests, so that no sum looks better than the run was.
@@ -63,6 +64,15 @@ pub fn run(args: &Args) -> Result<()> {
     println!("\n{}", report.join("\n"));
     println!("{} passed, {} failed", total.passed, total.failed);
     verdict(&tests, total)
+}
+
+/// Runs the tests of one target, which `cargo xtask test` leaves out.
+pub fn run_target(name: &str) -> Result<()> {
+    let tests = tests(["--test", name])?;
+    if let Some(problem) = &tests.problem {
+        bail!("{problem}");
+    }
+    verdict(&tests, tests.counts)
 }
 
 /// Whether this was a run to be glad about.
@@ -95,17 +105,17 @@ struct Tests {
     problem: Option<String>,
 }
 
-fn tests(filter: Option<&str>) -> Result<Tests> {
+/// Runs tests: all, or those that `which` picks in cargo's words.
+fn tests<'a>(which: impl IntoIterator<Item = &'a str>) -> Result<Tests> {
     let mut command = cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    if let Some(filter) = filter {
-        command.args(["--", filter]);
-    }
     command
+        .args(which)
         // A snapshot that differs is a failure, never a new file.
         .env("INSTA_UPDATE", "no")
         .env("QEMUCTL_QEMUS_DIR", places::qemus()?)
         .env("QEMUCTL_GUEST_DIR", places::guests()?)
         .env("QEMUCTL_SERVERS_DIR", places::servers()?)
+        .env("QEMUCTL_CEPH_DIR", places::ceph()?)
         .env("PATH", path_with_qemu()?);
     let mut parser = counts::Parser::default();
     let end = stream::lines(&mut command, TESTS_AT_MOST, |line| parser.line(line))?;

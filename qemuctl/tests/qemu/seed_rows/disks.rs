@@ -1,4 +1,4 @@
-//! Sections "Disk Backends" and "I/O Throttling". Servers of NBD, Ceph and iSCSI with all their options are in `storage`.
+//! Sections "Disk Backends" and "I/O Throttling". Servers of NBD and iSCSI with all their options are in `storage`, Ceph in `tests/ceph`.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
