@@ -121,12 +121,11 @@ impl Arch {
     /// what `console=` says on the command line of a kernel that shall talk there.
     pub const fn default_console(self) -> &'static str {
         match self {
-            Self::X86_64 | Self::I386 | Self::Riscv64 | Self::Riscv32 | Self::Loongarch64 => "ttyS0",
-            Self::Mips | Self::Mipsel | Self::Mips64 | Self::Mips64el | Self::Sparc64 => "ttyS0",
             Self::Aarch64 | Self::Arm => "ttyAMA0",
             Self::Ppc64 => "hvc0",
             Self::Ppc => "ttyPZ0",
             Self::S390x => "ttysclp0",
+            _ => "ttyS0",
         }
     }
 }

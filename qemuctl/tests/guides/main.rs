@@ -29,16 +29,20 @@ macro_rules! guides {
 
 guides! {
     ci: "ci.md",
+    console: "console.md",
     disks: "disks.md",
     embed_client: "embed-client.md",
     embed_renderer: "embed-renderer.md",
     first_vm: "first-vm.md",
     networks: "networks.md",
+    program: "program.md",
     security: "security.md",
+    types: "types.md",
+    uefi: "uefi.md",
 }
 
 /// The other pages: their links and machines are looked at, their commands are not typed here.
-const OTHERS: &[&str] = &["README.md", "console.md", "from-go.md", "program.md", "types.md", "uefi.md"];
+const OTHERS: &[&str] = &["README.md", "from-go.md"];
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
