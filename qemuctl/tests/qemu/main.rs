@@ -17,6 +17,7 @@ mod discovery_killed;
 mod faults;
 mod guest_agent;
 mod guest_control;
+mod guest_copies;
 mod hotplug;
 mod launcher;
 mod lifecycle;
