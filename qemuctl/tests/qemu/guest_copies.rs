@@ -4,7 +4,8 @@ use qemuctl::{GuestSum, Memory, Size, VmConfig};
 
 use crate::guest_agent::{boot, linux};
 
-const LENGTH: usize = 100 << 20;
+const MIB: usize = 1 << 20;
+const LENGTH: usize = 100 * MIB;
 
 /// Bytes without a pattern, the same in each run.
 fn noise(length: usize) -> Vec<u8> {
@@ -24,7 +25,11 @@ async fn a_hundred_mib_go_in_and_out_with_equal_checksums() {
     let dir = tempfile::tempdir().expect("a directory");
     let config = VmConfig { memory: Memory::new(Size::mib(768)), ..linux("10.0", "x86_64", dir.path()) };
     let vm = boot(&config).await;
-    let content = noise(LENGTH);
+    // Zeros in between, because an agent under TCG takes a second or two for a mebibyte that has none.
+    let mut content = vec![0; LENGTH];
+    for (place, piece) in content.chunks_exact_mut(4 * MIB).zip(noise(LENGTH / 4).chunks_exact(MIB)) {
+        place[MIB / 3..][..MIB].copy_from_slice(piece);
+    }
     let mut told = Vec::new();
     let copied =
         vm.copy_in(&mut &content[..], "/tmp/large", |bytes| told.push(bytes)).await.expect("copied in");
