@@ -26,10 +26,15 @@ pub fn build(profile: &str) -> Result<PathBuf> {
     let extras = built.join("debian");
     places::remove(&extras)?;
     write(&extras.join("man/qemuctl.1"), &output(Command::new(&program).arg("man"))?)?;
+    let mut compress = Command::new("gzip");
+    // cargo-deb compresses the pages that lie in a repository, not those that are built.
+    compress.args(["-9", "--no-name"]).arg(extras.join("man/qemuctl.1"));
     for name in subcommands(&program)? {
-        let page = output(Command::new(&program).args(["man", &name]))?;
-        write(&extras.join(format!("man/qemuctl-{name}.1")), &page)?;
+        let page = extras.join(format!("man/qemuctl-{name}.1"));
+        write(&page, &output(Command::new(&program).args(["man", &name]))?)?;
+        compress.arg(page);
     }
+    output(&mut compress)?;
     for (shell, file) in SHELLS {
         let script = output(Command::new(&program).args(["completions", shell]))?;
         write(&extras.join("completions").join(file), &script)?;
@@ -104,6 +109,8 @@ fn dpkg(root: &Path) -> Command {
         command
     };
     command.arg("--root").arg(root).arg("--log").arg(root.join("dpkg.log"));
+    // A system in a container may be told to leave out manual pages.
+    command.arg("--path-include=*");
     command
 }
 

@@ -10,7 +10,7 @@ mod tools;
 use anyhow::{Context, Result};
 
 /// Build every crate from its archive, judge the dependencies, make and try the Debian package
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Args {
     /// Optimize the program in the Debian package, as one gives it to others
     #[arg(long)]

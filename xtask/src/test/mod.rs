@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::check::{self, Step};
 use crate::run::cargo;
-use crate::{check, guest, places, qemus, servers, system};
+use crate::{guest, package, places, qemus, servers, system};
 use counts::Counts;
 
 /// Set everything up, then run every check and every test
@@ -30,7 +31,8 @@ pub fn run(args: &Args) -> Result<()> {
     let mut report = Vec::new();
     let mut total = Counts::default();
     if args.filter.is_none() {
-        for step in check::STEPS {
+        let package = Step { name: "package", run: || package::run(&package::Args::default()) };
+        for step in check::STEPS.into_iter().chain([package]) {
             let began = Instant::now();
             eprintln!("\n== {}", step.name);
             let result = (step.run)();
