@@ -18,6 +18,8 @@ pub(super) struct Opening {
 /// An image: its backend and what reads it.
 #[derive(Clone, Copy)]
 pub(super) struct Image<'a> {
+    /// The field that has the backend.
+    pub(super) field: &'static str,
     pub(super) backend: &'a DiskBackend,
     pub(super) format: Option<BlockFormat>,
     pub(super) key_secret: Option<&'a str>,
@@ -44,7 +46,7 @@ pub(super) fn image(
     let backing = backing(draft, at, name, format, image.backing, opening);
 
     let storage = format!("{name}-file");
-    let (driver, mut props) = backend(draft, at, image.backend, opening);
+    let (driver, mut props) = backend(draft, at, image.field, image.backend, opening);
     common(&mut props, opening);
     draft.node(at, driver, storage.clone(), props);
 
@@ -124,6 +126,7 @@ fn backing(
             let node = format!("{name}-b");
             let opening = Opening { read_only: true, discard: false, ..opening };
             let part = Image {
+                field: "backend",
                 backend: &below.backend,
                 format: below.format,
                 key_secret: below.key_secret.as_deref(),

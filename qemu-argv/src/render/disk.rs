@@ -30,6 +30,7 @@ fn one(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk) {
         }
     };
     let part = Image {
+        field: "backend",
         backend: &disk.backend,
         format: disk.format,
         key_secret: disk.key_secret.as_deref(),

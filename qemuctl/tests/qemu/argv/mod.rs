@@ -4,4 +4,6 @@ mod accepted;
 mod facts;
 mod hostile;
 mod meaning;
+mod secrets;
+mod texts;
 mod world;

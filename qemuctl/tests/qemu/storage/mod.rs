@@ -1,6 +1,6 @@
 //! Disks whose bytes are elsewhere: what is written through the disk is read back by another program.
 
-mod certificates;
+pub mod certificates;
 mod http;
 mod iscsi;
 mod local;
