@@ -1,7 +1,5 @@
 //! Has the topology find a place for every device, and takes its answer into the draft.
 
-use std::borrow::Cow;
-
 use super::topology::{Controller, Topology};
 use crate::draft::{Draft, Space};
 use crate::error::{Fault, Problem};
@@ -38,7 +36,7 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
 /// A controller that the topology created.
 pub(super) fn device(controller: &Controller) -> Device {
     Device {
-        driver: Cow::Borrowed(controller.driver()),
+        driver: controller.driver().into(),
         id: controller.id.clone(),
         place: controller.properties(),
         props: Props::new(),

@@ -1,5 +1,7 @@
 //! Block nodes: what holds the bytes, then the format that reads them.
 
+use smol_str::format_smolstr;
+
 use super::backend::backend;
 use crate::config::{Backing, BlockFormat, Cache, DiskAio, DiskBackend};
 use crate::draft::Draft;
@@ -45,7 +47,7 @@ pub(super) fn image(
     let format = format.unwrap_or(BlockFormat::Raw);
     let backing = backing(draft, at, name, format, image.backing, opening);
 
-    let storage = format!("{name}-file");
+    let storage = format_smolstr!("{name}-file");
     let (driver, mut props) = backend(draft, at, image.field, image.backend, opening);
     common(&mut props, opening);
     draft.node(at, driver, storage.clone(), props);
@@ -58,9 +60,10 @@ pub(super) fn image(
         let at = at.field("key_secret");
         draft.secret(at, secret);
         match format {
-            BlockFormat::Luks => props.set("key-secret", secret.to_owned()),
-            BlockFormat::Qcow2 => props
-                .set("encrypt", Props::new().with("format", "luks").with("key-secret", secret.to_owned())),
+            BlockFormat::Luks => props.set("key-secret", secret),
+            BlockFormat::Qcow2 => {
+                props.set("encrypt", Props::new().with("format", "luks").with("key-secret", secret))
+            }
             other => draft.conflict(at, format!("the format {} is not encrypted", other.qemu_name())),
         }
     } else if format == BlockFormat::Luks {
@@ -68,7 +71,7 @@ pub(super) fn image(
     }
     common(&mut props, opening);
     props.extend(extra);
-    draft.node(at, format.qemu_name(), name.to_owned(), props);
+    draft.node(at, format.qemu_name(), name.into(), props);
 }
 
 /// Options that both nodes of an image take.
@@ -123,7 +126,7 @@ fn backing(
             None
         }
         Backing::Image(below) => {
-            let node = format!("{name}-b");
+            let node = format_smolstr!("{name}-b");
             let opening = Opening { read_only: true, discard: false, ..opening };
             let part = Image {
                 field: "backend",

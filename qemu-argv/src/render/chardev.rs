@@ -1,7 +1,8 @@
 //! `-chardev`, in its own words and in those of `chardev-add`, which differ.
 
-use std::borrow::Cow;
 use std::path::Path;
+
+use smol_str::SmolStr;
 
 use super::address::host_port;
 use crate::config::{CharBackend, Chardev, SocketAddress};
@@ -62,7 +63,7 @@ pub(super) fn add(draft: &mut Draft<'_>, at: At<'_>, chardev: &Chardev, served: 
 }
 
 fn node(id: &str, kind: &'static str, props: Props, data: Props) -> CharNode {
-    CharNode { kind: Cow::Borrowed(kind), id: id.to_owned(), props, data }
+    CharNode { kind: kind.into(), id: id.into(), props, data }
 }
 
 fn launcher_socket(draft: &mut Draft<'_>, at: At<'_>, id: &str, path: &Path) -> CharNode {
@@ -146,7 +147,7 @@ fn hub(draft: &mut Draft<'_>, at: At<'_>, chardevs: &[String]) -> (&'static str,
             at.item("chardevs", index),
             "character device above",
             id,
-            above.iter().map(String::as_str),
+            above.iter().map(SmolStr::as_str),
         );
         props.set(format!("chardevs.{index}"), id);
     }

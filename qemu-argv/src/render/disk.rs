@@ -1,5 +1,7 @@
 //! Disks: nodes, then the device the guest sees.
 
+use smol_str::SmolStr;
+
 use super::block::{Image, Opening, image};
 use super::throttle;
 use crate::config::{Cache, DetectZeroes, Disk, DiskInterface, OnError};
@@ -38,13 +40,13 @@ fn one(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk) {
     };
     image(draft, at, id, part, opening, Props::new().with_some("detect-zeroes", zeroes));
     let top = match &disk.throttle {
-        Some(limits) => throttle::filter(draft, at, id, limits, id.to_owned()),
-        None => id.to_owned(),
+        Some(limits) => throttle::filter(draft, at, id, limits, id.into()),
+        None => id.into(),
     };
     device(draft, at, id, disk, top);
 }
 
-fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk, node: String) {
+fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk, node: SmolStr) {
     let (driver, connector, serial_room) = interface(draft, at, disk);
     let is_virtio = disk.interface == DiskInterface::Virtio;
     let mut props = Props::new().with("drive", node);

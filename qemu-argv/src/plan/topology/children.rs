@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::Topology;
 use super::error::{TopologyError, report};
 use super::family::Family;
@@ -24,7 +26,7 @@ pub(super) struct Children {
 /// A controller that devices use.
 #[derive(Clone, Debug)]
 pub(super) struct NewController {
-    pub(super) id: String,
+    pub(super) id: SmolStr,
     pub(super) role: Role,
     /// The position of the device that it was created for, just before which it is placed; none for those kept.
     pub(super) before: Option<usize>,
@@ -35,7 +37,7 @@ pub(super) fn place(
     machine: Machine,
     devices: &[DeviceRequest],
     earlier: Option<&Topology>,
-    names: &Names<'_>,
+    names: &Names,
     problems: &mut Vec<TopologyError>,
 ) -> Children {
     let mut work =
@@ -46,7 +48,7 @@ pub(super) fn place(
         }
     }
     for controller in earlier.into_iter().flat_map(|earlier| &earlier.controllers) {
-        if !controller.is_pci_bus() && work.names.insert(controller.id.as_str().into()) {
+        if !controller.is_pci_bus() && work.names.insert(controller.id.clone()) {
             work.hubs.add_created(&controller.id, controller.role);
             let (id, role) = (controller.id.clone(), controller.role);
             work.children.controllers.push(NewController { id, role, before: None });
@@ -85,14 +87,14 @@ pub(super) fn place(
     children
 }
 
-struct Work<'a> {
+struct Work {
     machine: Machine,
     hubs: Hubs,
-    names: Names<'a>,
+    names: Names,
     children: Children,
 }
 
-impl Work<'_> {
+impl Work {
     fn place(&mut self, position: usize, device: &DeviceRequest, problems: &mut Vec<TopologyError>) {
         if self.machine.family == Family::Unknown && matches!(device.connector, Connector::Ide { at: None }) {
             self.children.placements.insert(position, Placement::Unplaced);
@@ -110,13 +112,13 @@ impl Work<'_> {
             Ok(placement) => drop(self.children.placements.insert(position, placement)),
             Err(Some(problem)) => report(problems, problem),
             // A new controller has room; were it not so, the device would be named here all the same.
-            Err(None) => report(problems, TopologyError::NoDevice { device: device.id.clone() }),
+            Err(None) => report(problems, TopologyError::NoDevice { device: device.id.to_string() }),
         }
     }
 
     fn create(&mut self, role: Role, before: usize) {
         let id = unused_name(&self.names, first_name(role));
-        self.names.insert(id.clone().into());
+        self.names.insert(id.clone());
         self.hubs.add_created(&id, role);
         self.children.controllers.push(NewController { id, role, before: Some(before) });
     }

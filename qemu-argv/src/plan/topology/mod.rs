@@ -48,6 +48,7 @@ mod wish;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use error::TopologyError;
 pub use family::Family;
@@ -70,7 +71,7 @@ pub const DEFAULT_HOTPLUG_PORTS: u8 = 4;
 pub struct Topology {
     machine: Machine,
     controllers: Vec<Controller>,
-    devices: BTreeMap<String, Device>,
+    devices: BTreeMap<SmolStr, Device>,
 }
 
 /// A device of the configuration in its place.
@@ -99,8 +100,8 @@ impl Topology {
         let mut problems = Vec::new();
         let mut names = Names::new();
         for device in devices {
-            if !names.insert(device.id.as_str().into()) {
-                problems.push(TopologyError::DuplicateId { device: device.id.clone() });
+            if !names.insert(device.id.clone()) {
+                problems.push(TopologyError::DuplicateId { device: device.id.to_string() });
             }
         }
         if !problems.is_empty() {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::SmolStr;
+
 use super::children::{Children, NewController, connector_of};
 use super::error::{TopologyError, keeps_its_place, report};
 use super::family::Family;
@@ -29,14 +31,14 @@ pub(super) fn place(
     mut children: Children,
     hotplug_ports: Option<u8>,
     earlier: Option<&Topology>,
-    names: &Names<'_>,
+    names: &Names,
     problems: &mut Vec<TopologyError>,
 ) -> Topology {
     let mut entries = entries(machine, devices, &children.controllers);
     let before = |id: &str| earlier.and_then(|earlier| earlier.place_of(id));
     let ports = if let Some(root) = machine.pci() {
         let mut names = names.clone();
-        names.extend(children.controllers.iter().map(|controller| controller.id.as_str().into()));
+        names.extend(children.controllers.iter().map(|controller| controller.id.clone()));
         let mut state = PciState::new(machine, root, names);
         place_pci(&mut state, &mut entries, hotplug_ports, earlier, problems);
         state.created
@@ -114,7 +116,7 @@ fn entries<'a>(
 }
 
 fn place_pci<'a>(
-    state: &mut PciState<'a>,
+    state: &mut PciState,
     entries: &mut [Entry<'a>],
     hotplug_ports: Option<u8>,
     earlier: Option<&Topology>,
@@ -193,8 +195,8 @@ fn places_by_id(earlier: &Topology) -> BTreeMap<&str, &Placement> {
 }
 
 /// Guests look for further functions of a slot only where function 0 answers.
-fn fill_heads(state: &mut PciState<'_>, problems: &mut Vec<TopologyError>) {
-    let headless: Vec<(String, u8)> =
+fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
+    let headless: Vec<(SmolStr, u8)> =
         state.buses.iter().flat_map(|(name, bus)| bus.headless().map(|slot| (name.clone(), slot))).collect();
     for (bus, slot) in headless {
         if state.fill_function_zero(&bus, slot).is_none() {
@@ -210,7 +212,7 @@ fn fill_heads(state: &mut PciState<'_>, problems: &mut Vec<TopologyError>) {
 }
 
 /// Says of each place whether it has neighbours, and so whether it can be left while the guest runs.
-fn finish(state: &mut PciState<'_>, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
+fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
     let PciState { buses, created, .. } = state;
     let used = |bus: &str, slot: u8| buses.get(bus).map_or(0, |bus| bus.used(slot));
     for controller in created.iter_mut() {
@@ -237,7 +239,7 @@ fn finish(state: &mut PciState<'_>, entries: &mut [Entry<'_>], problems: &mut Ve
                 problems,
                 TopologyError::NoHotplug {
                     device: entry.id.to_owned(),
-                    bus: bus.clone(),
+                    bus: bus.to_string(),
                     help: "leave its address out, or set hotplug = false on it",
                 },
             );

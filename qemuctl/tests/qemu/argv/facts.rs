@@ -122,7 +122,7 @@ fn chardevs(vm: &mut Running, plan: &Plan, found: &mut Found) {
     planned.sort_by_key(Value::to_string);
     found.check("character devices", &json!(planned), &json!(there));
     for chardev in plan.chardevs() {
-        let entry = list(&reply).iter().find(|entry| entry["label"] == chardev.id);
+        let entry = list(&reply).iter().find(|entry| entry["label"] == *chardev.id);
         let name = entry.and_then(|entry| entry["filename"].as_str()).unwrap_or_default();
         let expected = match (&*chardev.kind, chardev.props.get_str("path")) {
             ("socket", Some(path)) => format!("disconnected:unix:{path},server=on"),
@@ -166,7 +166,7 @@ fn pci(vm: &mut Running, plan: &Plan, found: &mut Found) {
     let Some(buses) = reply["return"].as_array() else { return };
     let devices: Vec<&Value> = buses.iter().flat_map(|bus| list(&bus["devices"])).collect();
     for device in plan.devices() {
-        let Some(entry) = devices.iter().find(|entry| entry["qdev_id"] == device.id) else { continue };
+        let Some(entry) = devices.iter().find(|entry| entry["qdev_id"] == *device.id) else { continue };
         let Some(addr) = device.place.get_str("addr") else { continue };
         let (slot, function) =
             (entry["slot"].as_u64().unwrap_or(99), entry["function"].as_u64().unwrap_or(99));

@@ -98,7 +98,7 @@ fn nodes(vm: &mut Running, plan: &Plan) -> Vec<String> {
         .collect();
     let mut wrong = Vec::new();
     for node in plan.block_nodes() {
-        let Some(found) = there.get(&node.node_name) else {
+        let Some(found) = there.get(&*node.node_name) else {
             wrong.push(format!("  there is no block node {}", node.node_name));
             continue;
         };
