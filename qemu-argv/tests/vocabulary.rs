@@ -7,11 +7,20 @@ mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
 use vocabulary::Vocabulary;
 
 /// What no machine uses, and why.
-const UNUSED: [(&str, &str); 0] = [];
+const UNUSED: [(&str, &str); 9] = [
+    ("AccelChoice=hvf", "macOS"),
+    ("AccelChoice=whpx", "Windows"),
+    ("AudioBackend=coreaudio", "macOS"),
+    ("AudioBackend=dsound", "Windows"),
+    ("Display=cocoa", "macOS"),
+    ("Display=cocoa.full_screen", "macOS"),
+    ("TpmModel=spapr", "needs swtpm, as the other models do"),
+    ("VmConfig.qemu", "for the launcher; a plan does not look at it"),
+    ("VmConfig.socket_dir", "for the launcher; a plan does not look at it"),
+];
 
 #[test]
 fn every_word_is_used_by_a_machine() {
@@ -19,8 +28,7 @@ fn every_word_is_used_by_a_machine() {
     let all = vocabulary.all();
     let mut unused = all.clone();
     for (name, text) in files::machine_files() {
-        let document: Value = toml::from_str(&text).expect("a file is TOML");
-        let used = vocabulary.used(&document);
+        let used = vocabulary.used(&text);
         let strange: BTreeSet<_> = used.difference(&all).cloned().collect();
         assert_eq!(strange, BTreeSet::new(), "{name}");
         unused.retain(|word| !used.contains(word));

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use crate::config::CharBackend;
+
 /// A name that the plan chose for an element of a list, remembered so that the element keeps it when others come and go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OwnId {
@@ -40,6 +42,24 @@ pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec
         unknown.for_each(|(_, id)| *id = left.next().map(|own| own.id.clone()));
     }
     ids
+}
+
+/// The name of a device's own character device.
+pub(crate) fn chardev_name(id: &str, backend: &CharBackend) -> String {
+    match backend {
+        CharBackend::Dbus { .. } => dbus_chardev_name(id),
+        _ => format!("{id}-chardev"),
+    }
+}
+
+/// The same on D-Bus, where the name is part of an object's path: QEMU crashes on others.
+fn dbus_chardev_name(id: &str) -> String {
+    format!("{}_chardev", id.replace(['-', '.'], "_"))
+}
+
+/// Whether it is the name of the device's own character device.
+pub(crate) fn is_chardev_of(name: &str, id: &str) -> bool {
+    name.strip_suffix("-chardev") == Some(id) || name == dbus_chardev_name(id)
 }
 
 /// FNV-1a over all parts, each ended by a byte that no text has, so that `("a", "b")` and `("ab", "")` differ.

@@ -36,6 +36,10 @@ pub(super) struct Served {
 /// Adds a character device of a serial port or channel.
 pub(super) fn add(draft: &mut Draft<'_>, at: At<'_>, chardev: &Chardev, served: Option<Served>) {
     let backend_at = at.field("backend");
+    let of_dbus = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if matches!(chardev.backend, CharBackend::Dbus { .. }) && !of_dbus(&chardev.id) {
+        draft.invalid(at.field("id"), &chardev.id, "is no name on D-Bus: letters, digits and `_`");
+    }
     let mut node = match (&chardev.backend, served) {
         (CharBackend::Launcher, Some(Served { role, ending })) => match draft.socket(role, &ending) {
             Some(path) => launcher_socket(draft, backend_at, &chardev.id, &path),

@@ -137,11 +137,15 @@ fn interface(draft: &mut Draft<'_>, at: At<'_>, disk: &Disk) -> (String, Connect
     }
     match disk.interface {
         DiskInterface::Virtio => (draft.board.virtio("virtio-blk"), Connector::Virtio(pci), 20),
-        DiskInterface::VirtioScsi => ("scsi-hd".into(), Connector::Scsi(ScsiRequest::default()), 36),
+        DiskInterface::VirtioScsi => {
+            // Without a `device_id` of its own the disk's is the serial number, and has less room.
+            let room = if disk.properties.get("device_id").is_some() { 36 } else { 20 };
+            ("scsi-hd".into(), Connector::Scsi(ScsiRequest::default()), room)
+        }
         DiskInterface::Sata => ("ide-hd".into(), Connector::Sata { bus: None }, 20),
         DiskInterface::Ide => ("ide-hd".into(), Connector::Ide { at: None }, 20),
         DiskInterface::Nvme => ("nvme".into(), Connector::Pci(pci), 20),
-        DiskInterface::Usb => ("usb-storage".into(), Connector::Usb(UsbRequest::default()), 36),
+        DiskInterface::Usb => ("usb-storage".into(), Connector::Usb(UsbRequest::default()), 20),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use qemu_argv::VmConfig;
 use serde_json::Value;
 
 /// The words of a schema.
@@ -21,8 +22,17 @@ impl Vocabulary {
         walk.found
     }
 
-    /// The words of a document.
-    pub fn used(&self, document: &Value) -> BTreeSet<String> {
+    /// The words of a file: its fields as they are written, and the choices that it makes, be it by leaving them out.
+    pub fn used(&self, text: &str) -> BTreeSet<String> {
+        let written = toml::from_str(text).expect("a file is TOML");
+        let config: VmConfig = toml::from_str(text).expect("a file is a machine");
+        let saved = serde_json::to_value(&config).expect("a configuration is JSON");
+        let mut used = self.in_document(&written);
+        used.extend(self.in_document(&saved).into_iter().filter(|word| !word.contains('.')));
+        used
+    }
+
+    fn in_document(&self, document: &Value) -> BTreeSet<String> {
         let mut walk = Walk { schema: &self.0, found: BTreeSet::new(), seen: BTreeSet::new() };
         walk.visit(&self.0, "VmConfig", Some(document));
         walk.found
@@ -97,7 +107,9 @@ impl<'s> Walk<'s> {
                 self.visit(branch, name, document);
             }
         }
-        let words = node.get("enum").and_then(Value::as_array).into_iter().flatten();
+        // A bare list of words is a short form, or has other spellings of one choice.
+        let words = node.get("enum").filter(|_| node.get("type").is_some());
+        let words = words.and_then(Value::as_array).into_iter().flatten();
         for word in words.chain(node.get("const")).filter_map(Value::as_str) {
             if document.is_none_or(|document| document == word) {
                 self.found.insert(format!("{name}={word}"));

@@ -89,9 +89,10 @@ fn secrets_for_servers_are_not_seen() {
             *secret = Secret::new(secret.id.clone(), format!("{head}{}", LONG[0]));
         }
         config.tls.clear();
-        config
-            .disks
-            .retain(|disk| matches!(disk.backend, DiskBackend::Rbd { .. } | DiskBackend::Iscsi { .. }));
+        config.disks.retain(|disk| {
+            let iscsi = matches!(disk.backend, DiskBackend::Iscsi { password_secret: Some(_), .. });
+            iscsi || matches!(disk.backend, DiskBackend::Rbd { .. })
+        });
         assert_eq!(config.disks.len(), 2, "the machine has a disk of each kind");
         point_at(&mut config, port);
         let plan = world.plan(&config).expect("a plan");

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use qemu_argv::{Arch, Endpoints, FdRole, Plan, PlanError, Target, TlsKind, VmConfig, plan};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -96,6 +98,22 @@ impl World {
                 fs::copy(from, into).expect("a kernel");
             }
         }
+        fs::write(dir.join("splash.bmp"), splash()).expect("a picture");
+        for pipe in plan.chardevs().iter().filter(|chardev| chardev.kind == "pipe") {
+            let path = Path::new(pipe.props.get_str("path").expect("a pipe has a path"));
+            if !path.exists() {
+                mkfifo(path, Mode::from_bits_truncate(0o600)).expect("a pipe");
+            }
+        }
+        if let Some(path) = &config.boot.dtb {
+            let mut command = Command::new(qemu(self.version, "qemu-system-aarch64"));
+            let machine = format!("virt,dumpdtb={}", path.display());
+            let output = command.args(["-nodefaults", "-display", "none", "-M", &machine]).output();
+            assert!(output.expect("QEMU runs").status.success(), "QEMU writes the tree of its board");
+        }
+        if let Some(certificates) = config.spice.as_ref().and_then(|spice| spice.x509_dir.as_ref()) {
+            issue_locked(certificates, None);
+        }
         // The smallest program for MIPS: a header and nothing to run.
         fs::write(dir.join("mips.elf"), mips_elf(config.arch)).expect("a kernel for MIPS");
         let bios = self.share("seabios/bios.bin");
@@ -182,6 +200,14 @@ impl World {
 fn secret<'c>(config: &'c VmConfig, id: &str) -> &'c str {
     let value = config.secrets.iter().find(|secret| secret.id == id).and_then(|secret| secret.value.as_ref());
     value.map_or("none", |value| value.expose())
+}
+
+/// The smallest picture that QEMU takes for one: what it looks at is the kind and the depth of colour.
+fn splash() -> Vec<u8> {
+    let mut picture = vec![0; 64];
+    picture[..2].copy_from_slice(b"BM");
+    picture[28] = 24;
+    picture
 }
 
 /// An ELF header for the architecture, which is all that QEMU reads before it starts.
