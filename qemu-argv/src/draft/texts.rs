@@ -16,6 +16,10 @@ impl Draft<'_> {
         if text.is_empty() {
             self.invalid(at, text, "is no path");
         }
+        if text.contains('\0') {
+            self.conflict(at, "a path has a NUL character inside");
+            return Value::from("");
+        }
         Value::from(text)
     }
 

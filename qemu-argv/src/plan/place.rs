@@ -27,7 +27,9 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
         }
     }
     // A bus is declared before the devices on it.
-    let mut devices: Vec<_> = topology.controllers().iter().map(device).collect();
+    let controllers = topology.controllers();
+    let mut devices = Vec::with_capacity(controllers.len() + draft.devices.len());
+    devices.extend(controllers.iter().map(device));
     devices.append(&mut draft.devices);
     draft.devices = devices;
     Some(topology)

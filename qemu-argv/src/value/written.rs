@@ -103,12 +103,16 @@ fn double_commas(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_json_str(text: &str, out: &mut String) {
+    let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     out.push('"');
+    // Looked through without a stop, which many bytes at a time can be: nearly all texts have nothing to escape.
+    if !text.bytes().fold(false, |found, byte| found | escaped(byte)) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut plain = 0;
-    for (position, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    for (position, byte) in text.bytes().enumerate().filter(|(_, byte)| escaped(*byte)) {
         out.push_str(&text[plain..position]);
         match byte {
             b'"' => out.push_str("\\\""),

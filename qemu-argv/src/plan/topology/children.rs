@@ -21,6 +21,8 @@ pub(super) struct Children {
     pub(super) placements: BTreeMap<usize, Placement>,
     /// Controllers that devices use: those of the earlier topology first.
     pub(super) controllers: Vec<NewController>,
+    /// The ids of devices and controllers, among which those of ports must differ.
+    pub(super) names: Names,
 }
 
 /// A controller that devices use.
@@ -37,11 +39,10 @@ pub(super) fn place(
     machine: Machine,
     devices: &[DeviceRequest],
     earlier: Option<&Topology>,
-    names: &Names,
+    names: Names,
     problems: &mut Vec<TopologyError>,
 ) -> Children {
-    let mut work =
-        Work { machine, hubs: Hubs::of_board(machine), names: names.clone(), children: Children::default() };
+    let mut work = Work { machine, hubs: Hubs::of_board(machine), names, children: Children::default() };
     for device in devices {
         if let Some(provides) = device.provides {
             work.hubs.add_provided(&device.id, provides);
@@ -81,9 +82,10 @@ pub(super) fn place(
         work.place(position, device, problems);
     }
 
-    let Work { hubs, mut children, .. } = work;
+    let Work { hubs, names, mut children, .. } = work;
     let used = hubs.owners_in_use();
     children.controllers.retain(|controller| used.contains(controller.id.as_str()));
+    children.names = names;
     children
 }
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod budget;
+mod buses;
 mod children;
 mod error;
 mod family;
@@ -108,9 +109,9 @@ impl Topology {
             return Err(problems);
         }
         let earlier = earlier.filter(|earlier| earlier.machine.family == machine.family);
-        let children = children::place(machine, devices, earlier, &names, &mut problems);
+        let children = children::place(machine, devices, earlier, names, &mut problems);
         let mut topology =
-            transport::place(machine, devices, children, hotplug_ports, earlier, &names, &mut problems);
+            transport::place(machine, devices, children, hotplug_ports, earlier, &mut problems);
         if problems.is_empty() {
             topology.controllers.sort_by_key(Controller::order);
             Ok(topology)

@@ -1,9 +1,10 @@
 //! Every PCI bus of the machine while places are given out: what is where, which ports are free, what can be added.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::buses::Buses;
 use super::error::TopologyError;
 use super::machine::{Machine, PciRoot};
 use super::names::{Names, unused_name};
@@ -20,7 +21,7 @@ const FIRST_ENDPOINT: u8 = 1;
 pub(super) struct PciState {
     pub(super) machine: Machine,
     pub(super) root: PciRoot,
-    pub(super) buses: BTreeMap<SmolStr, Bus>,
+    pub(super) buses: Buses,
     /// Ports and bridges, those of the earlier plan first.
     pub(super) created: Vec<Controller>,
     /// Ports with nothing behind them by number, the order in which devices get them, and which of `created` each is.
@@ -52,7 +53,7 @@ impl PciState {
             let _ = bus.take(slot, function, what.into(), true);
             bus.reserve(slot);
         }
-        let buses = BTreeMap::from([(root.bus.into(), bus)]);
+        let buses = Buses::new(root.bus, bus);
         Self {
             machine,
             root,
@@ -88,9 +89,7 @@ impl PciState {
         let bus = match controller.role {
             Role::RootPort { number } => {
                 self.highest_number = self.highest_number.max(number);
-                if let Some(root) = self.buses.get_mut(self.root.bus) {
-                    root.reserve(place.0);
-                }
+                self.buses.root.reserve(place.0);
                 self.last_port = Some(place);
                 let port = (number, self.created.len());
                 self.free_ports.insert(port);
@@ -135,7 +134,7 @@ impl PciState {
     ) -> Result<(), TopologyError> {
         let id = id.into();
         let Some(entry) = self.buses.get_mut(bus) else {
-            let known: Vec<_> = self.buses.keys().take(8).map(SmolStr::as_str).collect();
+            let known: Vec<_> = self.buses.iter().take(8).map(|(name, _)| name).collect();
             return Err(TopologyError::UnknownBus {
                 device: id.into(),
                 bus: bus.to_owned(),
@@ -215,14 +214,14 @@ impl PciState {
     /// How many functions are left after the last root port in its slot.
     pub(super) fn ports_left_in_last_slot(&self) -> usize {
         self.next_in_last_slot().map_or(0, |(slot, function)| {
-            let used = self.buses.get(self.root.bus).map_or(0xff, |root| root.used(slot));
+            let used = self.buses.root.used(slot);
             (function..8).filter(|function| used & (1 << function) == 0).count()
         })
     }
 
     fn next_in_last_slot(&self) -> Option<(u8, u8)> {
         let (slot, function) = self.last_port?;
-        let used = self.buses.get(self.root.bus)?.used(slot);
+        let used = self.buses.root.used(slot);
         let next = (function + 1..8).find(|next| used & (1 << next) == 0)?;
         Some((slot, next))
     }
@@ -239,7 +238,7 @@ impl PciState {
     }
 
     fn slot_for_ports(&self) -> Option<u8> {
-        let root = self.buses.get(self.root.bus)?;
+        let root = &self.buses.root;
         let after = self.last_port.map_or(FIRST_ENDPOINT + 1, |(slot, _)| slot + 1);
         let free = |slot: &u8| root.is_free(*slot);
         (after..=root.last).find(free).or_else(|| (root.first..=root.last).find(free))

@@ -33,7 +33,7 @@ impl Sharing {
         if !state.root.multifunction {
             return sharing;
         }
-        for (name, bus) in &state.buses {
+        for (name, bus) in state.buses.iter() {
             match bus.kind {
                 Kind::Root => {
                     for slot in (bus.first..=bus.last).filter(|&slot| bus.can_join(slot)) {
@@ -43,14 +43,14 @@ impl Sharing {
                             used if used & 1 == 0 => &mut sharing.headless,
                             _ => &mut sharing.open,
                         };
-                        list.push_back((name.clone(), slot));
+                        list.push_back((name.into(), slot));
                     }
                 }
                 Kind::Shared if bus.is_empty() || bus.can_join(0) => {
                     sharing.behind += bus.used(0).count_zeros() as usize;
                     let headless = !bus.is_empty() && bus.used(0) & 1 == 0;
                     let list = if headless { &mut sharing.headless } else { &mut sharing.open };
-                    list.push_back((name.clone(), 0));
+                    list.push_back((name.into(), 0));
                 }
                 Kind::Port | Kind::Switch | Kind::Shared | Kind::Bridge => {}
             }

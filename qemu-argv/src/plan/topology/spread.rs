@@ -92,7 +92,7 @@ fn whole_slot<'a>(state: &mut PciState, item: &Item<'a, '_>, share: bool) -> Opt
 }
 
 pub(super) fn endpoint_slot(state: &PciState) -> Option<u8> {
-    let root = state.buses.get(state.root.bus)?;
+    let root = &state.buses.root;
     let free = |slot: &u8| root.is_free(*slot);
     if !state.root.express {
         return (root.first..=root.last).find(free);

@@ -8,7 +8,6 @@ use super::children::{Children, NewController, connector_of};
 use super::error::{TopologyError, keeps_its_place, report};
 use super::family::Family;
 use super::machine::{Machine, VirtioTransport};
-use super::names::Names;
 use super::numbered::number;
 use super::pci_state::PciState;
 use super::placement::{Controller, Placement};
@@ -31,15 +30,12 @@ pub(super) fn place(
     mut children: Children,
     hotplug_ports: Option<u8>,
     earlier: Option<&Topology>,
-    names: &Names,
     problems: &mut Vec<TopologyError>,
 ) -> Topology {
     let mut entries = entries(machine, devices, &children.controllers);
     let before = |id: &str| earlier.and_then(|earlier| earlier.place_of(id));
     let ports = if let Some(root) = machine.pci() {
-        let mut names = names.clone();
-        names.extend(children.controllers.iter().map(|controller| controller.id.clone()));
-        let mut state = PciState::new(machine, root, names);
+        let mut state = PciState::new(machine, root, std::mem::take(&mut children.names));
         place_pci(&mut state, &mut entries, hotplug_ports, earlier, problems);
         state.created
     } else {
@@ -150,7 +146,7 @@ fn place_pci<'a>(
         };
         // A device that must be hot-pluggable from now on cannot stay where it could not be unplugged.
         let outgrown = entry.request.hotplug == Hotplug::Required && !hotplug;
-        if outgrown || !state.buses.contains_key(bus) {
+        if outgrown || state.buses.get(bus).is_none() {
             continue;
         }
         let share = entry.request.share && !hotplug;
@@ -196,8 +192,11 @@ fn places_by_id(earlier: &Topology) -> BTreeMap<&str, &Placement> {
 
 /// Guests look for further functions of a slot only where function 0 answers.
 fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
-    let headless: Vec<(SmolStr, u8)> =
-        state.buses.iter().flat_map(|(name, bus)| bus.headless().map(|slot| (name.clone(), slot))).collect();
+    let headless: Vec<(SmolStr, u8)> = state
+        .buses
+        .iter()
+        .flat_map(|(name, bus)| bus.headless().map(move |slot| (name.into(), slot)))
+        .collect();
     for (bus, slot) in headless {
         if state.fill_function_zero(&bus, slot).is_none() {
             let device =

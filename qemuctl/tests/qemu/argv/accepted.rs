@@ -26,7 +26,7 @@ const OUTSIDE: [(&str, &str); 13] = [
 ];
 
 /// Lines that QEMU may print: part of the machine's name, part of the line, and why it is there.
-const EXPECTED: [(&str, &str, &str); 4] = [
+const EXPECTED: [(&str, &str, &str); 5] = [
     (
         "ppc64",
         "TCG doesn't support requested feature, cap-",
@@ -34,6 +34,7 @@ const EXPECTED: [(&str, &str, &str); 4] = [
     ),
     ("loongarch64", "No kernel provided, booting from flash drive", "11.1 says what the machine is to do"),
     ("", "VD_INTERFACE_REMOVING unsupported", "11.1 says so whenever SPICE ends"),
+    ("words-pc", "display device: Not a PCI device", "SPICE asks where each screen is, and ramfb is nowhere"),
     ("vnc-q35", "VNC server running on", "the port is chosen from a range, and told"),
 ];
 

@@ -219,7 +219,6 @@ fn outcome(part: &Part, version: &'static str) -> String {
     world.furnish(&config, &plan);
     let mut vm = world.start(&config, &plan);
     let Err(said) = vm.ready() else { return "starts".to_owned() };
-    assert!(said.starts_with("exit status: 1: "), "{} on {version}: {said}", part.what);
     let said = said.replace(world.dir.path().to_str().expect("is UTF-8"), "/vm");
     let last = said.lines().filter(|line| !line.is_empty()).next_back().unwrap_or_default();
     let option = last.rfind("}: ").or_else(|| {

@@ -14,8 +14,17 @@ use super::{facts, meaning};
 use crate::support::VERSIONS;
 
 /// Machines that have most of the fields that take a text.
-const MACHINES: [&str; 7] =
-    ["full-aarch64", "full-pc", "full-q35", "net-q35", "spice-q35", "uefi-q35", "vnc-q35"];
+const MACHINES: [&str; 9] = [
+    "full-aarch64",
+    "full-pc",
+    "full-q35",
+    "net-q35",
+    "spice-q35",
+    "uefi-q35",
+    "vnc-q35",
+    "words-pc",
+    "words-q35",
+];
 
 /// What a parser could take for an option, a key, another object or another command.
 const TEXTS: [&str; 5] = [
