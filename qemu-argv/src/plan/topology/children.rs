@@ -1,7 +1,5 @@
 //! Places the devices that hang off a controller rather than the machine's own buses, and says which controllers that takes.
 
-use std::collections::BTreeMap;
-
 use smol_str::SmolStr;
 
 use super::Topology;
@@ -18,7 +16,7 @@ use super::wish::controller_for;
 #[derive(Debug, Default)]
 pub(super) struct Children {
     /// Places by position of the device.
-    pub(super) placements: BTreeMap<usize, Placement>,
+    pub(super) placements: Vec<Option<Placement>>,
     /// Controllers that devices use: those of the earlier topology first.
     pub(super) controllers: Vec<NewController>,
     /// The ids of devices and controllers, among which those of ports must differ.
@@ -43,6 +41,7 @@ pub(super) fn place(
     problems: &mut Vec<TopologyError>,
 ) -> Children {
     let mut work = Work { machine, hubs: Hubs::of_board(machine), names, children: Children::default() };
+    work.children.placements.resize(devices.len(), None);
     for device in devices {
         if let Some(provides) = device.provides {
             work.hubs.add_provided(&device.id, provides);
@@ -73,7 +72,7 @@ pub(super) fn place(
             continue;
         };
         match work.hubs.keep(&device.id, &device.connector, placement) {
-            Ok(true) => drop(work.children.placements.insert(position, placement.clone())),
+            Ok(true) => work.children.placements[position] = Some(placement.clone()),
             Ok(false) => left.push((position, device)),
             Err(problem) => report(problems, problem),
         }
@@ -99,7 +98,7 @@ struct Work {
 impl Work {
     fn place(&mut self, position: usize, device: &DeviceRequest, problems: &mut Vec<TopologyError>) {
         if self.machine.family == Family::Unknown && matches!(device.connector, Connector::Ide { at: None }) {
-            self.children.placements.insert(position, Placement::Unplaced);
+            self.children.placements[position] = Some(Placement::Unplaced);
             return;
         }
         let mut found = self.hubs.place(&device.id, &device.connector);
@@ -111,7 +110,7 @@ impl Work {
             found = self.hubs.place(&device.id, &device.connector);
         }
         match found {
-            Ok(placement) => drop(self.children.placements.insert(position, placement)),
+            Ok(placement) => self.children.placements[position] = Some(placement),
             Err(Some(problem)) => report(problems, problem),
             // A new controller has room; were it not so, the device would be named here all the same.
             Err(None) => report(problems, TopologyError::NoDevice { device: device.id.to_string() }),

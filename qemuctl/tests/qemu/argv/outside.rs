@@ -1,8 +1,7 @@
 //! What needs something of the host: QEMU takes the options, and misses that thing alone.
 
 use qemu_argv::{
-    AccelChoice, Boot, CharBackend, DiskBackend, Display, Memory, MemoryBackend, MemoryLock, NetBackend,
-    Share, SocketNet, VmConfig,
+    AccelChoice, CharBackend, DiskBackend, Display, Memory, NetBackend, Share, SocketNet, VmConfig,
 };
 
 use super::world::World;
@@ -136,18 +135,11 @@ const PARTS: [Part; 33] = [
 
 /// Everything off that could fail first.
 fn plain(vm: &mut VmConfig) {
-    let locked = vm.memory.lock != MemoryLock::Off;
-    let special = !matches!(vm.memory.backend, MemoryBackend::Default);
-    if locked || special {
-        vm.memory = Memory::default();
-    }
+    vm.memory = Memory::default();
     vm.machine.accel = AccelChoice::Tcg;
-    vm.boot = Boot::default();
     vm.tpm = None;
     vm.vsock = None;
-    for list in [&mut vm.chardevs] {
-        list.clear();
-    }
+    vm.chardevs.clear();
     vm.serials.clear();
     vm.networks.clear();
     vm.audio.clear();
@@ -220,22 +212,33 @@ fn outcome(part: &Part, version: &'static str) -> String {
     let mut vm = world.start(&config, &plan);
     let Err(said) = vm.ready() else { return "starts".to_owned() };
     let said = said.replace(world.dir.path().to_str().expect("is UTF-8"), "/vm");
-    let last = said.lines().filter(|line| !line.is_empty()).next_back().unwrap_or_default();
-    let option = last.rfind("}: ").or_else(|| {
-        last.find(" -chardev ").and_then(|start| last[start..].find(": ").map(|end| start + end - 1))
-    });
-    let words = option.map_or(last, |end| &last[end + 3..]);
-    words.trim_start_matches("exit status: 1: ").trim_start_matches("qemu-system-x86_64: ").to_owned()
+    let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
+    let last = last.trim_start_matches("exit status: 1: ").trim_start_matches("qemu-system-x86_64: ");
+    // JSON, or `-name argument`.
+    match last.rfind("}: ") {
+        Some(end) => last[end + 3..].to_owned(),
+        None if last.starts_with('-') => last.split_once(": ").map_or(last, |(_, words)| words).to_owned(),
+        None => last.to_owned(),
+    }
 }
+
+/// What each part says on each version where the host lacks everything. 11.1 crashes where a sound driver is not installed.
+const SAID: &str = include_str!("outside.txt");
 
 #[test]
 fn only_what_the_host_lacks_is_missed() {
-    let mut told = Vec::new();
+    let mut said = SAID.lines();
+    let mut faults = Vec::new();
     for part in &PARTS {
-        let outcomes = VERSIONS.map(|version| outcome(part, version));
-        for (version, outcome) in VERSIONS.iter().zip(outcomes) {
-            told.push(format!("{} on {version}: {outcome}", part.what));
+        for version in VERSIONS {
+            let outcome = format!("{} on {version}: {}", part.what, outcome(part, version));
+            let expected = said.next().unwrap_or_default();
+            // Another host may have it.
+            if outcome != expected && !outcome.ends_with(": starts") {
+                faults.push(format!("{outcome}\n    instead of {expected}"));
+            }
         }
     }
-    insta::assert_snapshot!(told.join("\n"));
+    assert_eq!(faults.join("\n"), "");
+    assert_eq!(said.next(), None, "a part that nobody starts");
 }

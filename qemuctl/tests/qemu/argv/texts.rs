@@ -36,8 +36,16 @@ const TEXTS: [&str; 5] = [
 ];
 
 /// Fields whose texts QEMU looks up, so that it refuses others for what they are.
-const WORDS: [&str; 5] =
-    ["/backend/dst", "/backend/src", "/machine/gic_version", "/machine/type", "/rng/source/path"];
+const WORDS: [&str; 8] = [
+    "/backend/dst",
+    "/backend/name",
+    "/backend/src",
+    "/host",
+    "/machine/gic_version",
+    "/machine/type",
+    "/priority",
+    "/rng/source/path",
+];
 
 /// Every text in a document, as a JSON pointer.
 fn places(at: &str, value: &Value, found: &mut Vec<String>) {
