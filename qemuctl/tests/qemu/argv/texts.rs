@@ -36,7 +36,7 @@ const TEXTS: [&str; 5] = [
 ];
 
 /// Fields whose texts QEMU looks up, so that it refuses others for what they are.
-const WORDS: [&str; 8] = [
+const WORDS: [&str; 9] = [
     "/backend/dst",
     "/backend/name",
     "/backend/src",
@@ -44,6 +44,7 @@ const WORDS: [&str; 8] = [
     "/machine/gic_version",
     "/machine/type",
     "/priority",
+    "/properties/chardev",
     "/rng/source/path",
 ];
 
