@@ -33,7 +33,7 @@ impl CommandLine {
             + plan.devices.len();
         let mut args = Vec::with_capacity(2 * parts + plan.extra_args.len());
         for option in &plan.options {
-            args.push(OsString::from(option.name.as_ref()));
+            args.push(OsString::from(option.name.as_str()));
             match &option.value {
                 OptionValue::Flag => {}
                 OptionValue::Plain(value) => args.push(plain(value)),
@@ -77,7 +77,7 @@ fn add_json<P: Part>(args: &mut Vec<OsString>, option: &str, parts: &[P]) {
 
 fn plain(value: &Value) -> OsString {
     match value {
-        Value::Str(text) => OsString::from(text.as_ref()),
+        Value::Str(text) => OsString::from(text.as_str()),
         Value::Bytes(bytes) => os_string(bytes.clone()),
         other => {
             let mut text = String::new();

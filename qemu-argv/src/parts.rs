@@ -1,9 +1,9 @@
 //! The parts a planned machine is made of. Each is one description that serves the command line and QMP alike.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::value::{Props, Value, write_json_object};
 
@@ -24,7 +24,7 @@ pub(crate) trait Part {
     /// The object.
     fn to_props(&self) -> Props {
         let names = self.names().into_iter();
-        let mut all = names.fold(Props::new(), |all, (key, name)| all.with(key, name.to_owned()));
+        let mut all = names.fold(Props::new(), |all, (key, name)| all.with(key, name));
         self.lists().into_iter().for_each(|list| all.extend(list.clone()));
         all
     }
@@ -37,9 +37,9 @@ static NO_PLACE: Props = Props::new();
 #[non_exhaustive]
 pub struct Device {
     /// QEMU's driver, such as `virtio-blk-pci`.
-    pub driver: Cow<'static, str>,
+    pub driver: SmolStr,
     /// The id.
-    pub id: String,
+    pub id: SmolStr,
     /// The properties that say where it sits, such as `bus` and `addr`; empty where that is left to QEMU.
     #[serde(default, skip_serializing_if = "Props::is_empty")]
     pub place: Props,
@@ -75,9 +75,9 @@ impl Part for Device {
 #[non_exhaustive]
 pub struct Object {
     /// QEMU's type, such as `iothread`.
-    pub qom_type: Cow<'static, str>,
+    pub qom_type: SmolStr,
     /// The id.
-    pub id: String,
+    pub id: SmolStr,
     /// All other properties.
     pub props: Props,
 }
@@ -104,9 +104,9 @@ impl Part for Object {
 #[non_exhaustive]
 pub struct BlockNode {
     /// The block driver, such as `qcow2`.
-    pub driver: Cow<'static, str>,
+    pub driver: SmolStr,
     /// The name of the node.
-    pub node_name: String,
+    pub node_name: SmolStr,
     /// All other options.
     pub props: Props,
 }
@@ -133,9 +133,9 @@ impl Part for BlockNode {
 #[non_exhaustive]
 pub struct Netdev {
     /// QEMU's type, such as `user`.
-    pub kind: Cow<'static, str>,
+    pub kind: SmolStr,
     /// The id.
-    pub id: String,
+    pub id: SmolStr,
     /// All other options.
     pub props: Props,
 }
@@ -162,9 +162,9 @@ impl Part for Netdev {
 #[non_exhaustive]
 pub struct CharNode {
     /// QEMU's type, such as `socket`.
-    pub kind: Cow<'static, str>,
+    pub kind: SmolStr,
     /// The id.
-    pub id: String,
+    pub id: SmolStr,
     /// Options in the words of `-chardev`.
     pub props: Props,
     /// Options in the words of `chardev-add`.
@@ -192,7 +192,7 @@ impl CharNode {
 #[non_exhaustive]
 pub struct CliOption {
     /// The option with its dash, such as `-smp`.
-    pub name: Cow<'static, str>,
+    pub name: SmolStr,
     /// Its argument.
     pub value: OptionValue,
 }

@@ -32,7 +32,7 @@ fn known(plan: &Plan, backend: &str) -> String {
         .or_else(|| {
             let file =
                 plan.block_nodes().iter().find(|node| node.props.get_str("filename") == Some(backend))?;
-            file.node_name.strip_suffix("-file").map(str::to_owned)
+            file.node_name.strip_suffix("-file").map(Into::into)
         });
     let owner = owner.unwrap_or_else(|| panic!("nothing is on {backend}"));
     let device = plan.devices().iter().find(|device| device.id == owner).expect("a device");

@@ -24,7 +24,7 @@ const LAYERS: [(&str, &str); 9] = [
 /// What a pure crate may be made of, with all its features: its dependencies, theirs, and so on.
 ///
 /// Nothing here reads a file, a socket or a clock at run time.
-const PURE: [(&str, &[&[&str]]); 2] = [("qmp-proto", &[DATA]), ("qemu-argv", &[DATA, ERRORS, SCHEMA])];
+const PURE: [(&str, &[&[&str]]); 2] = [("qmp-proto", &[DATA]), ("qemu-argv", &[DATA, ERRORS, SCHEMA, TEXTS])];
 
 const DATA: &[&str] = &[
     "itoa",
@@ -40,6 +40,8 @@ const DATA: &[&str] = &[
     "zmij",
 ];
 const ERRORS: &[&str] = &["thiserror", "thiserror-impl"];
+/// Names and words are short, and copied often.
+const TEXTS: &[&str] = &["smol_str"];
 const SCHEMA: &[&str] =
     &["dyn-clone", "ref-cast", "ref-cast-impl", "schemars", "schemars_derive", "serde_derive_internals"];
 

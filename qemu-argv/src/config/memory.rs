@@ -87,7 +87,7 @@ pub enum MemoryBackend {
     Ram,
     /// A file, or a directory of a hugetlbfs.
     File {
-        /// The file, or the directory in which QEMU makes an unnamed one.
+        /// The file, or the directory in which QEMU makes an unnamed one. With several NUMA nodes it is a directory.
         path: PathBuf,
         /// Whether the file is emptied on exit instead of written back.
         #[serde(default)]

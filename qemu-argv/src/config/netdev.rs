@@ -75,7 +75,8 @@ pub struct TapNet {
     pub script: Option<PathBuf>,
     /// A program that QEMU runs before the interface goes down. Left out: none.
     pub down_script: Option<PathBuf>,
-    /// Whether the kernel moves the packets (`/dev/vhost-net`). Left out: no.
+    /// Whether the kernel moves the packets (`/dev/vhost-net`). Left out: no. QEMU 7.2 aborts where it cannot open that
+    /// device.
     pub vhost: bool,
 }
 

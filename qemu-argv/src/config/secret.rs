@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A password or key that others refer to by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +43,7 @@ impl Secret {
 }
 
 /// A text that `Debug` does not show.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(String);
 
 impl SecretValue {
@@ -56,6 +56,22 @@ impl SecretValue {
 impl From<String> for SecretValue {
     fn from(value: String) -> Self {
         Self(value)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// What is not text must not be quoted by an error: it is a secret written without its quotes.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Text(String),
+            Other(IgnoredAny),
+        }
+        match Given::deserialize(deserializer)? {
+            Given::Text(text) => Ok(Self(text)),
+            Given::Other(_) => Err(D::Error::custom("expected a text in quotes")),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Parts come in here, and nowhere else.
 
-use std::borrow::Cow;
+use smol_str::SmolStr;
 
 use super::{Draft, Space};
 use crate::error::{At, Fault};
@@ -10,7 +10,7 @@ use crate::value::{Props, Value};
 
 impl Draft<'_> {
     pub(crate) fn flag(&mut self, name: &'static str) {
-        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::Flag });
+        self.options.push(CliOption { name: name.into(), value: OptionValue::Flag });
     }
 
     pub(crate) fn plain(&mut self, at: At<'_>, name: &'static str, value: impl Into<Value>) {
@@ -18,27 +18,33 @@ impl Draft<'_> {
         if value.has_nul() {
             self.conflict(at, "a text has a NUL character inside");
         }
-        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::Plain(value) });
+        self.options.push(CliOption { name: name.into(), value: OptionValue::Plain(value) });
     }
 
     pub(crate) fn option(&mut self, at: At<'_>, name: &'static str, props: Props) {
         self.check_texts(at, &props, false);
-        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::KeyValue(props) });
+        self.options.push(CliOption { name: name.into(), value: OptionValue::KeyValue(props) });
     }
 
     pub(crate) fn json_option(&mut self, at: At<'_>, name: &'static str, props: Props) {
         self.check_texts(at, &props, true);
-        self.options.push(CliOption { name: Cow::Borrowed(name), value: OptionValue::Json(props) });
+        self.options.push(CliOption { name: name.into(), value: OptionValue::Json(props) });
     }
 
-    pub(crate) fn object(&mut self, at: At<'_>, qom_type: &'static str, id: impl Into<String>, props: Props) {
+    pub(crate) fn object(
+        &mut self,
+        at: At<'_>,
+        qom_type: &'static str,
+        id: impl Into<SmolStr>,
+        props: Props,
+    ) {
         let id = id.into();
         self.check_texts(at, &props, true);
         self.claim(at, Space::Object, &id);
-        self.objects.push(Object { qom_type: Cow::Borrowed(qom_type), id, props });
+        self.objects.push(Object { qom_type: qom_type.into(), id, props });
     }
 
-    pub(crate) fn node(&mut self, at: At<'_>, driver: &'static str, node_name: String, props: Props) {
+    pub(crate) fn node(&mut self, at: At<'_>, driver: &'static str, node_name: SmolStr, props: Props) {
         // QEMU's limit, and a name longer than it comes from an id of ours with an ending.
         const LONGEST: usize = 31;
         if node_name.len() > LONGEST {
@@ -50,13 +56,13 @@ impl Draft<'_> {
         }
         self.check_texts(at, &props, true);
         self.claim(at, Space::Node, &node_name);
-        self.nodes.push(BlockNode { driver: Cow::Borrowed(driver), node_name, props });
+        self.nodes.push(BlockNode { driver: driver.into(), node_name, props });
     }
 
     pub(crate) fn netdev(&mut self, at: At<'_>, kind: &'static str, id: &str, props: Props) {
         self.check_texts(at, &props, true);
         self.claim(at, Space::Netdev, id);
-        self.netdevs.push(Netdev { kind: Cow::Borrowed(kind), id: id.to_owned(), props });
+        self.netdevs.push(Netdev { kind: kind.into(), id: id.into(), props });
     }
 
     pub(crate) fn chardev(&mut self, at: At<'_>, node: CharNode) {
@@ -69,17 +75,17 @@ impl Draft<'_> {
     pub(crate) fn fixed_device(
         &mut self,
         at: At<'_>,
-        driver: impl Into<Cow<'static, str>>,
+        driver: impl Into<SmolStr>,
         id: &str,
         props: Props,
     ) -> usize {
         let driver = driver.into();
         self.check_texts(at, &props, true);
         self.claim(at, Space::Device, id);
-        if self.target.devices.as_ref().is_some_and(|known| !known.contains(driver.as_ref())) {
+        if self.target.devices.as_ref().is_some_and(|known| !known.contains(driver.as_str())) {
             self.fault(at, Fault::NotBuilt { feature: format!("device {driver}") });
         }
-        self.devices.push(Device { driver, id: id.to_owned(), place: Props::new(), props });
+        self.devices.push(Device { driver, id: id.into(), place: Props::new(), props });
         self.devices.len() - 1
     }
 
@@ -87,7 +93,7 @@ impl Draft<'_> {
     pub(crate) fn device(
         &mut self,
         at: At<'_>,
-        driver: impl Into<Cow<'static, str>>,
+        driver: impl Into<SmolStr>,
         id: &str,
         props: Props,
         connector: Connector,
@@ -99,7 +105,7 @@ impl Draft<'_> {
     pub(crate) fn request(
         &mut self,
         at: At<'_>,
-        driver: impl Into<Cow<'static, str>>,
+        driver: impl Into<SmolStr>,
         id: &str,
         props: Props,
         request: DeviceRequest,

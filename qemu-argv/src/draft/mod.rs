@@ -15,6 +15,8 @@ pub(crate) use names::Space;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use crate::board::Board;
 use crate::config::VmConfig;
 use crate::endpoints::Endpoints;
@@ -54,9 +56,11 @@ pub(crate) struct Draft<'c> {
     pub(crate) own_ids: Vec<OwnId>,
     boot_indexes: BTreeMap<u32, String>,
     /// For each namespace its names, and where in the configuration they come from.
-    names: [BTreeMap<String, String>; Space::COUNT],
+    names: [BTreeMap<SmolStr, String>; Space::COUNT],
     /// Whether QEMU runs already, and gets descriptors by name.
     pub(crate) running: bool,
+    /// Whether it is kept where in the configuration each name comes from: only problems tell it.
+    pub(crate) explaining: bool,
 }
 
 /// What chosen devices need of QEMU's sandbox beyond running the guest.
@@ -87,10 +91,10 @@ impl<'c> Draft<'c> {
             options: Vec::with_capacity(16),
             objects: Vec::new(),
             chardevs: Vec::new(),
-            nodes: Vec::new(),
+            nodes: Vec::with_capacity(8),
             netdevs: Vec::new(),
-            devices: Vec::new(),
-            requests: Vec::new(),
+            devices: Vec::with_capacity(16),
+            requests: Vec::with_capacity(16),
             sockets: Vec::new(),
             fds: Vec::new(),
             machine: Props::new(),
@@ -101,6 +105,7 @@ impl<'c> Draft<'c> {
             boot_indexes: BTreeMap::new(),
             names: Default::default(),
             running: false,
+            explaining: false,
         }
     }
 
@@ -113,6 +118,7 @@ impl<'c> Draft<'c> {
     ) -> Self {
         let mut draft = Self::new(config, target, endpoints, &[]);
         draft.running = true;
+        draft.explaining = true;
         draft.board =
             Board { kind: plan.machine().to_owned(), machine: plan.topology().machine(), arch: plan.arch() };
         let devices = plan.devices().iter().map(|part| (Space::Device, &part.id));

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::Draft;
 use crate::error::{At, Fault, short};
-use crate::plan::ids::{self, OwnId, fingerprint};
+use crate::plan::ids::{self, OwnId};
+use crate::plan::print::fingerprint;
 
 /// The namespaces of QEMU in which a name must be unique.
 #[derive(Clone, Copy)]
@@ -41,7 +43,7 @@ impl Draft<'_> {
         prefix: &str,
         items: &[T],
         given: impl Fn(&T) -> Option<&str>,
-    ) -> Vec<String> {
+    ) -> Vec<SmolStr> {
         if items.is_empty() {
             return Vec::new();
         }
@@ -50,23 +52,15 @@ impl Draft<'_> {
                 self.check_id(At::ROOT.item(list, index).field("id"), id);
             }
         }
-        let mut json = Vec::new();
-        let mut print = |item: &T| {
-            given(item).is_none().then(|| {
-                json.clear();
-                // A description that cannot be written is one that no file has, and is known by its start.
-                let _ = serde_json::to_writer(&mut json, item);
-                fingerprint(&json)
-            })
-        };
-        let prints: Vec<_> = items.iter().map(&mut print).collect();
+        let print = |item| given(item).is_none().then(|| fingerprint(item));
+        let prints: Vec<_> = items.iter().map(print).collect();
         let mut ids = ids::kept(list, &prints, self.earlier_ids);
         for (index, item) in items.iter().enumerate() {
             if let Some(id) = given(item) {
-                ids[index] = Some(id.to_owned());
+                ids[index] = Some(id.into());
             }
         }
-        let mut taken: BTreeSet<String> = ids.iter().flatten().cloned().collect();
+        let mut taken: BTreeSet<SmolStr> = ids.iter().flatten().cloned().collect();
         // Numbers below this are known to be in use.
         let mut first_free = 0;
         let named: Vec<_> = ids
@@ -76,7 +70,7 @@ impl Draft<'_> {
                 id.unwrap_or_else(|| {
                     let mut numbers = index.max(first_free)..;
                     let free = |number| {
-                        let id = format!("{prefix}{number}");
+                        let id = format_smolstr!("{prefix}{number}");
                         (!taken.contains(&id) && !self.has(Space::Device, &id)).then_some((number, id))
                     };
                     let (number, id) = numbers.find_map(free).unwrap_or_default();
@@ -112,7 +106,7 @@ impl Draft<'_> {
 
     pub(super) fn claim(&mut self, at: At<'_>, space: Space, name: &str) {
         match self.where_named(space, name) {
-            None => self.record(space, name.to_owned(), at.path()),
+            None => self.record(space, name, self.origin(at)),
             Some(first) => {
                 let first = first.to_owned();
                 self.fault(at, Fault::Duplicate { what: space.what(), value: short(name), first });
@@ -120,8 +114,13 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn record(&mut self, space: Space, name: String, path: String) {
-        self.names[space as usize].insert(name, path);
+    /// The place a name comes from, where anybody will be told.
+    fn origin(&self, at: At<'_>) -> String {
+        if self.explaining { at.path() } else { String::new() }
+    }
+
+    pub(super) fn record(&mut self, space: Space, name: impl Into<SmolStr>, path: String) {
+        self.names[space as usize].insert(name.into(), path);
     }
 
     /// Whether something of that name has been added.
@@ -142,7 +141,7 @@ impl Draft<'_> {
                 let first = first.clone();
                 self.fault(at, Fault::Duplicate { what: "the boot index", value: index.to_string(), first });
             }
-            None => drop(self.boot_indexes.insert(index, at.path())),
+            None => drop(self.boot_indexes.insert(index, self.origin(at))),
         }
         if i32::try_from(index).is_err() {
             self.invalid(at, &index.to_string(), "is too large for a boot index");

@@ -1,6 +1,5 @@
 //! Texts and paths, as far as QEMU can take them.
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use super::Draft;
@@ -12,12 +11,16 @@ impl Draft<'_> {
     pub(crate) fn path(&mut self, at: At<'_>, path: &Path) -> Value {
         let Some(text) = path.to_str() else {
             self.fault(at, Fault::NotUtf8 { path: path.display().to_string() });
-            return Value::Str(Cow::Borrowed(""));
+            return Value::from("");
         };
         if text.is_empty() {
             self.invalid(at, text, "is no path");
         }
-        Value::Str(Cow::Owned(text.to_owned()))
+        if text.contains('\0') {
+            self.conflict(at, "a path has a NUL character inside");
+            return Value::from("");
+        }
+        Value::from(text)
     }
 
     /// A path for an option that is not JSON, where any bytes but NUL will do.

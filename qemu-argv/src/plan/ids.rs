@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::config::CharBackend;
 
 /// A name that the plan chose for an element of a list, remembered so that the element keeps it when others come and go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,14 +14,14 @@ pub(crate) struct OwnId {
     pub(crate) list: Cow<'static, str>,
     /// The element's content, hashed.
     pub(crate) print: u64,
-    pub(crate) id: String,
+    pub(crate) id: SmolStr,
 }
 
 /// For each element without a name of its own (those with a print) the name that it had in an earlier plan.
 ///
 /// An element is known again by its content. Where the list is as long as before, one that was edited in place is known by
 /// being the next that is left.
-pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec<Option<String>> {
+pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec<Option<SmolStr>> {
     let mut left: Vec<_> = earlier.iter().filter(|own| own.list == list).map(Some).collect();
     let same_length = left.len() == prints.iter().flatten().count();
     // Where each print is left, the first one last.
@@ -26,7 +29,7 @@ pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec
     for (place, own) in left.iter().enumerate().rev() {
         places.entry(own.map_or(0, |own| own.print)).or_default().push(place);
     }
-    let mut ids: Vec<Option<String>> = prints
+    let mut ids: Vec<Option<SmolStr>> = prints
         .iter()
         .map(|print| {
             let place = places.get_mut(&(*print)?)?.pop()?;
@@ -41,17 +44,22 @@ pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec
     ids
 }
 
-/// A hash of an element's content, which is long, and read with every plan: eight bytes at a time.
-pub(crate) fn fingerprint(content: &[u8]) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = content.len() as u64;
-    for chunk in content.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(ODD);
-        hash ^= hash >> 32;
+/// The name of a device's own character device.
+pub(crate) fn chardev_name(id: &str, backend: &CharBackend) -> String {
+    match backend {
+        CharBackend::Dbus { .. } => dbus_chardev_name(id),
+        _ => format!("{id}-chardev"),
     }
-    hash
+}
+
+/// The same on D-Bus, where the name is part of an object's path: QEMU crashes on others.
+fn dbus_chardev_name(id: &str) -> String {
+    format!("{}_chardev", id.replace(['-', '.'], "_"))
+}
+
+/// Whether it is the name of the device's own character device.
+pub(crate) fn is_chardev_of(name: &str, id: &str) -> bool {
+    name.strip_suffix("-chardev") == Some(id) || name == dbus_chardev_name(id)
 }
 
 /// FNV-1a over all parts, each ended by a byte that no text has, so that `("a", "b")` and `("ab", "")` differ.

@@ -5,6 +5,7 @@ pub(crate) mod ids;
 pub mod pci;
 mod place;
 mod plug;
+pub(crate) mod print;
 pub mod topology;
 mod unplug;
 
@@ -69,35 +70,44 @@ pub fn replan(
     endpoints: &Endpoints,
     earlier: Option<&Plan>,
 ) -> Result<Plan, PlanError> {
-    let earlier_ids = earlier.map_or(&[][..], |earlier| &earlier.own_ids);
-    let mut draft = Draft::new(config, target, endpoints, earlier_ids);
-    render::all(&mut draft);
-    let topology = place::place(&mut draft, earlier.map(|earlier| &earlier.topology));
-    let Some(topology) = topology.filter(|_| draft.problems.is_empty()) else {
-        return Err(PlanError { problems: draft.problems });
+    let attempt = |explaining| {
+        let earlier_ids = earlier.map_or(&[][..], |earlier| &earlier.own_ids);
+        let mut draft = Draft::new(config, target, endpoints, earlier_ids);
+        draft.explaining = explaining;
+        render::all(&mut draft);
+        let topology = place::place(&mut draft, earlier.map(|earlier| &earlier.topology));
+        match topology.filter(|_| draft.problems.is_empty()) {
+            Some(topology) => Ok(Plan::new(draft, topology)),
+            None => Err(PlanError { problems: draft.problems }),
+        }
     };
-    let accel = draft.accel();
-    Ok(Plan {
-        name: draft.name.into_owned(),
-        arch: target.arch,
-        version: target.version,
-        accel,
-        machine: draft.board.kind,
-        options: draft.options,
-        objects: draft.objects,
-        chardevs: draft.chardevs,
-        block_nodes: draft.nodes,
-        netdevs: draft.netdevs,
-        devices: draft.devices,
-        topology,
-        extra_args: config.extra_args.clone(),
-        own_ids: draft.own_ids,
-        sockets: draft.sockets,
-        fds: draft.fds,
-    })
+    // A machine with mistakes is planned twice: the places that its mistakes name are of no use to others.
+    attempt(false).or_else(|_| attempt(true))
 }
 
 impl Plan {
+    fn new(draft: Draft<'_>, topology: Topology) -> Self {
+        let accel = draft.accel();
+        Self {
+            name: draft.name.into_owned(),
+            arch: draft.target.arch,
+            version: draft.target.version,
+            accel,
+            machine: draft.board.kind,
+            options: draft.options,
+            objects: draft.objects,
+            chardevs: draft.chardevs,
+            block_nodes: draft.nodes,
+            netdevs: draft.netdevs,
+            devices: draft.devices,
+            topology,
+            extra_args: draft.config.extra_args.clone(),
+            own_ids: draft.own_ids,
+            sockets: draft.sockets,
+            fds: draft.fds,
+        }
+    }
+
     /// The machine's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,7 +1,5 @@
 //! Has the topology find a place for every device, and takes its answer into the draft.
 
-use std::borrow::Cow;
-
 use super::topology::{Controller, Topology};
 use crate::draft::{Draft, Space};
 use crate::error::{Fault, Problem};
@@ -29,7 +27,9 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
         }
     }
     // A bus is declared before the devices on it.
-    let mut devices: Vec<_> = topology.controllers().iter().map(device).collect();
+    let controllers = topology.controllers();
+    let mut devices = Vec::with_capacity(controllers.len() + draft.devices.len());
+    devices.extend(controllers.iter().map(device));
     devices.append(&mut draft.devices);
     draft.devices = devices;
     Some(topology)
@@ -38,7 +38,7 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
 /// A controller that the topology created.
 pub(super) fn device(controller: &Controller) -> Device {
     Device {
-        driver: Cow::Borrowed(controller.driver()),
+        driver: controller.driver().into(),
         id: controller.id.clone(),
         place: controller.properties(),
         props: Props::new(),

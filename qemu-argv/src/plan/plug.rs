@@ -84,7 +84,7 @@ impl Plan {
         plan.sockets.extend_from_slice(&draft.sockets);
         plan.own_ids.append(&mut draft.own_ids);
         Ok(Addition {
-            id,
+            id: id.to_string(),
             fds: draft.fds,
             sockets: draft.sockets,
             objects: draft.objects,
@@ -101,7 +101,7 @@ impl Plan {
         let objects =
             |kind: &'static str| self.objects.iter().filter(move |object| object.qom_type.starts_with(kind));
         let tls = objects("tls-creds-").map(|object| Tls {
-            id: object.id.clone(),
+            id: object.id.to_string(),
             dir: PathBuf::new(),
             endpoint: match object.props.get_str("endpoint") {
                 Some("server") => TlsEndpoint::Server,
@@ -116,10 +116,14 @@ impl Plan {
         let has_spice = self.options.iter().any(|option| option.name == "-spice");
         let mut config = VmConfig {
             name: Some(self.name.clone()),
-            secrets: objects("secret").map(|object| Secret::file(&object.id, "")).collect(),
+            secrets: objects("secret").map(|object| Secret::file(object.id.as_str(), "")).collect(),
             tls: tls.collect(),
-            iothreads: objects("iothread").map(|object| Iothread::new(&object.id)).collect(),
-            chardevs: self.chardevs.iter().map(|node| Chardev::new(&node.id, CharBackend::Null)).collect(),
+            iothreads: objects("iothread").map(|object| Iothread::new(object.id.as_str())).collect(),
+            chardevs: self
+                .chardevs
+                .iter()
+                .map(|node| Chardev::new(node.id.as_str(), CharBackend::Null))
+                .collect(),
             spice: has_spice.then(Spice::default),
             ..VmConfig::default()
         };
@@ -194,7 +198,7 @@ impl Plan {
         for mac in draft.devices.iter().filter_map(|device| device.props.get_str("mac")) {
             let same = |device: &&Device| device.props.get_str("mac").is_some_and(|other| other == mac);
             if let Some(first) = self.devices.iter().find(same) {
-                let first = first.id.clone();
+                let first = first.id.to_string();
                 fault("mac", Fault::Duplicate { what: "the MAC address", value: mac.to_owned(), first });
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Plan;
 use super::addition::QmpCommand;
+use super::ids::is_chardev_of;
 use super::topology::TopologyError;
 use crate::parts::{PlannedSocket, SocketRole};
 use crate::value::Props;
@@ -93,7 +94,7 @@ impl Plan {
         for (key, value) in references(props) {
             let list = match key {
                 "netdev" => &mut backends.netdevs,
-                "chardev" if value == format!("{id}-chardev") => &mut backends.chardevs,
+                "chardev" if is_chardev_of(value, id) => &mut backends.chardevs,
                 "throttle-group" if value == format!("{id}-throttle") => &mut backends.objects,
                 "drive" | "file" | "backing" | "data-file" => &mut backends.nodes,
                 _ => continue,

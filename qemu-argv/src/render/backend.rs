@@ -9,15 +9,16 @@ use crate::draft::Draft;
 use crate::error::At;
 use crate::value::{Props, Value};
 
-/// The driver and options of a backend.
+/// The driver and options of the backend in `field`.
 pub(super) fn backend(
     draft: &mut Draft<'_>,
     at: At<'_>,
+    field: &'static str,
     backend: &DiskBackend,
     opening: Opening,
 ) -> (&'static str, Props) {
     let at_aio = at.field("aio");
-    let at = at.field("backend");
+    let at = at.field(field);
     let is_file = matches!(backend, DiskBackend::File { .. } | DiskBackend::HostDevice { .. });
     if opening.aio.is_some() && !is_file {
         draft.conflict(at_aio, "only files and host devices have a choice of I/O");

@@ -1,5 +1,7 @@
 //! Block nodes: what holds the bytes, then the format that reads them.
 
+use smol_str::format_smolstr;
+
 use super::backend::backend;
 use crate::config::{Backing, BlockFormat, Cache, DiskAio, DiskBackend};
 use crate::draft::Draft;
@@ -18,6 +20,8 @@ pub(super) struct Opening {
 /// An image: its backend and what reads it.
 #[derive(Clone, Copy)]
 pub(super) struct Image<'a> {
+    /// The field that has the backend.
+    pub(super) field: &'static str,
     pub(super) backend: &'a DiskBackend,
     pub(super) format: Option<BlockFormat>,
     pub(super) key_secret: Option<&'a str>,
@@ -43,8 +47,8 @@ pub(super) fn image(
     let format = format.unwrap_or(BlockFormat::Raw);
     let backing = backing(draft, at, name, format, image.backing, opening);
 
-    let storage = format!("{name}-file");
-    let (driver, mut props) = backend(draft, at, image.backend, opening);
+    let storage = format_smolstr!("{name}-file");
+    let (driver, mut props) = backend(draft, at, image.field, image.backend, opening);
     common(&mut props, opening);
     draft.node(at, driver, storage.clone(), props);
 
@@ -56,9 +60,10 @@ pub(super) fn image(
         let at = at.field("key_secret");
         draft.secret(at, secret);
         match format {
-            BlockFormat::Luks => props.set("key-secret", secret.to_owned()),
-            BlockFormat::Qcow2 => props
-                .set("encrypt", Props::new().with("format", "luks").with("key-secret", secret.to_owned())),
+            BlockFormat::Luks => props.set("key-secret", secret),
+            BlockFormat::Qcow2 => {
+                props.set("encrypt", Props::new().with("format", "luks").with("key-secret", secret))
+            }
             other => draft.conflict(at, format!("the format {} is not encrypted", other.qemu_name())),
         }
     } else if format == BlockFormat::Luks {
@@ -66,7 +71,7 @@ pub(super) fn image(
     }
     common(&mut props, opening);
     props.extend(extra);
-    draft.node(at, format.qemu_name(), name.to_owned(), props);
+    draft.node(at, format.qemu_name(), name.into(), props);
 }
 
 /// Options that both nodes of an image take.
@@ -121,9 +126,10 @@ fn backing(
             None
         }
         Backing::Image(below) => {
-            let node = format!("{name}-b");
+            let node = format_smolstr!("{name}-b");
             let opening = Opening { read_only: true, discard: false, ..opening };
             let part = Image {
+                field: "backend",
                 backend: &below.backend,
                 format: below.format,
                 key_secret: below.key_secret.as_deref(),

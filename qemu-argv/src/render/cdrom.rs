@@ -15,7 +15,8 @@ pub(super) fn cdroms(draft: &mut Draft<'_>) {
         let mut props = Props::new();
         if let Some(backend) = &cdrom.medium {
             let format = Some(cdrom.format.unwrap_or(BlockFormat::Raw));
-            let part = Image { backend, format, key_secret: None, backing: &Backing::Header };
+            let part =
+                Image { field: "medium", backend, format, key_secret: None, backing: &Backing::Header };
             let opening = Opening { read_only: true, cache: None, aio: None, discard: false };
             image(draft, at, &id, part, opening, Props::new());
             props.set("drive", id.clone());

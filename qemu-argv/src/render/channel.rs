@@ -5,6 +5,7 @@ use crate::config::{CharBackend, Chardev};
 use crate::draft::Draft;
 use crate::error::At;
 use crate::parts::SocketRole;
+use crate::plan::ids::chardev_name;
 use crate::plan::topology::{Connector, VirtioSerialRequest};
 use crate::value::Props;
 
@@ -51,7 +52,7 @@ pub(super) fn channels(draft: &mut Draft<'_>) {
             draft.refer(at.field("chardev"), "character device", chardev, known);
             chardev.clone()
         } else {
-            let chardev = format!("{id}-chardev");
+            let chardev = chardev_name(&id, &channel.backend);
             let served =
                 Served { role: SocketRole::Port(channel.name.clone()), ending: format!(".{id}.sock") };
             chardev::add(draft, at, &Chardev::new(chardev.clone(), channel.backend.clone()), Some(served));

@@ -1,7 +1,8 @@
 //! `-chardev`, in its own words and in those of `chardev-add`, which differ.
 
-use std::borrow::Cow;
 use std::path::Path;
+
+use smol_str::SmolStr;
 
 use super::address::host_port;
 use crate::config::{CharBackend, Chardev, SocketAddress};
@@ -35,6 +36,10 @@ pub(super) struct Served {
 /// Adds a character device of a serial port or channel.
 pub(super) fn add(draft: &mut Draft<'_>, at: At<'_>, chardev: &Chardev, served: Option<Served>) {
     let backend_at = at.field("backend");
+    let of_dbus = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if matches!(chardev.backend, CharBackend::Dbus { .. }) && !of_dbus(&chardev.id) {
+        draft.invalid(at.field("id"), &chardev.id, "is no name on D-Bus: letters, digits and `_`");
+    }
     let mut node = match (&chardev.backend, served) {
         (CharBackend::Launcher, Some(Served { role, ending })) => match draft.socket(role, &ending) {
             Some(path) => launcher_socket(draft, backend_at, &chardev.id, &path),
@@ -62,7 +67,7 @@ pub(super) fn add(draft: &mut Draft<'_>, at: At<'_>, chardev: &Chardev, served: 
 }
 
 fn node(id: &str, kind: &'static str, props: Props, data: Props) -> CharNode {
-    CharNode { kind: Cow::Borrowed(kind), id: id.to_owned(), props, data }
+    CharNode { kind: kind.into(), id: id.into(), props, data }
 }
 
 fn launcher_socket(draft: &mut Draft<'_>, at: At<'_>, id: &str, path: &Path) -> CharNode {
@@ -146,7 +151,7 @@ fn hub(draft: &mut Draft<'_>, at: At<'_>, chardevs: &[String]) -> (&'static str,
             at.item("chardevs", index),
             "character device above",
             id,
-            above.iter().map(String::as_str),
+            above.iter().map(SmolStr::as_str),
         );
         props.set(format!("chardevs.{index}"), id);
     }

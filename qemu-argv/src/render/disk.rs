@@ -1,5 +1,7 @@
 //! Disks: nodes, then the device the guest sees.
 
+use smol_str::SmolStr;
+
 use super::block::{Image, Opening, image};
 use super::throttle;
 use crate::config::{Cache, DetectZeroes, Disk, DiskInterface, OnError};
@@ -30,6 +32,7 @@ fn one(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk) {
         }
     };
     let part = Image {
+        field: "backend",
         backend: &disk.backend,
         format: disk.format,
         key_secret: disk.key_secret.as_deref(),
@@ -37,13 +40,13 @@ fn one(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk) {
     };
     image(draft, at, id, part, opening, Props::new().with_some("detect-zeroes", zeroes));
     let top = match &disk.throttle {
-        Some(limits) => throttle::filter(draft, at, id, limits, id.to_owned()),
-        None => id.to_owned(),
+        Some(limits) => throttle::filter(draft, at, id, limits, id.into()),
+        None => id.into(),
     };
     device(draft, at, id, disk, top);
 }
 
-fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk, node: String) {
+fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk, node: SmolStr) {
     let (driver, connector, serial_room) = interface(draft, at, disk);
     let is_virtio = disk.interface == DiskInterface::Virtio;
     let mut props = Props::new().with("drive", node);
@@ -134,11 +137,15 @@ fn interface(draft: &mut Draft<'_>, at: At<'_>, disk: &Disk) -> (String, Connect
     }
     match disk.interface {
         DiskInterface::Virtio => (draft.board.virtio("virtio-blk"), Connector::Virtio(pci), 20),
-        DiskInterface::VirtioScsi => ("scsi-hd".into(), Connector::Scsi(ScsiRequest::default()), 36),
+        DiskInterface::VirtioScsi => {
+            // Without a `device_id` of its own the disk's is the serial number, and has less room.
+            let room = if disk.properties.get("device_id").is_some() { 36 } else { 20 };
+            ("scsi-hd".into(), Connector::Scsi(ScsiRequest::default()), room)
+        }
         DiskInterface::Sata => ("ide-hd".into(), Connector::Sata { bus: None }, 20),
         DiskInterface::Ide => ("ide-hd".into(), Connector::Ide { at: None }, 20),
         DiskInterface::Nvme => ("nvme".into(), Connector::Pci(pci), 20),
-        DiskInterface::Usb => ("usb-storage".into(), Connector::Usb(UsbRequest::default()), 36),
+        DiskInterface::Usb => ("usb-storage".into(), Connector::Usb(UsbRequest::default()), 20),
     }
 }
 

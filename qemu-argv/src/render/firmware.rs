@@ -84,7 +84,7 @@ fn unit(
         return;
     }
     let backend = DiskBackend::file(path);
-    let part = Image { backend: &backend, format, key_secret: None, backing: &Backing::Header };
+    let part = Image { field, backend: &backend, format, key_secret: None, backing: &Backing::Header };
     let opening = Opening { read_only, cache: None, aio: None, discard: false };
     image(draft, at, name, part, opening, Props::new());
     draft.machine.set(name, name);

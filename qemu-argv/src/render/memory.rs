@@ -1,5 +1,7 @@
 //! `-m`, the memory backend object and `-overcommit`.
 
+use std::borrow::Cow;
+
 use crate::config::{Memory, MemoryBackend, MemoryLock, Size};
 use crate::draft::Draft;
 use crate::error::At;
@@ -77,7 +79,11 @@ pub(super) fn object(draft: &mut Draft<'_>, at: At<'_>, id: &str, size: Size, ex
         MemoryBackend::Default if share => ("memory-backend-memfd", Props::new()),
         MemoryBackend::Default | MemoryBackend::Ram => ("memory-backend-ram", Props::new()),
         MemoryBackend::File { path, discard_data, pmem } => {
-            let path = draft.path(at_backend.field("path"), path);
+            // Several objects in one file would be the same memory. Behind a slash only a directory is accepted, in
+            // which each gets a file of its own.
+            let many = draft.config.numa.len() > 1;
+            let path = if many { Cow::Owned(path.join("")) } else { Cow::Borrowed(path) };
+            let path = draft.path(at_backend.field("path"), &path);
             let props = Props::new()
                 .with("mem-path", path)
                 .with_some("discard-data", discard_data.then_some(true))

@@ -250,7 +250,7 @@ fn hubport(draft: &mut Draft<'_>, at: At<'_>, id: &str, net: &HubportNet) -> Pro
     let mut props = Props::new().with("hubid", net.hub);
     if let Some(other) = &net.netdev {
         let before: Vec<_> = draft.netdevs.iter().map(|netdev| netdev.id.clone()).collect();
-        let known = before.iter().map(String::as_str).filter(|known| *known != id);
+        let known = before.iter().map(smol_str::SmolStr::as_str).filter(|known| *known != id);
         draft.refer(at.field("netdev"), "network above this one", other, known);
         props.set("netdev", other);
     }

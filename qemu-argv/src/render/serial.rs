@@ -5,6 +5,7 @@ use crate::config::{Chardev, Serial, SerialDevice};
 use crate::draft::Draft;
 use crate::error::At;
 use crate::parts::SocketRole;
+use crate::plan::ids::chardev_name;
 use crate::plan::topology::{Connector, Family, PciRequest, UsbRequest, VirtioSerialRequest};
 use crate::value::Props;
 
@@ -44,7 +45,7 @@ fn chardev_of(draft: &mut Draft<'_>, at: At<'_>, serial: &Serial, id: &str, cons
         draft.refer(at.field("chardev"), "character device", chardev, known);
         return chardev.clone();
     }
-    let name = format!("{id}-chardev");
+    let name = chardev_name(id, &serial.backend);
     let served = Served { role: SocketRole::Console(*consoles), ending: format!(".console{consoles}.sock") };
     if serial.backend == crate::config::CharBackend::Launcher {
         *consoles += 1;

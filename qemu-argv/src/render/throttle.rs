@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smol_str::{SmolStr, format_smolstr};
+
 use crate::config::{Rate, Size, Throttle};
 use crate::draft::{Draft, Space};
 use crate::error::At;
@@ -43,8 +45,8 @@ pub(super) fn filter(
     at: At<'_>,
     id: &str,
     throttle: &Throttle,
-    below: String,
-) -> String {
+    below: SmolStr,
+) -> SmolStr {
     let at = at.field("throttle");
     let group: Cow<'_, str> = if let Some(group) = &throttle.group {
         if !draft.has(Space::Object, group) {
@@ -54,7 +56,7 @@ pub(super) fn filter(
                 .filter(|object| object.qom_type == "throttle-group")
                 .map(|object| object.id.clone())
                 .collect();
-            draft.refer(at.field("group"), "throttle group", group, groups.iter().map(String::as_str));
+            draft.refer(at.field("group"), "throttle group", group, groups.iter().map(SmolStr::as_str));
         }
         Cow::Borrowed(group)
     } else {
@@ -66,8 +68,8 @@ pub(super) fn filter(
         draft.object(at, "throttle-group", group.as_str(), Props::new().with("limits", limits));
         Cow::Owned(group)
     };
-    let name = format!("{id}-throttle");
-    let props = Props::new().with("throttle-group", group.into_owned()).with("file", below);
+    let name = format_smolstr!("{id}-throttle");
+    let props = Props::new().with("throttle-group", &*group).with("file", below);
     draft.node(at, "throttle", name.clone(), props);
     name
 }

@@ -4,6 +4,7 @@ use super::chardev;
 use crate::config::{CharBackend, Chardev, UsbController, UsbDevice, UsbKind, UsbModel};
 use crate::draft::Draft;
 use crate::error::At;
+use crate::plan::ids::chardev_name;
 use crate::plan::topology::{Connector, DeviceRequest, PciRequest, Provides, UsbRequest};
 use crate::value::Props;
 
@@ -78,13 +79,13 @@ fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
             ("usb-host", props)
         }
         UsbKind::Redirection { backend } => {
-            let name = format!("{id}-chardev");
             let backend = backend.clone().unwrap_or_else(|| {
                 if draft.config.spice.is_none() {
                     draft.conflict(at.field("device"), "redirection from a SPICE client needs `spice`");
                 }
                 CharBackend::Spicevmc { name: "usbredir".into() }
             });
+            let name = chardev_name(id, &backend);
             chardev::add(draft, at, &Chardev::new(name.clone(), backend), None);
             ("usb-redir", Props::new().with("chardev", name))
         }

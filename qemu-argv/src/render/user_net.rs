@@ -10,7 +10,18 @@ pub(super) fn user(draft: &mut Draft<'_>, at: At<'_>, net: &UserNet) -> Props {
     if net.ipv4 == Some(false) && net.ipv6 == Some(false) {
         draft.conflict(at, "neither IPv4 nor IPv6 is left");
     }
-    let mut props = Props::new().with_some("ipv4", net.ipv4).with_some("ipv6", net.ipv6);
+    let v4 = net.net.is_some() || net.host.is_some() || net.dns.is_some() || net.dhcp_start.is_some();
+    if net.ipv4 == Some(false) && v4 {
+        draft.conflict(at.field("ipv4"), "IPv4 is off, but it is told its network or an address");
+    }
+    if net.ipv6 == Some(false) && net.ipv6_net.is_some() {
+        draft.conflict(at.field("ipv6"), "IPv6 is off, but it is told its network");
+    }
+    // QEMU takes one that is switched on for the only one.
+    let beside = |own: Option<bool>, other: Option<bool>| own.or(other.filter(|on| *on));
+    let mut props = Props::new()
+        .with_some("ipv4", beside(net.ipv4, net.ipv6))
+        .with_some("ipv6", beside(net.ipv6, net.ipv4));
     if let Some(net) = &net.net {
         check_network(draft, at.field("net"), net, false);
         props.set("net", net);

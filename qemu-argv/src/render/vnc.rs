@@ -87,6 +87,10 @@ fn access(draft: &mut Draft<'_>, at: At<'_>, vnc: &Vnc, mut props: Props) -> Pro
         props.set("tls-creds", tls);
     }
     if vnc.sasl {
+        if vnc.password || vnc.password_secret.is_some() {
+            // QEMU would ask for the password alone.
+            draft.conflict(at.field("sasl"), "a client is asked for a password or by SASL, not both");
+        }
         props.set("sasl", true);
     }
     props

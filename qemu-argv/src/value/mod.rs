@@ -9,6 +9,8 @@ pub(crate) use written::write_json_object;
 
 use std::borrow::Cow;
 
+use smol_str::SmolStr;
+
 /// The value of one property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,7 +24,7 @@ pub enum Value {
     /// An unsigned number.
     Uint(u64),
     /// Text.
-    Str(Cow<'static, str>),
+    Str(SmolStr),
     /// A path that is not UTF-8. Only plain arguments and `key=value` options can carry it, never JSON.
     Bytes(Vec<u8>),
     /// A list.
@@ -63,13 +65,21 @@ impl Props {
         let value = value.into();
         match self.0.iter_mut().find(|(name, _)| *name == key) {
             Some((_, old)) => *old = value,
-            None => self.0.push((key, value)),
+            None => self.push(key, value),
         }
+    }
+
+    fn push(&mut self, key: Cow<'static, str>, value: Value) {
+        if self.0.is_empty() {
+            // Most lists have a few more, and to grow is dearer than the room.
+            self.0.reserve(8);
+        }
+        self.0.push((key, value));
     }
 
     /// Adds a property although the key may be there: `key=value` options repeat a key for a list.
     pub(crate) fn repeat(&mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
-        self.0.push((key.into(), value.into()));
+        self.push(key.into(), value.into());
     }
 
     /// Appends all properties of `other`.
@@ -160,21 +170,33 @@ impl From<i64> for Value {
     }
 }
 
-impl From<&'static str> for Value {
-    fn from(value: &'static str) -> Self {
-        Self::Str(Cow::Borrowed(value))
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Str(value.into())
+    }
+}
+
+impl From<SmolStr> for Value {
+    fn from(value: SmolStr) -> Self {
+        Self::Str(value)
+    }
+}
+
+impl From<&SmolStr> for Value {
+    fn from(value: &SmolStr) -> Self {
+        Self::Str(value.clone())
     }
 }
 
 impl From<String> for Value {
     fn from(value: String) -> Self {
-        Self::Str(Cow::Owned(value))
+        Self::Str(value.into())
     }
 }
 
 impl From<&String> for Value {
     fn from(value: &String) -> Self {
-        Self::Str(Cow::Owned(value.clone()))
+        Self::Str(value.into())
     }
 }
 

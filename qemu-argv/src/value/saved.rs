@@ -1,6 +1,5 @@
 //! Properties in saved plans and in configuration files.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
@@ -89,11 +88,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::Str(Cow::Owned(value.to_owned())))
+        Ok(Value::Str(value.into()))
     }
 
     fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::Str(Cow::Owned(value)))
+        Ok(Value::Str(value.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {

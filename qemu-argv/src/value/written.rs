@@ -56,9 +56,8 @@ impl Value {
             Self::Null => out.push_str("null"),
             Self::Bool(true) => out.push_str("true"),
             Self::Bool(false) => out.push_str("false"),
-            // Writing to a String cannot fail.
-            Self::Int(number) => drop(write!(out, "{number}")),
-            Self::Uint(number) => drop(write!(out, "{number}")),
+            Self::Int(number) => out.push_str(itoa::Buffer::new().format(*number)),
+            Self::Uint(number) => out.push_str(itoa::Buffer::new().format(*number)),
             Self::Str(text) => write_json_str(text, out),
             // The draft refuses such paths for JSON options; the lossy form is for people's eyes only.
             Self::Bytes(bytes) => write_json_str(&String::from_utf8_lossy(bytes), out),
@@ -80,9 +79,11 @@ impl Value {
         match self {
             Self::Bool(true) => out.extend_from_slice(b"on"),
             Self::Bool(false) => out.extend_from_slice(b"off"),
+            Self::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
+            Self::Uint(number) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
             Self::Str(text) => double_commas(text.as_bytes(), out),
             Self::Bytes(bytes) => double_commas(bytes, out),
-            // Numbers, and the structures that no `key=value` option of ours uses, have no comma to double.
+            // Structures, which no `key=value` option of ours uses.
             other => {
                 let mut text = String::new();
                 other.write_json(&mut text);
@@ -102,12 +103,16 @@ fn double_commas(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_json_str(text: &str, out: &mut String) {
+    let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     out.push('"');
+    // Looked through without a stop, which many bytes at a time can be: nearly all texts have nothing to escape.
+    if !text.bytes().fold(false, |found, byte| found | escaped(byte)) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut plain = 0;
-    for (position, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    for (position, byte) in text.bytes().enumerate().filter(|(_, byte)| escaped(*byte)) {
         out.push_str(&text[plain..position]);
         match byte {
             b'"' => out.push_str("\\\""),

@@ -1,6 +1,6 @@
 //! The machines of `tests/machines`, planned as a launcher would.
 
-mod files;
+pub mod files;
 
 use qemu_argv::{Arch, Endpoints, Plan, PlanError, Target, Version, VmConfig, plan};
 

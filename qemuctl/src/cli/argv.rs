@@ -1,6 +1,9 @@
 //! `argv`: QEMU's command line for a machine, without starting it.
 
-use qemu_argv::{Endpoints, plan};
+use std::path::{Path, PathBuf};
+
+use clap::ValueHint;
+use qemu_argv::{Endpoints, Plan, replan};
 use qemuctl::launch::Qemu;
 use serde::Serialize;
 
@@ -21,13 +24,17 @@ pub(crate) struct Args {
     /// Print the plan (ids, addresses, sockets) instead, as JSON
     #[arg(long)]
     plan: bool,
+
+    /// Keep the names and addresses of an earlier plan, which is what `--plan` printed
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    from_plan: Option<PathBuf>,
 }
 
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Rendered<'a> {
     /// The program.
-    program: &'a std::path::Path,
+    program: &'a Path,
     #[serde(flatten)]
     command_line: &'a qemu_argv::CommandLine,
 }
@@ -45,7 +52,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     };
     let endpoints = Endpoints { socket_dir: Some(socket_dir), ..Endpoints::default() };
     let config = qemuctl::launch::with_firmware(&loaded.config, &qemu.program, &qemu.target)?;
-    let plan = plan(&config, &qemu.target, &endpoints).map_err(|error| loaded.explain(&error))?;
+    let earlier = args.from_plan.as_deref().map(read_plan).transpose()?;
+    let plan = replan(&config, &qemu.target, &endpoints, earlier.as_ref())
+        .map_err(|error| loaded.explain(&error))?;
     if args.plan {
         context.print_json(&plan)?;
         return Ok(Exit::Done);
@@ -58,6 +67,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         context.print(format_args!("{program} \\\n{}", indented(&command_line.to_string())))?;
     }
     Ok(Exit::Done)
+}
+
+fn read_plan(path: &Path) -> Result<Plan, Failure> {
+    let fail = |error: std::io::Error| {
+        Failure::new(Exit::BadConfig, format!("cannot read the plan {}: {error}", path.display()))
+            .with_help("give a file that `qemuctl argv --plan` has written")
+    };
+    let text = std::fs::read_to_string(path).map_err(fail)?;
+    serde_json::from_str(&text).map_err(|error| fail(error.into()))
 }
 
 fn indented(script: &str) -> String {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use qemu_argv::{FdRole, FdSlot, NetBackend, VmConfig};
+use qemu_argv::{FdRole, FdSlot, NetBackend, TapOpener, VmConfig};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -71,12 +71,16 @@ pub(super) fn hidden(options: &LaunchOptions) -> Vec<OsString> {
     variables.collect()
 }
 
+/// Where the kernel moves the packets of TAP interfaces.
+const VHOST_NET: &str = "/dev/vhost-net";
+
 /// Opens what the plan expects behind each descriptor.
 pub(super) fn open(
     slots: &[FdSlot],
     config: &VmConfig,
     options: &LaunchOptions,
 ) -> Result<Vec<FdMapping>, Error> {
+    vhost(config, Path::new(VHOST_NET))?;
     let mut mappings = Vec::new();
     let mut taps = Taps::default();
     for slot in slots.iter().filter(|slot| slot.role != FdRole::Qmp) {
@@ -90,7 +94,7 @@ pub(super) fn open(
             (_, Some((_, fd))) => fd.try_clone().map_err(|error| missing(&error.to_string()))?,
             (FdRole::Secret { id }, None) => secret(id, config, options)?,
             (FdRole::Tap { network, .. }, None) => taps.next(network, slots, config)?,
-            (FdRole::VhostNet { .. }, None) => device(Path::new("/dev/vhost-net"))?,
+            (FdRole::VhostNet { .. }, None) => device(Path::new(VHOST_NET))?,
             (FdRole::VhostVsock, None) => device(Path::new("/dev/vhost-vsock"))?,
             _ => return Err(missing("none is in the launch options")),
         };
@@ -98,6 +102,15 @@ pub(super) fn open(
         mappings.push(FdMapping { parent_fd, child_fd });
     }
     Ok(mappings)
+}
+
+/// Whether QEMU can open the device at `path` where a TAP interface wants it to: 7.2 aborts when it cannot.
+fn vhost(config: &VmConfig, path: &Path) -> Result<(), Error> {
+    let mut backends = config.networks.iter().map(|network| &network.backend);
+    let wanted = backends.any(
+        |backend| matches!(backend, NetBackend::Tap(tap) if tap.vhost && tap.open_by == TapOpener::Qemu),
+    );
+    if wanted { device(path).map(drop) } else { Ok(()) }
 }
 
 /// The queues of TAP interfaces, in the order of their slots: those of an interface are opened together.
@@ -166,4 +179,23 @@ fn secret(id: &str, config: &VmConfig, options: &LaunchOptions) -> Result<OwnedF
 fn device(path: &Path) -> Result<OwnedFd, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     file.map(Into::into).map_err(|source| Error::Io { action: "open", path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use qemu_argv::{Network, TapNet};
+
+    use super::*;
+
+    #[test]
+    fn vhost_without_its_device_is_refused_before_qemu_aborts() {
+        let config = |vhost| VmConfig {
+            networks: vec![Network::new(NetBackend::Tap(TapNet { vhost, ..TapNet::default() }))],
+            ..VmConfig::default()
+        };
+        let nowhere = Path::new("/proc/self/no-such-device");
+        vhost(&config(false), nowhere).expect("nobody opens it");
+        let error = vhost(&config(true), nowhere).expect_err("it is not there");
+        assert_eq!(error.to_string(), "cannot open /proc/self/no-such-device");
+    }
 }

@@ -6,6 +6,7 @@ mod guide;
 mod input;
 mod inside;
 mod mistakes;
+mod plans;
 mod program;
 mod run;
 mod screen;

@@ -66,7 +66,7 @@ pub(super) enum Wish {
     Bridged,
 }
 
-pub(super) fn wish(state: &PciState<'_>, request: &PciRequest) -> Wish {
+pub(super) fn wish(state: &PciState, request: &PciRequest) -> Wish {
     let express_bus = state.root.express;
     match request.hotplug {
         Hotplug::Required | Hotplug::Preferred if express_bus && !request.express => Wish::Bridged,
@@ -81,7 +81,7 @@ pub(super) fn wish(state: &PciState<'_>, request: &PciRequest) -> Wish {
 }
 
 impl Demand {
-    pub(super) fn of(state: &PciState<'_>, items: &[Item<'_, '_>]) -> Self {
+    pub(super) fn of(state: &PciState, items: &[Item<'_, '_>]) -> Self {
         let mut demand = Self::default();
         for item in items {
             *match wish(state, item.request) {
@@ -99,7 +99,7 @@ impl Demand {
 
 /// The budget with the most spare places, then the most devices in places of their own.
 pub(super) fn find_budget(
-    state: &PciState<'_>,
+    state: &PciState,
     demand: &Demand,
     sharing: &Sharing,
     (spare, exact): (usize, bool),
@@ -179,7 +179,7 @@ fn conventional_budget(
 }
 
 impl Supply {
-    fn of(state: &PciState<'_>) -> Self {
+    fn of(state: &PciState) -> Self {
         let free = |name: &str| state.buses.get(name).map_or(0, super::slots::Bus::free_slots);
         Self {
             slots: free(state.root.bus),

@@ -1,6 +1,6 @@
 //! Places the devices that hang off a controller rather than the machine's own buses, and says which controllers that takes.
 
-use std::collections::BTreeMap;
+use smol_str::SmolStr;
 
 use super::Topology;
 use super::error::{TopologyError, report};
@@ -16,15 +16,17 @@ use super::wish::controller_for;
 #[derive(Debug, Default)]
 pub(super) struct Children {
     /// Places by position of the device.
-    pub(super) placements: BTreeMap<usize, Placement>,
+    pub(super) placements: Vec<Option<Placement>>,
     /// Controllers that devices use: those of the earlier topology first.
     pub(super) controllers: Vec<NewController>,
+    /// The ids of devices and controllers, among which those of ports must differ.
+    pub(super) names: Names,
 }
 
 /// A controller that devices use.
 #[derive(Clone, Debug)]
 pub(super) struct NewController {
-    pub(super) id: String,
+    pub(super) id: SmolStr,
     pub(super) role: Role,
     /// The position of the device that it was created for, just before which it is placed; none for those kept.
     pub(super) before: Option<usize>,
@@ -35,18 +37,18 @@ pub(super) fn place(
     machine: Machine,
     devices: &[DeviceRequest],
     earlier: Option<&Topology>,
-    names: &Names<'_>,
+    names: Names,
     problems: &mut Vec<TopologyError>,
 ) -> Children {
-    let mut work =
-        Work { machine, hubs: Hubs::of_board(machine), names: names.clone(), children: Children::default() };
+    let mut work = Work { machine, hubs: Hubs::of_board(machine), names, children: Children::default() };
+    work.children.placements.resize(devices.len(), None);
     for device in devices {
         if let Some(provides) = device.provides {
             work.hubs.add_provided(&device.id, provides);
         }
     }
     for controller in earlier.into_iter().flat_map(|earlier| &earlier.controllers) {
-        if !controller.is_pci_bus() && work.names.insert(controller.id.as_str().into()) {
+        if !controller.is_pci_bus() && work.names.insert(controller.id.clone()) {
             work.hubs.add_created(&controller.id, controller.role);
             let (id, role) = (controller.id.clone(), controller.role);
             work.children.controllers.push(NewController { id, role, before: None });
@@ -70,7 +72,7 @@ pub(super) fn place(
             continue;
         };
         match work.hubs.keep(&device.id, &device.connector, placement) {
-            Ok(true) => drop(work.children.placements.insert(position, placement.clone())),
+            Ok(true) => work.children.placements[position] = Some(placement.clone()),
             Ok(false) => left.push((position, device)),
             Err(problem) => report(problems, problem),
         }
@@ -79,23 +81,24 @@ pub(super) fn place(
         work.place(position, device, problems);
     }
 
-    let Work { hubs, mut children, .. } = work;
+    let Work { hubs, names, mut children, .. } = work;
     let used = hubs.owners_in_use();
     children.controllers.retain(|controller| used.contains(controller.id.as_str()));
+    children.names = names;
     children
 }
 
-struct Work<'a> {
+struct Work {
     machine: Machine,
     hubs: Hubs,
-    names: Names<'a>,
+    names: Names,
     children: Children,
 }
 
-impl Work<'_> {
+impl Work {
     fn place(&mut self, position: usize, device: &DeviceRequest, problems: &mut Vec<TopologyError>) {
         if self.machine.family == Family::Unknown && matches!(device.connector, Connector::Ide { at: None }) {
-            self.children.placements.insert(position, Placement::Unplaced);
+            self.children.placements[position] = Some(Placement::Unplaced);
             return;
         }
         let mut found = self.hubs.place(&device.id, &device.connector);
@@ -107,16 +110,16 @@ impl Work<'_> {
             found = self.hubs.place(&device.id, &device.connector);
         }
         match found {
-            Ok(placement) => drop(self.children.placements.insert(position, placement)),
+            Ok(placement) => self.children.placements[position] = Some(placement),
             Err(Some(problem)) => report(problems, problem),
             // A new controller has room; were it not so, the device would be named here all the same.
-            Err(None) => report(problems, TopologyError::NoDevice { device: device.id.clone() }),
+            Err(None) => report(problems, TopologyError::NoDevice { device: device.id.to_string() }),
         }
     }
 
     fn create(&mut self, role: Role, before: usize) {
         let id = unused_name(&self.names, first_name(role));
-        self.names.insert(id.clone().into());
+        self.names.insert(id.clone());
         self.hubs.add_created(&id, role);
         self.children.controllers.push(NewController { id, role, before: Some(before) });
     }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::children::connector_of;
 use super::error::TopologyError;
 use super::family::Family;
@@ -36,7 +38,7 @@ impl Topology {
     pub fn plug(&mut self, device: &DeviceRequest) -> Result<Plugged, TopologyError> {
         let id = &device.id;
         if self.place_of(id).is_some() {
-            return Err(TopologyError::DuplicateId { device: id.clone() });
+            return Err(TopologyError::DuplicateId { device: id.to_string() });
         }
         let mut controllers = Vec::new();
         let placement = match &device.connector {
@@ -44,7 +46,7 @@ impl Topology {
             Connector::Virtio(request) => self.plug_bus(id, request, self.transport_of(request))?,
             Connector::Sata { .. } | Connector::Ide { .. } => {
                 return Err(TopologyError::NoHotplug {
-                    device: id.clone(),
+                    device: id.to_string(),
                     bus: if matches!(device.connector, Connector::Ide { .. }) { "IDE" } else { "SATA" }
                         .to_owned(),
                     help: "use virtio, SCSI, NVMe or USB for disks that come and go",
@@ -61,7 +63,7 @@ impl Topology {
                         hubs.add_created(&controller.id, role);
                         controllers.push(controller);
                         hubs.place(id, behind).map_err(|problem| {
-                            problem.unwrap_or(TopologyError::NoDevice { device: id.clone() })
+                            problem.unwrap_or(TopologyError::NoDevice { device: id.to_string() })
                         })?
                     }
                 }
@@ -123,8 +125,8 @@ impl Topology {
     }
 
     fn plug_controller(&self, user: &str, role: Role) -> Result<Controller, TopologyError> {
-        let mut names: Names<'_> = self.devices.keys().map(|id| id.as_str().into()).collect();
-        names.extend(self.controllers.iter().map(|controller| controller.id.as_str().into()));
+        let mut names: Names = self.devices.keys().cloned().collect();
+        names.extend(self.controllers.iter().map(|controller| controller.id.clone()));
         names.insert(user.into());
         let id = unused_name(&names, super::children::first_name(role));
         let placement = match connector_of(role) {
@@ -175,14 +177,14 @@ impl Topology {
             let takes = state.buses.get(&bus).is_some_and(|bus| bus.hotplug) && function == 0;
             if !takes {
                 let help = "leave its address out, or name function 0 behind a free root port";
-                return Err(TopologyError::NoHotplug { device, bus, help });
+                return Err(TopologyError::NoHotplug { device, bus: bus.to_string(), help });
             }
             (bus, slot)
         } else {
-            let candidates: Vec<String> = match (express, request.express) {
+            let candidates: Vec<SmolStr> = match (express, request.express) {
                 (true, true) => state.free_ports.iter().map(|(_, port)| state.id_of(*port)).collect(),
                 (true, false) => state.bridges.clone(),
-                (false, _) => vec![bus.clone()],
+                (false, _) => vec![SmolStr::from(bus.as_str())],
             };
             let free = candidates.into_iter().find_map(|name| {
                 let bus = state.buses.get(&name)?;
@@ -209,8 +211,8 @@ impl Topology {
     }
 
     /// The PCI buses as they are.
-    fn pci_state(&self, root: super::PciRoot) -> Result<PciState<'_>, TopologyError> {
-        let names = self.devices.keys().map(|id| id.as_str().into()).collect();
+    fn pci_state(&self, root: super::PciRoot) -> Result<PciState, TopologyError> {
+        let names = self.devices.keys().cloned().collect();
         let mut state = PciState::new(self.machine, root, names);
         for controller in self.controllers.iter().filter(|controller| controller.is_pci_bus()) {
             state.restore(controller)?;
@@ -228,7 +230,7 @@ impl Topology {
     fn plug_ccw(&self, id: &str, request: &PciRequest) -> Result<Placement, TopologyError> {
         let placements = self.devices.iter().map(|(id, device)| (id, &device.placement));
         let controllers = self.controllers.iter().map(|controller| (&controller.id, &controller.placement));
-        let used: BTreeMap<u16, &String> = placements
+        let used: BTreeMap<u16, &SmolStr> = placements
             .chain(controllers)
             .filter_map(|(id, placement)| match placement {
                 Placement::Ccw { devno } => Some((*devno, id)),
@@ -250,7 +252,7 @@ impl Topology {
             Some((devno, Some(holder))) => Err(TopologyError::Taken {
                 device,
                 place: format!("fe.0.{devno:04x}"),
-                holder: (*holder).clone(),
+                holder: holder.to_string(),
                 help: "leave the address out, or choose another one",
             }),
             None => Err(TopologyError::Full {

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
+
 use super::error::TopologyError;
 use super::machine::Machine;
 use super::placement::{Placement, Role, XHCI_PORTS};
@@ -14,16 +16,16 @@ use super::wish::{BOARD_USB, HubKind, Wish};
 #[derive(Debug)]
 struct Hub {
     /// The controller's id; for the board's own, the prefix of its buses.
-    owner: String,
+    owner: SmolStr,
     /// The first place for everybody; virtio-serial port 0 lies below it.
     first: u32,
     /// The last place.
     last: u32,
-    used: BTreeMap<u32, BTreeMap<u16, String>>,
+    used: BTreeMap<u32, BTreeMap<u16, SmolStr>>,
     /// Everything below is taken.
     cursor: u32,
     /// USB ports behind hubs, which have no number of their own.
-    nested: BTreeMap<String, String>,
+    nested: BTreeMap<SmolStr, SmolStr>,
 }
 
 /// All controllers with places, by kind, in the order they are filled.
@@ -55,7 +57,7 @@ impl Hubs {
 
     fn add(&mut self, kind: HubKind, owner: &str, first: u32, last: u32) {
         self.hubs.entry(kind).or_default().push(Hub {
-            owner: owner.to_owned(),
+            owner: owner.into(),
             first,
             last,
             used: BTreeMap::new(),
@@ -206,7 +208,7 @@ impl Hub {
             None => self.lowest_free().ok_or_else(|| TopologyError::Full {
                 device: id.to_owned(),
                 others: 0,
-                bus: self.owner.clone(),
+                bus: self.owner.to_string(),
                 limit: format!("{} places", self.last - self.first + 1),
                 help: "leave its controller out, and another one is created",
             })?,
@@ -229,11 +231,11 @@ impl Hub {
             return Err(TopologyError::Taken {
                 device: id.to_owned(),
                 place: format!("place {place} of {}", self.owner),
-                holder: holder.clone(),
+                holder: holder.to_string(),
                 help: "leave the place out, or choose another one",
             });
         }
-        units.insert(lun, id.to_owned());
+        units.insert(lun, id.into());
         Ok(self.placement(wish.kind, place, lun))
     }
 
@@ -256,26 +258,28 @@ impl Hub {
             return Err(TopologyError::Taken {
                 device: id.to_owned(),
                 place: format!("port {port} of {}", self.owner),
-                holder: holder.clone(),
+                holder: holder.to_string(),
                 help: "leave the port out, or choose another one",
             });
         }
-        self.nested.insert(port.to_owned(), id.to_owned());
-        Ok(Placement::Usb { bus: format!("{}.0", self.owner), port: port.to_owned() })
+        self.nested.insert(port.into(), id.into());
+        Ok(Placement::Usb { bus: format_smolstr!("{}.0", self.owner), port: port.into() })
     }
 
     fn placement(&self, kind: HubKind, place: u32, lun: u16) -> Placement {
         let owner = &self.owner;
         let number = u16::try_from(place).unwrap_or(u16::MAX);
         match kind {
-            HubKind::Scsi => Placement::Scsi { bus: format!("{owner}.0"), target: number, lun },
-            HubKind::Sata => Placement::Sata { bus: format!("{owner}.{place}") },
+            HubKind::Scsi => Placement::Scsi { bus: format_smolstr!("{owner}.0"), target: number, lun },
+            HubKind::Sata => Placement::Sata { bus: format_smolstr!("{owner}.{place}") },
             HubKind::Ide => Placement::Ide {
-                bus: format!("{owner}.{}", place / 2),
+                bus: format_smolstr!("{owner}.{}", place / 2),
                 unit: u8::try_from(place % 2).unwrap_or_default(),
             },
-            HubKind::Usb => Placement::Usb { bus: format!("{owner}.0"), port: place.to_string() },
-            HubKind::VirtioSerial => Placement::VirtioSerial { bus: format!("{owner}.0"), nr: number },
+            HubKind::Usb => Placement::Usb { bus: format_smolstr!("{owner}.0"), port: place.to_smolstr() },
+            HubKind::VirtioSerial => {
+                Placement::VirtioSerial { bus: format_smolstr!("{owner}.0"), nr: number }
+            }
         }
     }
 }

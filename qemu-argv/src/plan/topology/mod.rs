@@ -26,6 +26,7 @@
 //! ```
 
 mod budget;
+mod buses;
 mod children;
 mod error;
 mod family;
@@ -48,6 +49,7 @@ mod wish;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use error::TopologyError;
 pub use family::Family;
@@ -70,7 +72,7 @@ pub const DEFAULT_HOTPLUG_PORTS: u8 = 4;
 pub struct Topology {
     machine: Machine,
     controllers: Vec<Controller>,
-    devices: BTreeMap<String, Device>,
+    devices: BTreeMap<SmolStr, Device>,
 }
 
 /// A device of the configuration in its place.
@@ -99,17 +101,17 @@ impl Topology {
         let mut problems = Vec::new();
         let mut names = Names::new();
         for device in devices {
-            if !names.insert(device.id.as_str().into()) {
-                problems.push(TopologyError::DuplicateId { device: device.id.clone() });
+            if !names.insert(device.id.clone()) {
+                problems.push(TopologyError::DuplicateId { device: device.id.to_string() });
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
         let earlier = earlier.filter(|earlier| earlier.machine.family == machine.family);
-        let children = children::place(machine, devices, earlier, &names, &mut problems);
+        let children = children::place(machine, devices, earlier, names, &mut problems);
         let mut topology =
-            transport::place(machine, devices, children, hotplug_ports, earlier, &names, &mut problems);
+            transport::place(machine, devices, children, hotplug_ports, earlier, &mut problems);
         if problems.is_empty() {
             topology.controllers.sort_by_key(Controller::order);
             Ok(topology)

@@ -94,7 +94,7 @@ pub(super) fn number<'t>(
 fn at(transport: VirtioTransport, place: u32) -> Placement {
     match transport {
         VirtioTransport::Ccw => Placement::Ccw { devno: u16::try_from(place).unwrap_or(u16::MAX) },
-        _ => Placement::VirtioMmio { bus: shown(transport, place) },
+        _ => Placement::VirtioMmio { bus: shown(transport, place).into() },
     }
 }
 

@@ -1,8 +1,10 @@
 //! Every PCI bus of the machine while places are given out: what is where, which ports are free, what can be added.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use smol_str::{SmolStr, format_smolstr};
+
+use super::buses::Buses;
 use super::error::TopologyError;
 use super::machine::{Machine, PciRoot};
 use super::names::{Names, unused_name};
@@ -16,16 +18,16 @@ const FIRST_ENDPOINT: u8 = 1;
 
 /// The buses, and the controllers that make them.
 #[derive(Debug)]
-pub(super) struct PciState<'a> {
+pub(super) struct PciState {
     pub(super) machine: Machine,
     pub(super) root: PciRoot,
-    pub(super) buses: BTreeMap<String, Bus<'a>>,
+    pub(super) buses: Buses,
     /// Ports and bridges, those of the earlier plan first.
     pub(super) created: Vec<Controller>,
     /// Ports with nothing behind them by number, the order in which devices get them, and which of `created` each is.
     pub(super) free_ports: BTreeSet<(u8, usize)>,
     /// Bridges to conventional PCI, in the order they are filled.
-    pub(super) bridges: Vec<String>,
+    pub(super) bridges: Vec<SmolStr>,
     /// The last root port, after which the next one comes: firmware numbers buses in this order, and guests name
     /// network interfaces by bus numbers.
     last_port: Option<(u8, u8)>,
@@ -33,25 +35,25 @@ pub(super) struct PciState<'a> {
     switch: Option<Switch>,
     bus_numbers: u16,
     highest_number: u8,
-    names: Names<'a>,
+    names: Names,
 }
 
 #[derive(Clone, Debug)]
 struct Switch {
-    upstream: String,
+    upstream: SmolStr,
     /// The place of its root port.
     port: (u8, u8),
 }
 
-impl<'a> PciState<'a> {
-    pub(super) fn new(machine: Machine, root: PciRoot, names: Names<'a>) -> Self {
+impl PciState {
+    pub(super) fn new(machine: Machine, root: PciRoot, names: Names) -> Self {
         let mut bus = Bus::new(Kind::Root, root.first, root.last, root.hotplug);
         for &(slot, function, what) in &root.taken {
             // The board's own places do not overlap, and a second taker is left out.
-            let _ = bus.take(slot, function, Cow::Borrowed(what), true);
+            let _ = bus.take(slot, function, what.into(), true);
             bus.reserve(slot);
         }
-        let buses = BTreeMap::from([(root.bus.to_owned(), bus)]);
+        let buses = Buses::new(root.bus, bus);
         Self {
             machine,
             root,
@@ -71,12 +73,12 @@ impl<'a> PciState<'a> {
     pub(super) fn restore(&mut self, controller: &Controller) -> Result<(), TopologyError> {
         let Placement::Pci { bus, slot, function, .. } = &controller.placement else { return Ok(()) };
         self.take(bus, *slot, *function, controller.id.clone(), true)?;
-        if self.names.insert(controller.id.clone().into()) {
+        if self.names.insert(controller.id.clone()) {
             self.register(controller.clone());
             Ok(())
         } else {
             // A device of the configuration now has the id of a port that was created earlier.
-            Err(TopologyError::DuplicateId { device: controller.id.clone() })
+            Err(TopologyError::DuplicateId { device: controller.id.to_string() })
         }
     }
 
@@ -87,9 +89,7 @@ impl<'a> PciState<'a> {
         let bus = match controller.role {
             Role::RootPort { number } => {
                 self.highest_number = self.highest_number.max(number);
-                if let Some(root) = self.buses.get_mut(self.root.bus) {
-                    root.reserve(place.0);
-                }
+                self.buses.root.reserve(place.0);
                 self.last_port = Some(place);
                 let port = (number, self.created.len());
                 self.free_ports.insert(port);
@@ -129,14 +129,14 @@ impl<'a> PciState<'a> {
         bus: &str,
         slot: u8,
         function: u8,
-        id: impl Into<Cow<'a, str>>,
+        id: impl Into<SmolStr>,
         share: bool,
     ) -> Result<(), TopologyError> {
         let id = id.into();
         let Some(entry) = self.buses.get_mut(bus) else {
-            let known: Vec<_> = self.buses.keys().take(8).map(String::as_str).collect();
+            let known: Vec<_> = self.buses.iter().take(8).map(|(name, _)| name).collect();
             return Err(TopologyError::UnknownBus {
-                device: id.into_owned(),
+                device: id.into(),
                 bus: bus.to_owned(),
                 help: format!("there are {}", known.join(", ")),
             });
@@ -147,7 +147,7 @@ impl<'a> PciState<'a> {
         };
         if !(entry.first..=entry.last).contains(&slot) {
             return Err(TopologyError::OutOfRange {
-                device: id.into_owned(),
+                device: id.into(),
                 place: place(),
                 range: match (entry.first, entry.last) {
                     (first, last) if first == last => format!("{bus} has slot {first:02x} only"),
@@ -157,13 +157,13 @@ impl<'a> PciState<'a> {
         }
         if function > 0 && !self.root.multifunction {
             return Err(TopologyError::OutOfRange {
-                device: id.into_owned(),
+                device: id.into(),
                 place: place(),
                 range: format!("slots of {} have function 0 only", self.machine.name()),
             });
         }
         entry.take(slot, function, id.clone(), share).map_err(|holder| TopologyError::Taken {
-            device: id.into_owned(),
+            device: id.into(),
             place: place(),
             holder,
             help: "leave the address out, or choose another one",
@@ -177,7 +177,7 @@ impl<'a> PciState<'a> {
     /// Takes the place that a device insists on.
     pub(super) fn take_pinned(
         &mut self,
-        id: &'a str,
+        id: &str,
         address: &Address,
         share: bool,
     ) -> Result<Placement, TopologyError> {
@@ -189,8 +189,8 @@ impl<'a> PciState<'a> {
             });
         };
         let bus = match address.bus() {
-            PciBus::Numbered { domain: 0, bus: 0 } => self.root.bus.to_owned(),
-            PciBus::Named(name) => name.clone(),
+            PciBus::Numbered { domain: 0, bus: 0 } => SmolStr::from(self.root.bus),
+            PciBus::Named(name) => name.into(),
             numbered @ PciBus::Numbered { .. } => {
                 return Err(TopologyError::UnknownBus {
                     device: id.to_owned(),
@@ -214,14 +214,14 @@ impl<'a> PciState<'a> {
     /// How many functions are left after the last root port in its slot.
     pub(super) fn ports_left_in_last_slot(&self) -> usize {
         self.next_in_last_slot().map_or(0, |(slot, function)| {
-            let used = self.buses.get(self.root.bus).map_or(0xff, |root| root.used(slot));
+            let used = self.buses.root.used(slot);
             (function..8).filter(|function| used & (1 << function) == 0).count()
         })
     }
 
     fn next_in_last_slot(&self) -> Option<(u8, u8)> {
         let (slot, function) = self.last_port?;
-        let used = self.buses.get(self.root.bus)?.used(slot);
+        let used = self.buses.root.used(slot);
         let next = (function + 1..8).find(|next| used & (1 << next) == 0)?;
         Some((slot, next))
     }
@@ -233,12 +233,12 @@ impl<'a> PciState<'a> {
             None => (self.slot_for_ports()?, 0),
         };
         let number = self.next_number()?;
-        let id = unused_name(&self.names, format!("rp{number}"));
+        let id = unused_name(&self.names, format_smolstr!("rp{number}"));
         self.add(id, Role::RootPort { number }, self.root.bus, slot, function)
     }
 
     fn slot_for_ports(&self) -> Option<u8> {
-        let root = self.buses.get(self.root.bus)?;
+        let root = &self.buses.root;
         let after = self.last_port.map_or(FIRST_ENDPOINT + 1, |(slot, _)| slot + 1);
         let free = |slot: &u8| root.is_free(*slot);
         (after..=root.last).find(free).or_else(|| (root.first..=root.last).find(free))
@@ -277,7 +277,7 @@ impl<'a> PciState<'a> {
             ((0, 0), self.id_of(upstream))
         };
         let number = self.next_number()?;
-        let id = unused_name(&self.names, format!("dp{number}"));
+        let id = unused_name(&self.names, format_smolstr!("dp{number}"));
         self.add(id, Role::Downstream { number }, &upstream, slot, function)
     }
 
@@ -285,20 +285,20 @@ impl<'a> PciState<'a> {
     /// QEMU has it, and nothing is behind it.
     pub(super) fn fill_function_zero(&mut self, bus: &str, slot: u8) -> Option<usize> {
         let number = self.next_number()?;
-        let id = unused_name(&self.names, format!("bridge{number}"));
+        let id = unused_name(&self.names, format_smolstr!("bridge{number}"));
         self.add(id, Role::PciBridge { number }, bus, slot, 0)
     }
 
-    fn add(&mut self, id: String, role: Role, bus: &str, slot: u8, function: u8) -> Option<usize> {
+    fn add(&mut self, id: SmolStr, role: Role, bus: &str, slot: u8, function: u8) -> Option<usize> {
         self.has_bus_numbers(1).then_some(())?;
         self.take(bus, slot, function, id.clone(), true).ok()?;
-        self.names.insert(id.clone().into());
+        self.names.insert(id.clone());
         self.register(Controller { id, role, placement: at(bus, slot, function) });
         self.created.len().checked_sub(1)
     }
 
     /// The id of a port or bridge.
-    pub(super) fn id_of(&self, created: usize) -> String {
+    pub(super) fn id_of(&self, created: usize) -> SmolStr {
         self.created.get(created).map(|controller| controller.id.clone()).unwrap_or_default()
     }
 
@@ -323,6 +323,6 @@ impl<'a> PciState<'a> {
 }
 
 /// A place on a PCI bus; which neighbours it has is filled in at the end.
-pub(super) fn at(bus: impl Into<String>, slot: u8, function: u8) -> Placement {
+pub(super) fn at(bus: impl Into<SmolStr>, slot: u8, function: u8) -> Placement {
     Placement::Pci { bus: bus.into(), slot, function, multifunction: false, hotplug: false }
 }

@@ -1,6 +1,7 @@
 //! Where things are: one place for each kind of connector, and the controllers that were added to make room.
 
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::plan::pci::addr;
 use crate::value::Props;
@@ -13,7 +14,7 @@ pub enum Placement {
     /// On a PCI bus.
     Pci {
         /// The name of the bus.
-        bus: String,
+        bus: SmolStr,
         /// The slot, 0 to 31.
         slot: u8,
         /// The function, 0 to 7.
@@ -31,12 +32,12 @@ pub enum Placement {
     /// In a memory-mapped virtio slot.
     VirtioMmio {
         /// The name of the bus, which holds one device.
-        bus: String,
+        bus: SmolStr,
     },
     /// On a SCSI bus.
     Scsi {
         /// The name of the bus.
-        bus: String,
+        bus: SmolStr,
         /// The target number (`scsi-id`).
         target: u16,
         /// The logical unit.
@@ -45,26 +46,26 @@ pub enum Placement {
     /// On a SATA port.
     Sata {
         /// The name of the port's bus, which holds one device.
-        bus: String,
+        bus: SmolStr,
     },
     /// On a parallel ATA channel.
     Ide {
         /// The name of the channel's bus.
-        bus: String,
+        bus: SmolStr,
         /// 0 or 1.
         unit: u8,
     },
     /// On a USB port.
     Usb {
         /// The name of the bus.
-        bus: String,
+        bus: SmolStr,
         /// The port, with dots through hubs.
-        port: String,
+        port: SmolStr,
     },
     /// On a virtio-serial port.
     VirtioSerial {
         /// The name of the bus.
-        bus: String,
+        bus: SmolStr,
         /// The port number.
         nr: u16,
     },
@@ -75,12 +76,12 @@ pub enum Placement {
 impl Placement {
     /// The properties that put a device here, in the order to render them.
     pub fn properties(&self) -> Props {
-        let on = |bus: &String| Props::new().with("bus", bus);
+        let on = |bus: &SmolStr| Props::new().with("bus", bus);
         match self {
             Self::Pci { bus, slot, function, multifunction, .. } => on(bus)
                 .with("addr", addr(*slot, *function))
                 .with_some("multifunction", multifunction.then_some(true)),
-            Self::Ccw { devno } => Props::new().with("devno", format!("fe.0.{devno:04x}")),
+            Self::Ccw { devno } => Props::new().with("devno", format_smolstr!("fe.0.{devno:04x}")),
             Self::VirtioMmio { bus } => on(bus),
             Self::Scsi { bus, target, lun } => {
                 on(bus).with("channel", 0_u32).with("scsi-id", *target).with("lun", *lun)
@@ -113,7 +114,7 @@ impl Placement {
 #[non_exhaustive]
 pub struct Controller {
     /// Its id, which names its bus (ports and bridges) or buses (`ID.0` … of the others).
-    pub id: String,
+    pub id: SmolStr,
     /// What it is.
     #[serde(flatten)]
     pub role: Role,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
 
 use crate::plan::pci::{ParsePciAddressError, PciAddress};
 
@@ -13,7 +14,7 @@ use crate::plan::pci::{ParsePciAddressError, PciAddress};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRequest {
     /// The device's QEMU id, unique in the machine.
-    pub id: String,
+    pub id: SmolStr,
     /// What it plugs into.
     pub connector: Connector,
     /// The bus it brings along for others, when it is a controller of the configuration's own.
@@ -22,7 +23,7 @@ pub struct DeviceRequest {
 
 impl DeviceRequest {
     /// A device that brings no bus along.
-    pub fn new(id: impl Into<String>, connector: Connector) -> Self {
+    pub fn new(id: impl Into<SmolStr>, connector: Connector) -> Self {
         Self { id: id.into(), connector, provides: None }
     }
 }

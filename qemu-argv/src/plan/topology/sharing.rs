@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use smol_str::SmolStr;
+
 use super::pci_state::{PciState, at};
 use super::placement::Placement;
 use super::slots::Kind;
@@ -11,11 +13,11 @@ use super::spread::{Item, endpoint_slot};
 #[derive(Default)]
 pub(super) struct Sharing {
     /// Slots whose function 0 is gone, so that guests do not find the others: these come first.
-    headless: VecDeque<(String, u8)>,
+    headless: VecDeque<(SmolStr, u8)>,
     /// Slots with several functions already.
-    open: VecDeque<(String, u8)>,
+    open: VecDeque<(SmolStr, u8)>,
     /// Slots with one device that can be joined when all else is full.
-    joinable: VecDeque<(String, u8)>,
+    joinable: VecDeque<(SmolStr, u8)>,
     /// Root slots that may still be opened.
     pub(super) slots: usize,
     /// Functions left on the root bus, and how many of them are for devices that can go nowhere else.
@@ -26,12 +28,12 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    pub(super) fn new(state: &PciState<'_>) -> Self {
+    pub(super) fn new(state: &PciState) -> Self {
         let mut sharing = Self::default();
         if !state.root.multifunction {
             return sharing;
         }
-        for (name, bus) in &state.buses {
+        for (name, bus) in state.buses.iter() {
             match bus.kind {
                 Kind::Root => {
                     for slot in (bus.first..=bus.last).filter(|&slot| bus.can_join(slot)) {
@@ -41,14 +43,14 @@ impl Sharing {
                             used if used & 1 == 0 => &mut sharing.headless,
                             _ => &mut sharing.open,
                         };
-                        list.push_back((name.clone(), slot));
+                        list.push_back((name.into(), slot));
                     }
                 }
                 Kind::Shared if bus.is_empty() || bus.can_join(0) => {
                     sharing.behind += bus.used(0).count_zeros() as usize;
                     let headless = !bus.is_empty() && bus.used(0) & 1 == 0;
                     let list = if headless { &mut sharing.headless } else { &mut sharing.open };
-                    list.push_back((name.clone(), 0));
+                    list.push_back((name.into(), 0));
                 }
                 Kind::Port | Kind::Switch | Kind::Shared | Kind::Bridge => {}
             }
@@ -59,7 +61,7 @@ impl Sharing {
     /// Function 0 of a slot that has lost it.
     pub(super) fn head<'a>(
         &mut self,
-        state: &mut PciState<'a>,
+        state: &mut PciState,
         item: &Item<'a, '_>,
         rooted: bool,
     ) -> Option<Placement> {
@@ -76,7 +78,7 @@ impl Sharing {
     /// One more function of a shared slot; `rooted` devices only on the root bus.
     pub(super) fn place<'a>(
         &mut self,
-        state: &mut PciState<'a>,
+        state: &mut PciState,
         item: &Item<'a, '_>,
         rooted: bool,
     ) -> Option<Placement> {
@@ -90,7 +92,7 @@ impl Sharing {
                 && let Some(slot) = endpoint_slot(state)
             {
                 self.slots -= 1;
-                self.open.push_back((root.to_owned(), slot));
+                self.open.push_back((root.into(), slot));
                 found = take_from(&mut self.open, state, item, |name| name == root);
             }
             if found.is_none() {
@@ -118,8 +120,8 @@ impl Sharing {
 
 /// Takes the next function of the first slot in the list that is on a fitting bus; full slots leave the list.
 fn take_from<'a>(
-    slots: &mut VecDeque<(String, u8)>,
-    state: &mut PciState<'a>,
+    slots: &mut VecDeque<(SmolStr, u8)>,
+    state: &mut PciState,
     item: &Item<'a, '_>,
     fits: impl Fn(&str) -> bool,
 ) -> Option<Placement> {

@@ -1,6 +1,6 @@
 //! One PCI bus: 32 slots of 8 functions, who holds them, and which may still be shared.
 
-use std::borrow::Cow;
+use smol_str::SmolStr;
 
 /// What kind of bus it is, which decides what may go there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Kind {
 
 /// The slots of one bus.
 #[derive(Debug)]
-pub(super) struct Bus<'a> {
+pub(super) struct Bus {
     pub(super) kind: Kind,
     pub(super) first: u8,
     pub(super) last: u8,
@@ -33,10 +33,10 @@ pub(super) struct Bus<'a> {
     /// One bit a slot: the board or root ports hold it, so that nothing is put there unasked.
     reserved: u32,
     /// Who has which slot and function, as they came.
-    holders: Vec<(u8, u8, Cow<'a, str>)>,
+    holders: Vec<(u8, u8, SmolStr)>,
 }
 
-impl<'a> Bus<'a> {
+impl Bus {
     pub(super) fn new(kind: Kind, first: u8, last: u8, hotplug: bool) -> Self {
         Self {
             kind,
@@ -52,13 +52,7 @@ impl<'a> Bus<'a> {
     }
 
     /// Puts `id` at a place, or says who is in the way. The caller has checked the range.
-    pub(super) fn take(
-        &mut self,
-        slot: u8,
-        function: u8,
-        id: Cow<'a, str>,
-        share: bool,
-    ) -> Result<(), String> {
+    pub(super) fn take(&mut self, slot: u8, function: u8, id: SmolStr, share: bool) -> Result<(), String> {
         let used = self.used(slot);
         if used & (1 << (function & 7)) != 0 {
             let mut holders = self.holders.iter();
@@ -79,7 +73,7 @@ impl<'a> Bus<'a> {
     /// Who holds the lowest function of the slot that is held.
     pub(super) fn holder(&self, slot: u8) -> Option<&str> {
         let inside = self.holders.iter().filter(|(other, _, _)| *other == slot);
-        inside.min_by_key(|(_, function, _)| *function).map(|(_, _, holder)| holder.as_ref())
+        inside.min_by_key(|(_, function, _)| *function).map(|(_, _, holder)| holder.as_str())
     }
 
     /// Keeps a slot from being given to devices unasked.

@@ -17,7 +17,7 @@ pub(super) struct Item<'a, 'r> {
 /// Places `items`; what finds no place is reported. `spare` is the wanted number of free ports, and whether it was
 /// asked for by name.
 pub(super) fn spread<'a>(
-    state: &mut PciState<'a>,
+    state: &mut PciState,
     items: &[Item<'a, '_>],
     spare: (usize, bool),
     problems: &mut Vec<TopologyError>,
@@ -71,7 +71,7 @@ pub(super) fn spread<'a>(
 }
 
 /// A place that the device can leave while the guest runs.
-fn own_place<'a>(state: &mut PciState<'a>, item: &Item<'a, '_>) -> Option<Placement> {
+fn own_place<'a>(state: &mut PciState, item: &Item<'a, '_>) -> Option<Placement> {
     if !state.root.express {
         return if state.root.hotplug { whole_slot(state, item, false) } else { None };
     }
@@ -85,14 +85,14 @@ fn own_place<'a>(state: &mut PciState<'a>, item: &Item<'a, '_>) -> Option<Placem
 }
 
 /// A slot of the root bus. On PCI Express they go from the top down after the first, because ports grow from below.
-fn whole_slot<'a>(state: &mut PciState<'a>, item: &Item<'a, '_>, share: bool) -> Option<Placement> {
+fn whole_slot<'a>(state: &mut PciState, item: &Item<'a, '_>, share: bool) -> Option<Placement> {
     let (bus, slot) = (state.root.bus, endpoint_slot(state)?);
     state.take(bus, slot, 0, item.id, share).ok()?;
     Some(at(bus, slot, 0))
 }
 
-pub(super) fn endpoint_slot(state: &PciState<'_>) -> Option<u8> {
-    let root = state.buses.get(state.root.bus)?;
+pub(super) fn endpoint_slot(state: &PciState) -> Option<u8> {
+    let root = &state.buses.root;
     let free = |slot: &u8| root.is_free(*slot);
     if !state.root.express {
         return (root.first..=root.last).find(free);
@@ -101,7 +101,7 @@ pub(super) fn endpoint_slot(state: &PciState<'_>) -> Option<u8> {
 }
 
 /// A slot behind a bridge to conventional PCI.
-fn bridged<'a>(state: &mut PciState<'a>, item: &Item<'a, '_>) -> Option<Placement> {
+fn bridged<'a>(state: &mut PciState, item: &Item<'a, '_>) -> Option<Placement> {
     let free = state.bridges.iter().find_map(|name| {
         let bus = state.buses.get(name)?;
         let slot = (bus.first..=bus.last).find(|&slot| bus.is_free(slot))?;
@@ -117,7 +117,7 @@ fn bridged<'a>(state: &mut PciState<'a>, item: &Item<'a, '_>) -> Option<Placemen
     Some(at(bus, slot, 0))
 }
 
-fn full(state: &PciState<'_>, item: &Item<'_, '_>, wish: Wish) -> TopologyError {
+fn full(state: &PciState, item: &Item<'_, '_>, wish: Wish) -> TopologyError {
     let device = item.id.to_owned();
     let bus = state.root.bus.to_owned();
     if wish == Wish::Own && !state.root.express && !state.root.hotplug {
@@ -142,7 +142,7 @@ fn full(state: &PciState<'_>, item: &Item<'_, '_>, wish: Wish) -> TopologyError 
     TopologyError::Full { device, others: 0, bus, limit: limit(state), help }
 }
 
-fn limit(state: &PciState<'_>) -> String {
+fn limit(state: &PciState) -> String {
     let root = &state.root;
     let taken: std::collections::BTreeSet<u8> = root.taken.iter().map(|(slot, _, _)| *slot).collect();
     let slots = usize::from(root.last - root.first) + 1 - taken.len();

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::SmolStr;
+
 use super::children::{Children, NewController, connector_of};
 use super::error::{TopologyError, keeps_its_place, report};
 use super::family::Family;
 use super::machine::{Machine, VirtioTransport};
-use super::names::Names;
 use super::numbered::number;
 use super::pci_state::PciState;
 use super::placement::{Controller, Placement};
@@ -16,27 +17,33 @@ use super::{DEFAULT_HOTPLUG_PORTS, Device, Topology};
 
 /// A device or controller that goes on one of the machine's own buses.
 pub(super) struct Entry<'a> {
+    owner: Owner,
     pub(super) id: &'a str,
     pub(super) request: PciRequest,
     pub(super) transport: VirtioTransport,
     pub(super) placement: Option<Placement>,
 }
 
+/// Whose place it is, by position in its list.
+#[derive(Clone, Copy)]
+enum Owner {
+    Device(usize),
+    Controller(usize),
+}
+
 /// Puts everything together.
 pub(super) fn place(
     machine: Machine,
     devices: &[DeviceRequest],
-    mut children: Children,
+    children: Children,
     hotplug_ports: Option<u8>,
     earlier: Option<&Topology>,
-    names: &Names<'_>,
     problems: &mut Vec<TopologyError>,
 ) -> Topology {
-    let mut entries = entries(machine, devices, &children.controllers);
+    let Children { mut placements, controllers: wanted, names } = children;
+    let mut entries = entries(machine, devices, &wanted);
     let before = |id: &str| earlier.and_then(|earlier| earlier.place_of(id));
     let ports = if let Some(root) = machine.pci() {
-        let mut names = names.clone();
-        names.extend(children.controllers.iter().map(|controller| controller.id.as_str().into()));
         let mut state = PciState::new(machine, root, names);
         place_pci(&mut state, &mut entries, hotplug_ports, earlier, problems);
         state.created
@@ -48,22 +55,26 @@ pub(super) fn place(
     number(machine, &mut entries, VirtioTransport::Mmio, &before, problems);
 
     // A controller is not in the configuration; the device that it is for is.
-    for NewController { id, before, .. } in &children.controllers {
+    for NewController { id, before, .. } in &wanted {
         let user = before.and_then(|position| devices.get(position)).map(|device| device.id.as_str());
         for problem in problems.iter_mut().filter(|problem| problem.device() == Some(id)) {
             problem.blame(user.unwrap_or(id));
         }
     }
 
-    let mut placed: BTreeMap<&str, Placement> =
-        entries.into_iter().filter_map(|entry| Some((entry.id, entry.placement?))).collect();
-    let mut controllers = ports;
-    for NewController { id, role, .. } in &children.controllers {
-        let placement = placed.remove(id.as_str()).unwrap_or(Placement::Unplaced);
-        controllers.push(Controller { id: id.clone(), role: *role, placement });
+    let mut of_controllers = vec![None; wanted.len()];
+    for entry in entries {
+        match entry.owner {
+            Owner::Device(position) => placements[position] = entry.placement,
+            Owner::Controller(position) => of_controllers[position] = entry.placement,
+        }
     }
-    let devices = devices.iter().enumerate().map(|(position, device)| {
-        let placement = children.placements.remove(&position).or_else(|| placed.remove(device.id.as_str()));
+    let mut controllers = ports;
+    controllers.extend(wanted.into_iter().zip(of_controllers).map(|(controller, placement)| {
+        let NewController { id, role, .. } = controller;
+        Controller { id, role, placement: placement.unwrap_or(Placement::Unplaced) }
+    }));
+    let devices = devices.iter().zip(placements).map(|(device, placement)| {
         let placement = placement.unwrap_or(Placement::Unplaced);
         (device.id.clone(), Device { placement, provides: device.provides })
     });
@@ -84,37 +95,41 @@ fn entries<'a>(
     devices: &'a [DeviceRequest],
     controllers: &'a [NewController],
 ) -> Vec<Entry<'a>> {
-    let entry = |id: &'a str, connector: &Connector| match connector {
-        Connector::Pci(request) => {
-            Some(Entry { id, request: request.clone(), transport: VirtioTransport::Pci, placement: None })
-        }
-        Connector::Virtio(request) => {
-            let transport = match request.address {
-                Some(Address::Pci(_)) => VirtioTransport::Pci,
-                Some(Address::Ccw(_)) => VirtioTransport::Ccw,
-                Some(Address::VirtioMmio(_)) => VirtioTransport::Mmio,
-                None => machine.virtio_transport(),
-            };
-            Some(Entry { id, request: request.clone(), transport, placement: None })
-        }
-        _ => None,
+    let entry = |owner, id: &'a str, connector: &Connector| {
+        let (request, transport) = match connector {
+            Connector::Pci(request) => (request, VirtioTransport::Pci),
+            Connector::Virtio(request) => {
+                let transport = match request.address {
+                    Some(Address::Pci(_)) => VirtioTransport::Pci,
+                    Some(Address::Ccw(_)) => VirtioTransport::Ccw,
+                    Some(Address::VirtioMmio(_)) => VirtioTransport::Mmio,
+                    None => machine.virtio_transport(),
+                };
+                (request, transport)
+            }
+            _ => return None,
+        };
+        Some(Entry { owner, id, request: request.clone(), transport, placement: None })
     };
-    let mut sorted: Vec<&NewController> = controllers.iter().collect();
-    sorted.sort_by_key(|controller| controller.before);
+    let of_controller = |(number, controller): (usize, &'a NewController)| {
+        entry(Owner::Controller(number), &controller.id, &connector_of(controller.role))
+    };
+    let mut sorted: Vec<(usize, &NewController)> = controllers.iter().enumerate().collect();
+    sorted.sort_by_key(|(_, controller)| controller.before);
     let mut waiting = sorted.into_iter().peekable();
     let mut entries = Vec::with_capacity(devices.len() + controllers.len());
     for (position, device) in devices.iter().enumerate() {
-        while let Some(controller) = waiting.next_if(|controller| controller.before <= Some(position)) {
-            entries.extend(entry(&controller.id, &connector_of(controller.role)));
+        while let Some(waiting) = waiting.next_if(|(_, controller)| controller.before <= Some(position)) {
+            entries.extend(of_controller(waiting));
         }
-        entries.extend(entry(&device.id, &device.connector));
+        entries.extend(entry(Owner::Device(position), &device.id, &device.connector));
     }
-    entries.extend(waiting.filter_map(|controller| entry(&controller.id, &connector_of(controller.role))));
+    entries.extend(waiting.filter_map(of_controller));
     entries
 }
 
 fn place_pci<'a>(
-    state: &mut PciState<'a>,
+    state: &mut PciState,
     entries: &mut [Entry<'a>],
     hotplug_ports: Option<u8>,
     earlier: Option<&Topology>,
@@ -148,7 +163,7 @@ fn place_pci<'a>(
         };
         // A device that must be hot-pluggable from now on cannot stay where it could not be unplugged.
         let outgrown = entry.request.hotplug == Hotplug::Required && !hotplug;
-        if outgrown || !state.buses.contains_key(bus) {
+        if outgrown || state.buses.get(bus).is_none() {
             continue;
         }
         let share = entry.request.share && !hotplug;
@@ -193,9 +208,12 @@ fn places_by_id(earlier: &Topology) -> BTreeMap<&str, &Placement> {
 }
 
 /// Guests look for further functions of a slot only where function 0 answers.
-fn fill_heads(state: &mut PciState<'_>, problems: &mut Vec<TopologyError>) {
-    let headless: Vec<(String, u8)> =
-        state.buses.iter().flat_map(|(name, bus)| bus.headless().map(|slot| (name.clone(), slot))).collect();
+fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
+    let headless: Vec<(SmolStr, u8)> = state
+        .buses
+        .iter()
+        .flat_map(|(name, bus)| bus.headless().map(move |slot| (name.into(), slot)))
+        .collect();
     for (bus, slot) in headless {
         if state.fill_function_zero(&bus, slot).is_none() {
             let device =
@@ -210,7 +228,7 @@ fn fill_heads(state: &mut PciState<'_>, problems: &mut Vec<TopologyError>) {
 }
 
 /// Says of each place whether it has neighbours, and so whether it can be left while the guest runs.
-fn finish(state: &mut PciState<'_>, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
+fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
     let PciState { buses, created, .. } = state;
     let used = |bus: &str, slot: u8| buses.get(bus).map_or(0, |bus| bus.used(slot));
     for controller in created.iter_mut() {
@@ -237,7 +255,7 @@ fn finish(state: &mut PciState<'_>, entries: &mut [Entry<'_>], problems: &mut Ve
                 problems,
                 TopologyError::NoHotplug {
                     device: entry.id.to_owned(),
-                    bus: bus.clone(),
+                    bus: bus.to_string(),
                     help: "leave its address out, or set hotplug = false on it",
                 },
             );

@@ -168,7 +168,7 @@ fn place(placement: &Placement) -> String {
         Placement::Ccw { devno } => format!("fe.0.{devno:04x}"),
         Placement::Scsi { target, lun, .. } => format!("{target}:{lun}"),
         Placement::Ide { bus, unit } => format!("{bus} unit {unit}"),
-        Placement::Sata { bus } | Placement::VirtioMmio { bus } => bus.clone(),
+        Placement::Sata { bus } | Placement::VirtioMmio { bus } => bus.to_string(),
         Placement::Usb { port, .. } => format!("port {port}"),
         Placement::VirtioSerial { nr, .. } => format!("port {nr}"),
         _ => String::new(),

@@ -9,24 +9,34 @@ use super::{facts, meaning};
 use crate::support::VERSIONS;
 
 /// Machines that need something of the host or the network when QEMU starts, and what.
-const OUTSIDE: [(&str, &str); 5] = [
+const OUTSIDE: [(&str, &str); 13] = [
+    ("display-curses", "a terminal"),
+    ("display-dbus-bus", "a message bus, and a device that draws"),
+    ("display-egl", "a device that draws"),
+    ("display-sdl", "a screen"),
+    ("display-spice-app", "a desktop"),
     ("displays", "a screen"),
     ("helpers", "VFIO devices, swtpm, virtiofsd, vhost"),
     ("network-disks", "servers for NBD, RBD, iSCSI, SSH and HTTP, an LVM volume, a free NVMe device"),
     ("passt", "the program passt"),
+    ("ports", "ports of the host, a terminal, a Braille display"),
+    ("sounds", "sound devices and servers"),
+    ("spice-gl", "a device that draws"),
     ("tap", "TAP interfaces, a bridge, a VDE switch, vhost devices"),
 ];
 
 /// Lines that QEMU may print: part of the machine's name, part of the line, and why it is there.
-const EXPECTED: [(&str, &str, &str); 4] = [
+const EXPECTED: [(&str, &str, &str); 6] = [
     (
         "ppc64",
         "TCG doesn't support requested feature, cap-",
         "pseries defends against what only hardware has",
     ),
     ("loongarch64", "No kernel provided, booting from flash drive", "11.1 says what the machine is to do"),
-    ("spice", "VD_INTERFACE_REMOVING unsupported", "11.1 says so whenever SPICE ends"),
-    ("vnc-q35", "VNC server running on", "the port is chosen from a range, and told"),
+    ("", "VD_INTERFACE_REMOVING unsupported", "11.1 says so whenever SPICE ends"),
+    ("words-pc", "display device: Not a PCI device", "SPICE asks where each screen is, and ramfb is nowhere"),
+    ("words-q35", "Unable to connect character device again", "it goes on trying"),
+    ("", "VNC server running on", "the port is chosen from a range, and told"),
 ];
 
 #[test]

@@ -119,10 +119,13 @@ fn chardevs(vm: &mut Running, plan: &Plan, found: &mut Found) {
     let mut there: Vec<_> = labels.filter(|label| !is_own(label)).collect();
     there.sort_by_key(Value::to_string);
     let mut planned: Vec<_> = plan.chardevs().iter().map(|chardev| json!(chardev.id)).collect();
+    // One that is shared is told apart from what shares it.
+    let shared = plan.chardevs().iter().filter(|chardev| chardev.props.get("mux").is_some());
+    planned.extend(shared.map(|chardev| json!(format!("{}-base", chardev.id))));
     planned.sort_by_key(Value::to_string);
     found.check("character devices", &json!(planned), &json!(there));
     for chardev in plan.chardevs() {
-        let entry = list(&reply).iter().find(|entry| entry["label"] == chardev.id);
+        let entry = list(&reply).iter().find(|entry| entry["label"] == *chardev.id);
         let name = entry.and_then(|entry| entry["filename"].as_str()).unwrap_or_default();
         let expected = match (&*chardev.kind, chardev.props.get_str("path")) {
             ("socket", Some(path)) => format!("disconnected:unix:{path},server=on"),
@@ -166,7 +169,7 @@ fn pci(vm: &mut Running, plan: &Plan, found: &mut Found) {
     let Some(buses) = reply["return"].as_array() else { return };
     let devices: Vec<&Value> = buses.iter().flat_map(|bus| list(&bus["devices"])).collect();
     for device in plan.devices() {
-        let Some(entry) = devices.iter().find(|entry| entry["qdev_id"] == device.id) else { continue };
+        let Some(entry) = devices.iter().find(|entry| entry["qdev_id"] == *device.id) else { continue };
         let Some(addr) = device.place.get_str("addr") else { continue };
         let (slot, function) =
             (entry["slot"].as_u64().unwrap_or(99), entry["function"].as_u64().unwrap_or(99));
@@ -180,7 +183,12 @@ fn screens(vm: &mut Running, config: &VmConfig, plan: &Plan, found: &mut Found) 
     let servers = list(&servers["return"]);
     found.check("VNC servers", &json!(usize::from(config.vnc.is_some())), &json!(servers.len()));
     if let (Some(vnc), Some(server)) = (&config.vnc, servers.first()) {
-        let socket = &server["server"][0];
+        let is_web = |socket: &&Value| socket["websocket"] == true;
+        let (web, plain): (Vec<_>, Vec<_>) = list(&server["server"]).iter().partition(is_web);
+        let socket = plain.first().copied().unwrap_or(&Value::Null);
+        let planned: Vec<_> = vnc.websocket_port.iter().map(|port| json!(port.to_string())).collect();
+        let there: Vec<_> = web.iter().map(|socket| socket["service"].clone()).collect();
+        found.check("VNC for WebSocket", &json!(planned), &json!(there));
         match &vnc.listen {
             VncListen::None => found.check("VNC listener", &json!([]), &server["server"]),
             VncListen::Unix { path } => found.check("VNC socket", &json!(path), &socket["service"]),

@@ -4,4 +4,7 @@ mod accepted;
 mod facts;
 mod hostile;
 mod meaning;
+mod outside;
+mod secrets;
+mod texts;
 mod world;

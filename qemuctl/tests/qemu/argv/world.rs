@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use qemu_argv::{Arch, Endpoints, FdRole, Plan, PlanError, Target, VmConfig, plan};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use qemu_argv::{Arch, Endpoints, FdRole, Plan, PlanError, Target, TlsKind, VmConfig, plan};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::storage::certificates::issue_locked;
 use crate::support::qemu;
 
 /// How long one step may take on a machine that does much else.
@@ -73,7 +76,17 @@ impl World {
             let path = Path::new(node.props.get_str("filename").expect("a file has a name"));
             let upper =
                 plan.block_nodes().iter().find(|other| other.props.get_str("file") == Some(&node.node_name));
-            self.image(path, &upper.expect("each file is read by a format").driver);
+            let upper = upper.expect("each file is read by a format");
+            let encrypted = match upper.props.get("encrypt") {
+                Some(qemu_argv::Value::Map(encryption)) => encryption.get_str("key-secret"),
+                _ => upper.props.get_str("key-secret"),
+            };
+            let key = encrypted.map(|id| self.secret(config, id));
+            self.image(path, &upper.driver, key.as_deref());
+        }
+        for tls in config.tls.iter().filter(|tls| tls.kind == TlsKind::X509) {
+            let password = tls.password_secret.as_deref().map(|id| secret(config, id));
+            issue_locked(&tls.dir, password);
         }
         for name in ["tftp", "share, 1"] {
             fs::create_dir_all(dir.join(name)).expect("a directory");
@@ -84,6 +97,22 @@ impl World {
             if !into.exists() {
                 fs::copy(from, into).expect("a kernel");
             }
+        }
+        fs::write(dir.join("splash.bmp"), splash()).expect("a picture");
+        for pipe in plan.chardevs().iter().filter(|chardev| chardev.kind == "pipe") {
+            let path = Path::new(pipe.props.get_str("path").expect("a pipe has a path"));
+            if !path.exists() {
+                mkfifo(path, Mode::from_bits_truncate(0o600)).expect("a pipe");
+            }
+        }
+        if let Some(path) = &config.boot.dtb {
+            let mut command = Command::new(qemu(self.version, "qemu-system-aarch64"));
+            let machine = format!("virt,dumpdtb={}", path.display());
+            let output = command.args(["-nodefaults", "-display", "none", "-M", &machine]).output();
+            assert!(output.expect("QEMU runs").status.success(), "QEMU writes the tree of its board");
+        }
+        if let Some(certificates) = config.spice.as_ref().and_then(|spice| spice.x509_dir.as_ref()) {
+            issue_locked(certificates, None);
         }
         // The smallest program for MIPS: a header and nothing to run.
         fs::write(dir.join("mips.elf"), mips_elf(config.arch)).expect("a kernel for MIPS");
@@ -99,7 +128,7 @@ impl World {
         prefix.join("usr/share").join(path)
     }
 
-    fn image(&self, path: &Path, format: &str) {
+    fn image(&self, path: &Path, format: &str, key: Option<&Path>) {
         if path.exists() {
             return;
         }
@@ -116,12 +145,17 @@ impl World {
             fs::copy(self.share(&file), path).expect("the firmware is there");
             return;
         }
-        let output = Command::new(qemu("10.0", "qemu-img"))
-            .args(["create", "-q", "-f", format])
-            .arg(path)
-            .arg("4M")
-            .output()
-            .expect("qemu-img runs");
+        let mut command = Command::new(qemu("10.0", "qemu-img"));
+        command.args(["create", "-q", "-f", format]);
+        if let Some(key) = key {
+            // As quick to unlock as may be.
+            let options = match format {
+                "qcow2" => "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10",
+                _ => "key-secret=key,iter-time=10",
+            };
+            command.args(["--object", &format!("secret,id=key,file={}", key.display()), "-o", options]);
+        }
+        let output = command.arg(path).arg("4M").output().expect("qemu-img runs");
         assert!(output.status.success(), "qemu-img: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -157,12 +191,23 @@ impl World {
     }
 
     fn secret(&self, config: &VmConfig, id: &str) -> PathBuf {
-        let value =
-            config.secrets.iter().find(|secret| secret.id == id).and_then(|secret| secret.value.as_ref());
         let path = self.dir.path().join(format!("secret-{id}"));
-        fs::write(&path, value.map_or("none", |value| value.expose())).expect("a secret's file");
+        fs::write(&path, secret(config, id)).expect("a secret's file");
         path
     }
+}
+
+fn secret<'c>(config: &'c VmConfig, id: &str) -> &'c str {
+    let value = config.secrets.iter().find(|secret| secret.id == id).and_then(|secret| secret.value.as_ref());
+    value.map_or("none", |value| value.expose())
+}
+
+/// The smallest picture that QEMU takes for one: what it looks at is the kind and the depth of colour.
+fn splash() -> Vec<u8> {
+    let mut picture = vec![0; 64];
+    picture[..2].copy_from_slice(b"BM");
+    picture[28] = 24;
+    picture
 }
 
 /// An ELF header for the architecture, which is all that QEMU reads before it starts.

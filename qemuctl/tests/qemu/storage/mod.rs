@@ -1,7 +1,7 @@
 //! Disks whose bytes are elsewhere.
 
 mod backend;
-mod certificates;
+pub mod certificates;
 mod http;
 mod iscsi;
 mod local;

@@ -86,7 +86,7 @@ pub fn planned(topology: &Topology) -> Vec<String> {
                 Placement::Ccw { devno } => return format!("{id} on fe.0.{devno:04x}"),
                 Placement::Scsi { target, lun, .. } => format!("{target}:{lun}"),
                 Placement::Ide { unit, .. } => unit.to_string(),
-                Placement::Usb { port, .. } => port.clone(),
+                Placement::Usb { port, .. } => port.to_string(),
                 Placement::VirtioSerial { nr, .. } => nr.to_string(),
                 _ => String::new(),
             };

@@ -57,7 +57,7 @@ fn provide(buses: &mut BTreeSet<String>, controller: &Controller) {
     match controller.role {
         Role::Sata => buses.extend((0..6).map(|port| format!("{id}.{port}"))),
         Role::Usb | Role::Scsi | Role::VirtioSerial => buses.extend([format!("{id}.0")]),
-        _ => buses.extend([id.clone()]),
+        _ => buses.extend([id.to_string()]),
     }
 }
 
@@ -72,7 +72,7 @@ fn take(places: &mut BTreeSet<String>, buses: &BTreeSet<String>, id: &str, place
             format!("{bus} {slot}.{function}")
         }
         Placement::Ccw { devno } => format!("ccw {devno}"),
-        Placement::VirtioMmio { bus } | Placement::Sata { bus } => bus.clone(),
+        Placement::VirtioMmio { bus } | Placement::Sata { bus } => bus.to_string(),
         Placement::Scsi { bus, target, lun } => {
             assert!(*target < 256, "{id} is target {target}");
             format!("{bus} {target} {lun}")

@@ -11,12 +11,12 @@ fn machine(arch: &str, name: &str) -> Machine {
     Machine::new(arch, name, MachineOptions::default())
 }
 
-fn pci(id: impl Into<String>, express: bool, hotplug: Hotplug) -> DeviceRequest {
+fn pci(id: impl Into<SmolStr>, express: bool, hotplug: Hotplug) -> DeviceRequest {
     let request = PciRequest { express, hotplug, ..PciRequest::express() };
     DeviceRequest::new(id, if express { Connector::Virtio(request) } else { Connector::Pci(request) })
 }
 
-fn disk(id: impl Into<String>) -> DeviceRequest {
+fn disk(id: impl Into<SmolStr>) -> DeviceRequest {
     pci(id, true, Hotplug::Preferred)
 }
 

@@ -120,10 +120,9 @@ fn requests(most: usize) -> impl Strategy<Value = Vec<DeviceRequest>> {
     };
     prop::collection::vec(connector(), 0..most).prop_map(move |connectors| {
         let mut seen = BTreeSet::new();
-        let requests = connectors
-            .into_iter()
-            .enumerate()
-            .map(|(number, (connector, provides))| DeviceRequest { id: name(number), connector, provides });
+        let requests = connectors.into_iter().enumerate().map(|(number, (connector, provides))| {
+            DeviceRequest { id: name(number).into(), connector, provides }
+        });
         requests.filter(|request| seen.insert(request.id.clone())).collect()
     })
 }
@@ -160,7 +159,7 @@ proptest! {
             let at = index.index(now.len() + 1);
             let mut next = now.clone();
             if number % 2 == 0 || at >= now.len() {
-                next.insert(at.min(now.len()), DeviceRequest { id: format!("new{number}"), connector, provides });
+                next.insert(at.min(now.len()), DeviceRequest { id: format!("new{number}").into(), connector, provides });
             } else {
                 next.remove(at);
             }
@@ -198,7 +197,7 @@ proptest! {
         let mut now = requests;
         let mut last = None;
         for (number, (connector, provides)) in plugged.into_iter().enumerate() {
-            let request = DeviceRequest { id: format!("plug{number}"), connector, provides };
+            let request = DeviceRequest { id: format!("plug{number}").into(), connector, provides };
             let before = topology.clone();
             let Ok(plugged) = topology.plug(&request) else {
                 prop_assert_eq!(&topology, &before);

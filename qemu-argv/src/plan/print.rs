@@ -1,0 +1,226 @@
+//! A hash of what a part of a configuration says, by which the part is known again when others come and go.
+//!
+//! Saved plans hold such hashes, so that they must be the same with every compiler and on every machine: `std`'s hashers
+//! promise neither.
+
+use std::fmt::Error;
+
+use serde::Serialize;
+use serde::ser::{
+    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+
+/// The hash of everything that `part` serializes to.
+pub(crate) fn fingerprint<T: Serialize>(part: &T) -> u64 {
+    let mut print = Print(0);
+    // A path that is not UTF-8 does not serialize: such a part is known by what is in front of it.
+    let _ = part.serialize(&mut print);
+    print.0
+}
+
+struct Print(u64);
+
+impl Print {
+    fn word(&mut self, word: u64) {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mixed = (self.0 ^ word).wrapping_mul(ODD);
+        self.0 = mixed ^ mixed >> 32;
+    }
+
+    /// Eight bytes at a time, behind their number.
+    fn text(&mut self, bytes: &[u8]) {
+        self.word(bytes.len() as u64);
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.word(u64::from_le_bytes(word));
+        }
+    }
+}
+
+/// Values that fit into a word.
+macro_rules! words {
+    ($($method:ident $kind:ty),+) => {
+        $(fn $method(self, value: $kind) -> Result<(), Error> {
+            self.word(value as u64);
+            Ok(())
+        })+
+    };
+}
+
+#[expect(clippy::cast_sign_loss, reason = "a hash wants other bits for other numbers, not their value")]
+impl Serializer for &mut Print {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    words!(
+        serialize_bool bool, serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_u8 u8,
+        serialize_u16 u16, serialize_u32 u32, serialize_u64 u64, serialize_char char
+    );
+
+    fn serialize_f32(self, value: f32) -> Result<(), Error> {
+        self.serialize_f64(value.into())
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        self.serialize_u64(value.to_bits())
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), Error> {
+        self.serialize_bytes(value.as_bytes())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), Error> {
+        self.text(value);
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Result<(), Error> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Error> {
+        self.serialize_u64(u64::MAX)
+    }
+
+    fn serialize_unit_struct(self, name: &'static str) -> Result<(), Error> {
+        self.serialize_str(name)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, name: &'static str) -> Result<(), Error> {
+        self.serialize_str(name)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        self.text(name.as_bytes());
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, length: Option<usize>) -> Result<Self, Error> {
+        self.word(length.unwrap_or(usize::MAX) as u64);
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, Error> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Error> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        _: usize,
+    ) -> Result<Self, Error> {
+        self.text(name.as_bytes());
+        Ok(self)
+    }
+
+    fn serialize_map(self, length: Option<usize>) -> Result<Self, Error> {
+        self.serialize_seq(length)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Error> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        _: usize,
+    ) -> Result<Self, Error> {
+        self.text(name.as_bytes());
+        Ok(self)
+    }
+}
+
+/// What holds a row of values.
+macro_rules! rows {
+    ($($kind:ident $method:ident),+) => {
+        $(impl $kind for &mut Print {
+            type Ok = ();
+            type Error = Error;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+                value.serialize(&mut **self)
+            }
+
+            fn end(self) -> Result<(), Error> {
+                Ok(())
+            }
+        })+
+    };
+}
+rows!(
+    SerializeSeq serialize_element, SerializeTuple serialize_element, SerializeTupleStruct serialize_field,
+    SerializeTupleVariant serialize_field
+);
+
+/// What holds values by name.
+macro_rules! tables {
+    ($($kind:ident),+) => {
+        $(impl $kind for &mut Print {
+            type Ok = ();
+            type Error = Error;
+
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
+                self.text(name.as_bytes());
+                value.serialize(&mut **self)
+            }
+
+            fn end(self) -> Result<(), Error> {
+                Ok(())
+            }
+        })+
+    };
+}
+tables!(SerializeStruct, SerializeStructVariant);
+
+impl SerializeMap for &mut Print {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+        key.serialize(&mut **self)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        value.serialize(&mut **self)
+    }
+
+    fn end(self) -> Result<(), Error> {
+        Ok(())
+    }
+}

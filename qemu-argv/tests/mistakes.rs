@@ -1,0 +1,44 @@
+//! What QEMU would refuse, ignore or crash on is refused first, at its place.
+
+use qemu_argv::{Arch, Endpoints, Plan, PlanError, Target, Version, plan};
+
+/// The plan of a file for QEMU 11.1.
+fn planned(text: &str) -> Result<Plan, PlanError> {
+    let config = toml::from_str(text).expect("is a machine");
+    plan(&config, &Target::new(Version::new(11, 1), Arch::X86_64), &Endpoints::default())
+}
+
+#[test]
+fn what_qemu_cannot_take_is_refused_at_its_place() {
+    let files = [
+        // QEMU 10.0 and later refuse more than 20; before, they cut it.
+        r#"disks = [{ backend = "/a.raw", interface = "virtio-scsi", serial = "123456789012345678901" }]"#,
+        r#"disks = [{ backend = "/a.raw", interface = "usb", serial = "123456789012345678901" }]"#,
+        // Every version crashes.
+        r#"chardevs = [{ id = "a-b", backend = { type = "dbus", name = "org.example" } }]"#,
+        // Every version asks for the password alone.
+        r#"vnc = { password = true, sasl = true }"#,
+        r#"networks = [{ backend = { type = "user", ipv6 = false, ipv6_net = "fec0::/64" } }]"#,
+        r#"networks = [{ backend = { type = "user", ipv4 = false, dns = "10.0.2.3" } }]"#,
+        r#"memory = { size = "1GiB", backend = { type = "file", path = "a\u0000b" } }"#,
+        r#"cdroms = [{ medium = { type = "http", url = "http://a/b", cookie_secret = "none" } }]"#,
+    ];
+    let said = files.map(|text| planned(text).expect_err(text).to_string());
+    insta::assert_snapshot!(said.join("\n"), @r#"
+cannot plan the machine: disks[0].serial: "123456789012345678901" is too long for a serial number on this interface, 20 bytes at most
+cannot plan the machine: disks[0].serial: "123456789012345678901" is too long for a serial number on this interface, 20 bytes at most
+cannot plan the machine: chardevs[0].id: "a-b" is no name on D-Bus: letters, digits and `_`
+cannot plan the machine: vnc.sasl: a client is asked for a password or by SASL, not both
+cannot plan the machine: networks[0].backend.ipv6: IPv6 is off, but it is told its network
+cannot plan the machine: networks[0].backend.ipv4: IPv4 is off, but it is told its network or an address
+cannot plan the machine: memory.backend.path: a path has a NUL character inside
+cannot plan the machine: cdroms[0].medium.cookie_secret: no secret has the id "none"; there is none
+"#);
+}
+
+/// A number of its own for the disk leaves the serial number its length.
+#[test]
+fn a_scsi_disk_with_a_device_id_has_room_for_a_long_serial_number() {
+    let text = r#"disks = [{ backend = "/a.raw", interface = "virtio-scsi", serial = "123456789012345678901", properties = { device_id = "a" } }]"#;
+    planned(text).expect("can be planned");
+}
