@@ -5,6 +5,7 @@
 mod argv;
 mod support;
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use qemu_argv::{Version, VmConfig};
@@ -66,8 +67,10 @@ impl Places {
     }
 }
 
-/// The options of a machine as QEMU will read them, or why it is refused.
-fn options(config: &VmConfig, version: Version) -> Result<Result<Vec<argv::Option>, String>, Vec<String>> {
+/// The options of a machine as QEMU will read them, or why it cannot; else the places for which it is refused.
+type Outcome = Result<Result<Vec<argv::Option>, String>, Vec<String>>;
+
+fn options(config: &VmConfig, version: Version) -> Outcome {
     let plan = planned(config, version)
         .map_err(|error| error.problems.into_iter().map(|problem| problem.path).collect::<Vec<_>>())?;
     let args: Vec<_> =
@@ -114,7 +117,7 @@ fn path_of(pointer: &str) -> String {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {
         if part.parse::<usize>().is_ok() {
-            path.push_str(&format!("[{part}]"));
+            write!(path, "[{part}]").expect("a String takes it");
         } else {
             path.push_str(if path.is_empty() { "" } else { "." });
             path.push_str(part);
@@ -127,7 +130,7 @@ fn path_of(pointer: &str) -> String {
 struct Text<'a> {
     at: &'a str,
     old: String,
-    before: [Result<Result<Vec<argv::Option>, String>, Vec<String>>; VERSIONS.len()],
+    before: [Outcome; VERSIONS.len()],
 }
 
 /// What is wrong when `new` stands there.

@@ -17,7 +17,7 @@ fn what_qemu_cannot_take_is_refused_at_its_place() {
         // Every version crashes.
         r#"chardevs = [{ id = "a-b", backend = { type = "dbus", name = "org.example" } }]"#,
         // Every version asks for the password alone.
-        r#"vnc = { password = true, sasl = true }"#,
+        "vnc = { password = true, sasl = true }",
         r#"networks = [{ backend = { type = "user", ipv6 = false, ipv6_net = "fec0::/64" } }]"#,
         r#"networks = [{ backend = { type = "user", ipv4 = false, dns = "10.0.2.3" } }]"#,
         r#"memory = { size = "1GiB", backend = { type = "file", path = "a\u0000b" } }"#,

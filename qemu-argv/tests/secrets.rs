@@ -103,7 +103,8 @@ fn places(at: &str, value: &Value, found: &mut Vec<String>) {
             map.iter().for_each(|(key, value)| places(&format!("{at}/{key}"), value, found));
         }
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(index, value)| places(&format!("{at}/{index}"), value, found))
+            let list = list.iter().enumerate();
+            list.for_each(|(index, value)| places(&format!("{at}/{index}"), value, found));
         }
         _ => {}
     }

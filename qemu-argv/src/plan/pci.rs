@@ -88,8 +88,8 @@ pub(crate) fn addr(slot: u8, function: u8) -> SmolStr {
         "0xe", "0xf", "0x10", "0x11", "0x12", "0x13", "0x14", "0x15", "0x16", "0x17", "0x18", "0x19", "0x1a",
         "0x1b", "0x1c", "0x1d", "0x1e", "0x1f",
     ];
-    match (SLOTS.get(usize::from(slot)), function) {
-        (Some(slot), 0) => SmolStr::new_static(slot),
+    match SLOTS.get(usize::from(slot)) {
+        Some(slot) if function == 0 => SmolStr::new_static(slot),
         _ => format_smolstr!("{slot:#x}.{function:#x}"),
     }
 }

@@ -39,17 +39,15 @@ impl Print {
     }
 }
 
-/// Values that fit into a word.
-macro_rules! words {
-    ($($method:ident $kind:ty),+) => {
+/// Values that are widened to the type of another method.
+macro_rules! widened {
+    ($($method:ident $kind:ty => $wider:ident),+) => {
         $(fn $method(self, value: $kind) -> Result<(), Error> {
-            self.word(value as u64);
-            Ok(())
+            self.$wider(value.into())
         })+
     };
 }
 
-#[expect(clippy::cast_sign_loss, reason = "a hash wants other bits for other numbers, not their value")]
 impl Serializer for &mut Print {
     type Ok = ();
     type Error = Error;
@@ -61,13 +59,19 @@ impl Serializer for &mut Print {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    words!(
-        serialize_bool bool, serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_u8 u8,
-        serialize_u16 u16, serialize_u32 u32, serialize_u64 u64, serialize_char char
+    widened!(
+        serialize_bool bool => serialize_u64, serialize_char char => serialize_u32, serialize_f32 f32 => serialize_f64,
+        serialize_i8 i8 => serialize_i64, serialize_i16 i16 => serialize_i64, serialize_i32 i32 => serialize_i64,
+        serialize_u8 u8 => serialize_u64, serialize_u16 u16 => serialize_u64, serialize_u32 u32 => serialize_u64
     );
 
-    fn serialize_f32(self, value: f32) -> Result<(), Error> {
-        self.serialize_f64(value.into())
+    fn serialize_i64(self, value: i64) -> Result<(), Error> {
+        self.serialize_u64(value.cast_unsigned())
+    }
+
+    fn serialize_u64(self, value: u64) -> Result<(), Error> {
+        self.word(value);
+        Ok(())
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), Error> {

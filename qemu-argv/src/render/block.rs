@@ -62,7 +62,7 @@ pub(super) fn image(
         match format {
             BlockFormat::Luks => props.set("key-secret", secret),
             BlockFormat::Qcow2 => {
-                props.set("encrypt", Props::new().with("format", "luks").with("key-secret", secret))
+                props.set("encrypt", Props::new().with("format", "luks").with("key-secret", secret));
             }
             other => draft.conflict(at, format!("the format {} is not encrypted", other.qemu_name())),
         }

@@ -122,7 +122,8 @@ impl<'s> Walk<'s> {
             match document {
                 None => self.visit(items, name, None),
                 Some(list) => {
-                    list.as_array().into_iter().flatten().for_each(|item| self.visit(items, name, Some(item)))
+                    let list = list.as_array().into_iter().flatten();
+                    list.for_each(|item| self.visit(items, name, Some(item)));
                 }
             }
         }

@@ -59,10 +59,10 @@ impl Sharing {
     }
 
     /// Function 0 of a slot that has lost it.
-    pub(super) fn head<'a>(
+    pub(super) fn head(
         &mut self,
         state: &mut PciState,
-        item: &Item<'a, '_>,
+        item: &Item<'_, '_>,
         rooted: bool,
     ) -> Option<Placement> {
         let root = state.root.bus;
@@ -76,10 +76,10 @@ impl Sharing {
     }
 
     /// One more function of a shared slot; `rooted` devices only on the root bus.
-    pub(super) fn place<'a>(
+    pub(super) fn place(
         &mut self,
         state: &mut PciState,
-        item: &Item<'a, '_>,
+        item: &Item<'_, '_>,
         rooted: bool,
     ) -> Option<Placement> {
         let root = state.root.bus;
@@ -119,10 +119,10 @@ impl Sharing {
 }
 
 /// Takes the next function of the first slot in the list that is on a fitting bus; full slots leave the list.
-fn take_from<'a>(
+fn take_from(
     slots: &mut VecDeque<(SmolStr, u8)>,
     state: &mut PciState,
-    item: &Item<'a, '_>,
+    item: &Item<'_, '_>,
     fits: impl Fn(&str) -> bool,
 ) -> Option<Placement> {
     let mut index = 0;

@@ -16,9 +16,9 @@ pub(super) struct Item<'a, 'r> {
 
 /// Places `items`; what finds no place is reported. `spare` is the wanted number of free ports, and whether it was
 /// asked for by name.
-pub(super) fn spread<'a>(
+pub(super) fn spread(
     state: &mut PciState,
-    items: &[Item<'a, '_>],
+    items: &[Item<'_, '_>],
     spare: (usize, bool),
     problems: &mut Vec<TopologyError>,
 ) -> Vec<Option<Placement>> {
@@ -71,7 +71,7 @@ pub(super) fn spread<'a>(
 }
 
 /// A place that the device can leave while the guest runs.
-fn own_place<'a>(state: &mut PciState, item: &Item<'a, '_>) -> Option<Placement> {
+fn own_place(state: &mut PciState, item: &Item<'_, '_>) -> Option<Placement> {
     if !state.root.express {
         return if state.root.hotplug { whole_slot(state, item, false) } else { None };
     }
@@ -85,7 +85,7 @@ fn own_place<'a>(state: &mut PciState, item: &Item<'a, '_>) -> Option<Placement>
 }
 
 /// A slot of the root bus. On PCI Express they go from the top down after the first, because ports grow from below.
-fn whole_slot<'a>(state: &mut PciState, item: &Item<'a, '_>, share: bool) -> Option<Placement> {
+fn whole_slot(state: &mut PciState, item: &Item<'_, '_>, share: bool) -> Option<Placement> {
     let (bus, slot) = (state.root.bus, endpoint_slot(state)?);
     state.take(bus, slot, 0, item.id, share).ok()?;
     Some(at(bus, slot, 0))
@@ -101,7 +101,7 @@ pub(super) fn endpoint_slot(state: &PciState) -> Option<u8> {
 }
 
 /// A slot behind a bridge to conventional PCI.
-fn bridged<'a>(state: &mut PciState, item: &Item<'a, '_>) -> Option<Placement> {
+fn bridged(state: &mut PciState, item: &Item<'_, '_>) -> Option<Placement> {
     let free = state.bridges.iter().find_map(|name| {
         let bus = state.buses.get(name)?;
         let slot = (bus.first..=bus.last).find(|&slot| bus.is_free(slot))?;

@@ -128,9 +128,9 @@ fn entries<'a>(
     entries
 }
 
-fn place_pci<'a>(
+fn place_pci(
     state: &mut PciState,
-    entries: &mut [Entry<'a>],
+    entries: &mut [Entry<'_>],
     hotplug_ports: Option<u8>,
     earlier: Option<&Topology>,
     problems: &mut Vec<TopologyError>,

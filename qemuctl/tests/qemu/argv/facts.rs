@@ -184,8 +184,8 @@ fn screens(vm: &mut Running, config: &VmConfig, plan: &Plan, found: &mut Found) 
     found.check("VNC servers", &json!(usize::from(config.vnc.is_some())), &json!(servers.len()));
     if let (Some(vnc), Some(server)) = (&config.vnc, servers.first()) {
         let is_web = |socket: &&Value| socket["websocket"] == true;
-        let (web, plain): (Vec<_>, Vec<_>) = list(&server["server"]).iter().partition(is_web);
-        let socket = plain.first().copied().unwrap_or(&Value::Null);
+        let (web, others): (Vec<_>, Vec<_>) = list(&server["server"]).iter().partition(is_web);
+        let socket = others.first().copied().unwrap_or(&Value::Null);
         let planned: Vec<_> = vnc.websocket_port.iter().map(|port| json!(port.to_string())).collect();
         let there: Vec<_> = web.iter().map(|socket| socket["service"].clone()).collect();
         found.check("VNC for WebSocket", &json!(planned), &json!(there));

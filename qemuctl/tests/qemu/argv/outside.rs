@@ -212,7 +212,7 @@ fn outcome(part: &Part, version: &'static str) -> String {
     let mut vm = world.start(&config, &plan);
     let Err(said) = vm.ready() else { return "starts".to_owned() };
     let said = said.replace(world.dir.path().to_str().expect("is UTF-8"), "/vm");
-    let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
+    let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or_default().trim_end();
     let last = last.trim_start_matches("exit status: 1: ").trim_start_matches("qemu-system-x86_64: ");
     // JSON, or `-name argument`.
     match last.rfind("}: ") {

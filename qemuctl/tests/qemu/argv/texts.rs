@@ -55,7 +55,8 @@ fn places(at: &str, value: &Value, found: &mut Vec<String>) {
             map.iter().for_each(|(key, value)| places(&format!("{at}/{key}"), value, found));
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, value)| places(&format!("{at}/{index}"), value, found))
+            let items = items.iter().enumerate();
+            items.for_each(|(index, value)| places(&format!("{at}/{index}"), value, found));
         }
         Value::String(_) => found.push(at.to_owned()),
         _ => {}
