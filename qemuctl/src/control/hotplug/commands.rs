@@ -1,0 +1,168 @@
+//! What is said to QEMU to add and remove a device.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use qemu_argv::{QmpCommand, Removal};
+use qmp_client::{ClientError, Events, EventsError, Session};
+use qmp_proto::{AnyEvent, ErrorClass, QomList};
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::Error;
+use crate::runtime::Plans;
+
+use super::DEVICES;
+
+/// The memory behind a module.
+pub(super) fn memory_of(dimm: &str) -> String {
+    format!("{dimm}-memory")
+}
+
+/// Sends the commands; takes those back that succeeded before one that does not.
+pub(super) async fn add(
+    session: &Session,
+    commands: Vec<QmpCommand>,
+    descriptors: Vec<(String, OwnedFd)>,
+) -> Result<(), ClientError> {
+    let mut undo = Vec::new();
+    let mut added = Ok(());
+    for (name, fd) in &descriptors {
+        let named = json!({ "fdname": name });
+        undo.push(("closefd", named.clone()));
+        added = session.call_raw("getfd", Some(named)).with_fd(fd).send().await.map(drop);
+        if added.is_err() {
+            break;
+        }
+    }
+    if added.is_ok() {
+        for command in commands {
+            added = session.execute_raw(command.name, Some(arguments(&command))).await.map(drop);
+            if added.is_err() {
+                break;
+            }
+            undo.extend(command.inverse().map(|inverse| (inverse.name, arguments(&inverse))));
+        }
+    }
+    if added.is_err() {
+        for (name, arguments) in undo.into_iter().rev() {
+            // What cannot be taken back stays; the first error tells more.
+            let _ = session.execute_raw(name, Some(arguments)).await;
+        }
+    }
+    added
+}
+
+fn arguments(command: &QmpCommand) -> Value {
+    serde_json::to_value(&command.arguments).unwrap_or_default()
+}
+
+/// How the removal of a device ended.
+pub(super) enum Outcome {
+    Gone,
+    Refused,
+    Late,
+    NoSuch,
+}
+
+/// Why a removal could not be tried.
+pub(super) enum Failure {
+    Client(ClientError),
+    Other(Error),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// Removes a device, and what the plan has behind it.
+pub(super) async fn remove(
+    session: &Session,
+    plans: &Arc<Plans>,
+    id: &str,
+    removal: Option<Removal>,
+    deadline: Instant,
+) -> Result<Outcome, Failure> {
+    let events = session.events_named(["DEVICE_DELETED", "DEVICE_UNPLUG_GUEST_ERROR", "MEM_UNPLUG_ERROR"]);
+    let is_device = removal.as_ref().is_none_or(|removal| removal.device.is_some());
+    if is_device {
+        match session.execute_raw("device_del", Some(json!({ "id": id }))).await {
+            Ok(_) => match released(session, events, id, deadline).await? {
+                Outcome::Gone => {}
+                other => return Ok(other),
+            },
+            Err(ClientError::Refused { class: ErrorClass::DeviceNotFound, .. }) if removal.is_some() => {
+                // It has gone since it was asked to.
+            }
+            Err(ClientError::Refused { class: ErrorClass::DeviceNotFound, .. }) => {
+                return Ok(Outcome::NoSuch);
+            }
+            Err(ClientError::Refused { desc, .. }) if desc.contains("in the process of unplug") => {
+                match released(session, events, id, deadline).await? {
+                    Outcome::Gone => {}
+                    other => return Ok(other),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let Some(removal) = removal else {
+        // Only memory has a part behind it that no plan knows.
+        let _ = session.execute_raw("object-del", Some(json!({ "id": memory_of(id) }))).await;
+        return Ok(Outcome::Gone);
+    };
+    let mut failed = None;
+    for command in &removal.backends {
+        if let Err(error) = session.execute_raw(command.name, Some(arguments(command))).await {
+            failed.get_or_insert(error);
+        }
+    }
+    plans.set(removal.plan).map_err(Failure::Other)?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(Outcome::Gone),
+    }
+}
+
+/// Waits until the guest has let go of a device.
+#[allow(
+    deprecated,
+    reason = "QEMU before 9.1 says MEM_UNPLUG_ERROR where newer ones say DEVICE_UNPLUG_GUEST_ERROR"
+)]
+async fn released(
+    session: &Session,
+    mut events: Events,
+    id: &str,
+    deadline: Instant,
+) -> Result<Outcome, ClientError> {
+    loop {
+        let event = match timeout_at(deadline, events.recv()).await {
+            Ok(Ok(event)) => event.event,
+            Err(_) if is_there(session, id).await? => return Ok(Outcome::Late),
+            Ok(Err(EventsError::Missed(_))) if is_there(session, id).await? => continue,
+            Err(_) | Ok(Err(EventsError::Missed(_))) => return Ok(Outcome::Gone),
+            // The answer is the error that says why.
+            Ok(Err(_)) => {
+                is_there(session, id).await?;
+                return Ok(Outcome::Late);
+            }
+        };
+        match event {
+            AnyEvent::DeviceDeleted(event) if event.device.as_deref() == Some(id) => {
+                return Ok(Outcome::Gone);
+            }
+            AnyEvent::DeviceUnplugGuestError(event) if event.device.as_deref() == Some(id) => {
+                return Ok(Outcome::Refused);
+            }
+            AnyEvent::MemUnplugError(event) if event.device == id => return Ok(Outcome::Refused),
+            _ => {}
+        }
+    }
+}
+
+async fn is_there(session: &Session, id: &str) -> Result<bool, ClientError> {
+    let listed = session.execute(QomList::new(DEVICES)).await?;
+    Ok(listed.iter().any(|property| property.name == id))
+}
