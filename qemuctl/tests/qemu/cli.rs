@@ -2,7 +2,6 @@
 
 mod control;
 mod guest;
-mod guide;
 mod input;
 mod inside;
 mod mistakes;
