@@ -42,7 +42,7 @@ pub(super) async fn heard(address: SocketAddr) -> String {
 pub(super) async fn addressed(agent: &Agent, addresses: &[&str]) {
     for address in addresses {
         let script = format!(
-            "for try in $(seq 600); do ip -4 addr | grep -q 'inet {address}/' && exit; usleep 100000; done; \
+            "for try in $(seq 1200); do ip -4 addr | grep -q 'inet {address}/' && exit; usleep 100000; done; \
              (ip addr; ps; dmesg | tail -n 30) >&2; exit 1"
         );
         sh(agent, &script).await;
