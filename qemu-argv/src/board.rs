@@ -1,6 +1,9 @@
 //! What kind of board a machine type is, as far as options and devices differ by it.
 
+use smol_str::SmolStr;
+
 use crate::config::Machine as MachineConfig;
+use crate::name::join;
 use crate::plan::topology::{Family, Machine, MachineOptions};
 use crate::target::Arch;
 use crate::value::Value;
@@ -46,7 +49,7 @@ impl Board {
     }
 
     /// `virtio-blk` as this machine calls it.
-    pub(crate) fn virtio(&self, name: &str) -> String {
-        [name, "-", self.machine.virtio_transport().suffix()].concat()
+    pub(crate) fn virtio(&self, name: &str) -> SmolStr {
+        join([name, "-", self.machine.virtio_transport().suffix()])
     }
 }

@@ -1,24 +1,26 @@
 //! QEMU's arguments: as a program needs them, as a script for people, as JSON.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fmt;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::parts::{FdSlot, OptionValue, Part};
+use crate::parts::{CharNode, CliOption, FdSlot, OptionValue, Part};
 use crate::plan::Plan;
-use crate::value::{Props, Value};
+use crate::value::{JsonObject, Props, Value, write_key_value};
 
 /// A command line without the program.
 ///
-/// `Display` prints it as lines of a shell script, `Serialize` as JSON. Both hide what looks like a password in
-/// the configuration's own `extra_args`; planned arguments never hold one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `Display` prints it as lines of a shell script, `Serialize` as JSON. Both, and `Debug`, hide what looks like a password
+/// in the configuration's own `extra_args`; planned arguments never hold one.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CommandLine {
-    /// The arguments.
-    pub args: Vec<OsString>,
+    /// All arguments in a row.
+    text: Vec<u8>,
+    /// Where in `text` each ends.
+    ends: Vec<usize>,
     /// The descriptors that must be there.
     pub fds: Vec<FdSlot>,
 }
@@ -31,32 +33,84 @@ impl CommandLine {
             + plan.netdevs.len()
             + plan.block_nodes.len()
             + plan.devices.len();
-        let mut args = Vec::with_capacity(2 * parts + plan.extra_args.len());
-        for option in &plan.options {
-            args.push(OsString::from(option.name.as_str()));
-            match &option.value {
+        let mut line = Self {
+            text: Vec::with_capacity(parts * 128),
+            ends: Vec::with_capacity(2 * parts + plan.extra_args.len()),
+            fds: plan.fds.clone(),
+        };
+        for CliOption { name, value } in &plan.options {
+            line.add(name);
+            match value {
                 OptionValue::Flag => {}
-                OptionValue::Plain(value) => args.push(plain(value)),
-                OptionValue::KeyValue(props) => args.push(key_value(props)),
-                OptionValue::Json(props) => args.push(props.to_json().into()),
+                OptionValue::Plain(value) => line.plain(value),
+                OptionValue::KeyValue(props) => line.key_value(&[], props),
+                OptionValue::Json(props) => line.json(|object| object.props(props)),
             }
         }
-        add_json(&mut args, "-object", &plan.objects);
-        for chardev in &plan.chardevs {
-            args.push("-chardev".into());
-            args.push(key_value(&chardev.option()));
+        line.parts("-object", &plan.objects);
+        for CharNode { kind, id, props } in &plan.chardevs {
+            line.add("-chardev");
+            line.key_value(&[("backend", kind), ("id", id)], props);
         }
-        add_json(&mut args, "-netdev", &plan.netdevs);
-        add_json(&mut args, "-blockdev", &plan.block_nodes);
-        add_json(&mut args, "-device", &plan.devices);
-        args.extend(plan.extra_args.iter().map(OsString::from));
-        Self { args, fds: plan.fds.clone() }
+        line.parts("-netdev", &plan.netdevs);
+        line.parts("-blockdev", &plan.block_nodes);
+        line.parts("-device", &plan.devices);
+        plan.extra_args.iter().for_each(|argument| line.add(argument));
+        line
+    }
+
+    /// The arguments, as `Command::args` takes them.
+    pub fn args(&self) -> impl ExactSizeIterator<Item = &OsStr> + Clone {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| os_str(&self.text[std::mem::replace(&mut start, end)..end]))
+    }
+
+    /// Ends the argument that was written.
+    fn end(&mut self) {
+        self.ends.push(self.text.len());
+    }
+
+    fn add(&mut self, argument: &str) {
+        self.text.extend_from_slice(argument.as_bytes());
+        self.end();
+    }
+
+    fn plain(&mut self, value: &Value) {
+        match value {
+            Value::Str(text) => self.text.extend_from_slice(text.as_bytes()),
+            Value::Bytes(bytes) => self.text.extend_from_slice(bytes),
+            other => other.write_json(&mut self.text),
+        }
+        self.end();
+    }
+
+    fn key_value(&mut self, texts: &[(&str, &str)], props: &Props) {
+        write_key_value(texts, props, &mut self.text);
+        self.end();
+    }
+
+    fn json(&mut self, fill: impl FnOnce(&mut JsonObject<'_>)) {
+        let mut object = JsonObject::new(&mut self.text);
+        fill(&mut object);
+        object.end();
+        self.end();
+    }
+
+    fn parts<P: Part>(&mut self, option: &str, parts: &[P]) {
+        for part in parts {
+            self.add(option);
+            self.json(|object| {
+                part.names().into_iter().for_each(|(key, name)| object.text(key, name));
+                part.each_of_place(|key, value| object.value(key, &value));
+                object.props(part.props());
+            });
+        }
     }
 
     /// The arguments as text with secrets hidden, option by option: each inner list is an option and its argument.
     fn shown(&self) -> Vec<Vec<String>> {
         let mut options: Vec<Vec<String>> = Vec::new();
-        for arg in &self.args {
+        for arg in self.args() {
             let text = redact(&arg.to_string_lossy());
             match options.last_mut() {
                 // An argument belongs to the option before it, which has none yet.
@@ -68,40 +122,15 @@ impl CommandLine {
     }
 }
 
-fn add_json<P: Part>(args: &mut Vec<OsString>, option: &str, parts: &[P]) {
-    for part in parts {
-        args.push(option.into());
-        args.push(part.to_json().into());
-    }
-}
-
-fn plain(value: &Value) -> OsString {
-    match value {
-        Value::Str(text) => OsString::from(text.as_str()),
-        Value::Bytes(bytes) => os_string(bytes.clone()),
-        other => {
-            let mut text = String::new();
-            other.write_json(&mut text);
-            text.into()
-        }
-    }
-}
-
-fn key_value(props: &Props) -> OsString {
-    let mut bytes = Vec::with_capacity(64);
-    props.write_keyval(&mut bytes);
-    os_string(bytes)
-}
-
-fn os_string(bytes: Vec<u8>) -> OsString {
+fn os_str(bytes: &[u8]) -> &OsStr {
     #[cfg(unix)]
     {
-        use std::os::unix::ffi::OsStringExt;
-        OsString::from_vec(bytes)
+        use std::os::unix::ffi::OsStrExt;
+        OsStr::from_bytes(bytes)
     }
     // Elsewhere paths that are not UTF-8 never get this far.
     #[cfg(not(unix))]
-    OsString::from(String::from_utf8_lossy(&bytes).into_owned())
+    OsStr::new(str::from_utf8(bytes).unwrap_or_default())
 }
 
 /// Keys that hold secrets when people write them by hand.
@@ -172,9 +201,17 @@ impl fmt::Display for CommandLine {
     }
 }
 
+#[expect(clippy::missing_fields_in_debug, reason = "`args` shows both")]
+impl fmt::Debug for CommandLine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args: Vec<_> = self.args().map(|arg| redact(&arg.to_string_lossy())).collect();
+        formatter.debug_struct("CommandLine").field("args", &args).field("fds", &self.fds).finish()
+    }
+}
+
 impl Serialize for CommandLine {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let args: Vec<_> = self.args.iter().map(|arg| redact(&arg.to_string_lossy())).collect();
+        let args: Vec<_> = self.args().map(|arg| redact(&arg.to_string_lossy())).collect();
         let mut out = serializer.serialize_struct("CommandLine", 2)?;
         out.serialize_field("args", &args)?;
         out.serialize_field("fds", &self.fds)?;

@@ -38,6 +38,7 @@ mod config;
 mod draft;
 mod endpoints;
 mod error;
+mod name;
 mod parts;
 pub mod plan;
 mod render;

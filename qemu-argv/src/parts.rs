@@ -1,36 +1,36 @@
 //! The parts a planned machine is made of. Each is one description that serves the command line and QMP alike.
 
+mod chardev;
+
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::value::{Props, Value, write_json_object};
+use crate::plan::topology::Placement;
+use crate::value::{Props, Value};
 
-/// A part of which QEMU is told in one object: what it is and how it is called, then its properties.
+pub use chardev::CharNode;
+
+/// A part of which QEMU is told in one object: what it is and how it is called, where it sits, then its properties.
 pub(crate) trait Part {
     fn names(&self) -> [(&'static str, &str); 2];
 
-    /// The lists of its properties, which have no key in common.
-    fn lists(&self) -> [&Props; 2];
+    /// Says the properties of its place.
+    fn each_of_place(&self, _say: impl FnMut(&'static str, Value)) {}
 
-    /// The object as JSON.
-    fn to_json(&self) -> String {
-        let mut out = String::with_capacity(128);
-        write_json_object(&self.names(), &self.lists(), &mut out);
-        out
-    }
+    fn props(&self) -> &Props;
 
     /// The object.
     fn to_props(&self) -> Props {
         let names = self.names().into_iter();
         let mut all = names.fold(Props::new(), |all, (key, name)| all.with(key, name));
-        self.lists().into_iter().for_each(|list| all.extend(list.clone()));
+        self.each_of_place(|key, value| all.set(key, value));
+        all.extend(self.props().clone());
         all
     }
 }
-
-static NO_PLACE: Props = Props::new();
 
 /// A device: `-device` at start, `device_add` at run time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,20 +40,15 @@ pub struct Device {
     pub driver: SmolStr,
     /// The id.
     pub id: SmolStr,
-    /// The properties that say where it sits, such as `bus` and `addr`; empty where that is left to QEMU.
-    #[serde(default, skip_serializing_if = "Props::is_empty")]
-    pub place: Props,
+    /// Where it sits. What its own properties say of that stands.
+    #[serde(default, skip_serializing_if = "Placement::is_unplaced")]
+    pub place: Placement,
     /// All other properties.
+    #[serde(default, skip_serializing_if = "Props::is_empty")]
     pub props: Props,
 }
 
 impl Device {
-    /// Puts it where the plan wants it. What its own properties say of that stands.
-    pub(crate) fn put(&mut self, mut place: Props) {
-        place.remove_all(&self.props);
-        self.place = place;
-    }
-
     /// The arguments of `device_add`, which are also the JSON of `-device`.
     pub fn arguments(&self) -> Props {
         self.to_props()
@@ -65,8 +60,16 @@ impl Part for Device {
         [("driver", &self.driver), ("id", &self.id)]
     }
 
-    fn lists(&self) -> [&Props; 2] {
-        [&self.place, &self.props]
+    fn each_of_place(&self, mut say: impl FnMut(&'static str, Value)) {
+        self.place.each(|key, value| {
+            if self.props.get(key).is_none() {
+                say(key, value);
+            }
+        });
+    }
+
+    fn props(&self) -> &Props {
+        &self.props
     }
 }
 
@@ -94,8 +97,8 @@ impl Part for Object {
         [("qom-type", &self.qom_type), ("id", &self.id)]
     }
 
-    fn lists(&self) -> [&Props; 2] {
-        [&NO_PLACE, &self.props]
+    fn props(&self) -> &Props {
+        &self.props
     }
 }
 
@@ -123,8 +126,8 @@ impl Part for BlockNode {
         [("driver", &self.driver), ("node-name", &self.node_name)]
     }
 
-    fn lists(&self) -> [&Props; 2] {
-        [&NO_PLACE, &self.props]
+    fn props(&self) -> &Props {
+        &self.props
     }
 }
 
@@ -152,38 +155,8 @@ impl Part for Netdev {
         [("type", &self.kind), ("id", &self.id)]
     }
 
-    fn lists(&self) -> [&Props; 2] {
-        [&NO_PLACE, &self.props]
-    }
-}
-
-/// A character device: `-chardev` at start, `chardev-add` at run time. QEMU spells the two differently.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CharNode {
-    /// QEMU's type, such as `socket`.
-    pub kind: SmolStr,
-    /// The id.
-    pub id: SmolStr,
-    /// Options in the words of `-chardev`.
-    pub props: Props,
-    /// Options in the words of `chardev-add`.
-    pub data: Props,
-}
-
-impl CharNode {
-    /// The options of `-chardev`, all keys spelled.
-    pub fn option(&self) -> Props {
-        let mut all = Props::new().with("backend", Value::Str(self.kind.clone())).with("id", &self.id);
-        all.extend(self.props.clone());
-        all
-    }
-
-    /// The arguments of `chardev-add`.
-    pub fn arguments(&self) -> Props {
-        let backend =
-            Props::new().with("type", Value::Str(self.kind.clone())).with("data", self.data.clone());
-        Props::new().with("id", &self.id).with("backend", backend)
+    fn props(&self) -> &Props {
+        &self.props
     }
 }
 
@@ -192,7 +165,7 @@ impl CharNode {
 #[non_exhaustive]
 pub struct CliOption {
     /// The option with its dash, such as `-smp`.
-    pub name: SmolStr,
+    pub name: Cow<'static, str>,
     /// Its argument.
     pub value: OptionValue,
 }

@@ -73,8 +73,8 @@ type Outcome = Result<Result<Vec<argv::Option>, String>, Vec<String>>;
 fn options(config: &VmConfig, version: Version) -> Outcome {
     let plan = planned(config, version)
         .map_err(|error| error.problems.into_iter().map(|problem| problem.path).collect::<Vec<_>>())?;
-    let args: Vec<_> =
-        plan.command_line().args.into_iter().map(|arg| arg.into_string().expect("is UTF-8")).collect();
+    let line = plan.command_line();
+    let args: Vec<_> = line.args().map(|arg| arg.to_str().expect("is UTF-8").to_owned()).collect();
     Ok(argv::read(&args, config.extra_args.len()))
 }
 

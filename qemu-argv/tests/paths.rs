@@ -5,7 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -56,18 +56,19 @@ fn every_path_is_carried_byte_for_byte_or_refused_by_its_place() {
                         }));
                     }
                     Ok(plan) => {
-                        let args = plan.command_line().args;
+                        let line = plan.command_line();
                         // Commas are doubled there, and paths are parts of a value.
                         let bytes = path.as_os_str().as_bytes();
                         let whole = bytes.split(|byte| *byte == b',').collect::<Vec<_>>().join(&b",,"[..]);
-                        let holds = |arg: &OsString| {
+                        let holds = |arg: &OsStr| {
                             let arg = arg.as_bytes();
                             [bytes, &whole]
                                 .iter()
                                 .any(|path| arg.windows(path.len()).any(|part| part == *path))
                         };
-                        let option = args.iter().position(holds);
-                        let option = option.map(|place| args[place - 1].to_string_lossy().into_owned());
+                        let option =
+                            line.args().zip(line.args().skip(1)).find(|(_, argument)| holds(argument));
+                        let option = option.map(|(name, _)| name.to_string_lossy().into_owned());
                         shown.insert(format!("carried: {}", option.as_deref().unwrap_or("by no option")));
                     }
                 }

@@ -39,7 +39,7 @@ fn every_rendered_json_is_of_qemus_own_types() {
                 seen[3] += 1;
             }
             let line = plan.command_line();
-            let args: Vec<_> = line.args.iter().map(|arg| arg.to_string_lossy()).collect();
+            let args: Vec<_> = line.args().map(|arg| arg.to_string_lossy()).collect();
             for pair in args.windows(2).filter(|pair| pair[1].starts_with('{')) {
                 match pair[0].as_ref() {
                     "-audiodev" => {

@@ -81,7 +81,7 @@ fn shown(config: &VmConfig) -> Vec<(String, String)> {
             Ok(plan) => {
                 let line = plan.command_line();
                 shown.extend([
-                    (format!("the arguments on {version}"), format!("{:?}", line.args)),
+                    (format!("the arguments on {version}"), format!("{:?}", line.args().collect::<Vec<_>>())),
                     (format!("the script on {version}"), line.to_string()),
                     (format!("Debug on {version}"), format!("{line:?} {plan:?} {plan:#?}")),
                     (

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::flexible;
 use super::netdev::NetBackend;
@@ -125,12 +126,21 @@ pub enum NicModel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddress(pub [u8; 6]);
 
+impl MacAddress {
+    pub(crate) fn text(self) -> SmolStr {
+        let digit = |number: u8| b"0123456789abcdef"[usize::from(number & 15)];
+        let mut text = [b':'; 17];
+        for (place, octet) in text.chunks_mut(3).zip(self.0) {
+            (place[0], place[1]) = (digit(octet >> 4), digit(octet));
+        }
+        // Digits and colons are text.
+        str::from_utf8(&text).unwrap_or_default().into()
+    }
+}
+
 impl std::fmt::Display for MacAddress {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (position, octet) in self.0.iter().enumerate() {
-            write!(formatter, "{}{octet:02x}", if position > 0 { ":" } else { "" })?;
-        }
-        Ok(())
+        formatter.write_str(&self.text())
     }
 }
 

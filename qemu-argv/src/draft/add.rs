@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use super::{Draft, Space};
 use crate::error::{At, Fault};
 use crate::parts::{BlockNode, CharNode, CliOption, Device, Netdev, Object, OptionValue};
-use crate::plan::topology::{Connector, DeviceRequest};
+use crate::plan::topology::{Connector, DeviceRequest, Placement};
 use crate::value::{Props, Value};
 
 impl Draft<'_> {
@@ -41,7 +41,7 @@ impl Draft<'_> {
         let id = id.into();
         self.check_texts(at, &props, true);
         self.claim(at, Space::Object, &id);
-        self.objects.push(Object { qom_type: qom_type.into(), id, props });
+        self.objects.push(Object { qom_type: SmolStr::new_static(qom_type), id, props });
     }
 
     pub(crate) fn node(&mut self, at: At<'_>, driver: &'static str, node_name: SmolStr, props: Props) {
@@ -56,13 +56,14 @@ impl Draft<'_> {
         }
         self.check_texts(at, &props, true);
         self.claim(at, Space::Node, &node_name);
-        self.nodes.push(BlockNode { driver: driver.into(), node_name, props });
+        self.nodes.push(BlockNode { driver: SmolStr::new_static(driver), node_name, props });
     }
 
     pub(crate) fn netdev(&mut self, at: At<'_>, kind: &'static str, id: &str, props: Props) {
+        let id = id.into();
         self.check_texts(at, &props, true);
-        self.claim(at, Space::Netdev, id);
-        self.netdevs.push(Netdev { kind: kind.into(), id: id.into(), props });
+        self.claim(at, Space::Netdev, &id);
+        self.netdevs.push(Netdev { kind: SmolStr::new_static(kind), id, props });
     }
 
     pub(crate) fn chardev(&mut self, at: At<'_>, node: CharNode) {
@@ -72,21 +73,8 @@ impl Draft<'_> {
     }
 
     /// Adds a device that sits on a bus which the driver finds by itself, or has none.
-    pub(crate) fn fixed_device(
-        &mut self,
-        at: At<'_>,
-        driver: impl Into<SmolStr>,
-        id: &str,
-        props: Props,
-    ) -> usize {
-        let driver = driver.into();
-        self.check_texts(at, &props, true);
-        self.claim(at, Space::Device, id);
-        if self.target.devices.as_ref().is_some_and(|known| !known.contains(driver.as_str())) {
-            self.fault(at, Fault::NotBuilt { feature: format!("device {driver}") });
-        }
-        self.devices.push(Device { driver, id: id.into(), place: Props::new(), props });
-        self.devices.len() - 1
+    pub(crate) fn fixed_device(&mut self, at: At<'_>, driver: impl Into<SmolStr>, id: &str, props: Props) {
+        self.one_device(at, driver.into(), id.into(), props);
     }
 
     /// Adds a device that the topology finds a place for.
@@ -98,7 +86,7 @@ impl Draft<'_> {
         props: Props,
         connector: Connector,
     ) {
-        self.request(at, driver, id, props, DeviceRequest::new(id, connector));
+        self.request(at, driver, props, DeviceRequest::new(id, connector));
     }
 
     /// Adds a device that the topology finds a place for, and that may bring a bus along.
@@ -106,11 +94,19 @@ impl Draft<'_> {
         &mut self,
         at: At<'_>,
         driver: impl Into<SmolStr>,
-        id: &str,
         props: Props,
         request: DeviceRequest,
     ) {
-        let index = self.fixed_device(at, driver, id, props);
-        self.requests.push((index, request));
+        self.one_device(at, driver.into(), request.id.clone(), props);
+        self.requests.push((self.devices.len() - 1, request));
+    }
+
+    fn one_device(&mut self, at: At<'_>, driver: SmolStr, id: SmolStr, props: Props) {
+        self.check_texts(at, &props, true);
+        self.claim(at, Space::Device, &id);
+        if self.target.devices.as_ref().is_some_and(|known| !known.contains(driver.as_str())) {
+            self.fault(at, Fault::NotBuilt { feature: format!("device {driver}") });
+        }
+        self.devices.push(Device { driver, id, place: Placement::Unplaced, props });
     }
 }

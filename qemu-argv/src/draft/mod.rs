@@ -15,12 +15,11 @@ pub(crate) use names::Space;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use smol_str::SmolStr;
-
 use crate::board::Board;
 use crate::config::VmConfig;
 use crate::endpoints::Endpoints;
 use crate::error::Problem;
+use crate::name::Name;
 use crate::parts::{BlockNode, CharNode, CliOption, Device, FdSlot, Netdev, Object, PlannedSocket};
 use crate::plan::Plan;
 use crate::plan::ids::OwnId;
@@ -56,7 +55,7 @@ pub(crate) struct Draft<'c> {
     pub(crate) own_ids: Vec<OwnId>,
     boot_indexes: BTreeMap<u32, String>,
     /// For each namespace its names, and where in the configuration they come from.
-    names: [BTreeMap<SmolStr, String>; Space::COUNT],
+    names: [BTreeMap<Name, String>; Space::COUNT],
     /// Whether QEMU runs already, and gets descriptors by name.
     pub(crate) running: bool,
     /// Whether it is kept where in the configuration each name comes from: only problems tell it.
@@ -101,7 +100,7 @@ impl<'c> Draft<'c> {
             sandbox: SandboxNeeds::default(),
             shared_memory: false,
             earlier_ids,
-            own_ids: Vec::new(),
+            own_ids: Vec::with_capacity(8),
             boot_indexes: BTreeMap::new(),
             names: Default::default(),
             running: false,

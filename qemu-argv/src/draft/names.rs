@@ -1,12 +1,14 @@
 //! Names: made of harmless characters, unique where QEMU wants them so, kept from plan to plan.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use serde::Serialize;
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 
 use super::Draft;
 use crate::error::{At, Fault, short};
+use crate::name::{Name, numbered};
 use crate::plan::ids::{self, OwnId};
 use crate::plan::print::fingerprint;
 
@@ -52,40 +54,34 @@ impl Draft<'_> {
                 self.check_id(At::ROOT.item(list, index).field("id"), id);
             }
         }
-        let print = |item| given(item).is_none().then(|| fingerprint(item));
-        let prints: Vec<_> = items.iter().map(print).collect();
-        let mut ids = ids::kept(list, &prints, self.earlier_ids);
-        for (index, item) in items.iter().enumerate() {
-            if let Some(id) = given(item) {
-                ids[index] = Some(id.into());
-            }
-        }
-        let mut taken: BTreeSet<SmolStr> = ids.iter().flatten().cloned().collect();
-        // Numbers below this are known to be in use.
-        let mut first_free = 0;
-        let named: Vec<_> = ids
-            .into_iter()
-            .enumerate()
-            .map(|(index, id)| {
-                id.unwrap_or_else(|| {
-                    let mut numbers = index.max(first_free)..;
-                    let free = |number| {
-                        let id = format_smolstr!("{prefix}{number}");
-                        (!taken.contains(&id) && !self.has(Space::Device, &id)).then_some((number, id))
-                    };
-                    let (number, id) = numbers.find_map(free).unwrap_or_default();
-                    first_free = number + 1;
-                    taken.insert(id.clone());
-                    id
-                })
+        // Each element's id, and the print of one that needs one.
+        let mut ids: Vec<(Option<SmolStr>, Option<u64>)> = items
+            .iter()
+            .map(|item| match given(item) {
+                Some(id) => (Some(id.into()), None),
+                None => (None, Some(fingerprint(item))),
             })
             .collect();
-        for (print, id) in prints.into_iter().zip(&named) {
-            if let Some(print) = print {
+        ids::keep(list, &mut ids, self.earlier_ids);
+        let taken: BTreeSet<SmolStr> = ids.iter().filter_map(|(id, _)| id.clone()).collect();
+        // Numbers below this are in use.
+        let mut first_free = 0;
+        for (index, (id, print)) in ids.iter_mut().enumerate() {
+            let id = id.get_or_insert_with(|| {
+                let mut numbers = index.max(first_free)..;
+                let free = |number| {
+                    let id = numbered(prefix, number);
+                    (!taken.contains(&id) && !self.has(Space::Device, &id)).then_some((number, id))
+                };
+                let (number, id) = numbers.find_map(free).unwrap_or_default();
+                first_free = number + 1;
+                id
+            });
+            if let Some(print) = *print {
                 self.own_ids.push(OwnId { list: list.into(), print, id: id.clone() });
             }
         }
-        named
+        ids.into_iter().map(|(id, _)| id.unwrap_or_default()).collect()
     }
 
     /// QEMU's rule for ids. Before 11.1 it does not check those of JSON devices, and `a/b` aborts it.
@@ -104,11 +100,12 @@ impl Draft<'_> {
         good
     }
 
-    pub(super) fn claim(&mut self, at: At<'_>, space: Space, name: &str) {
-        match self.where_named(space, name) {
-            None => self.record(space, name, self.origin(at)),
-            Some(first) => {
-                let first = first.to_owned();
+    pub(super) fn claim(&mut self, at: At<'_>, space: Space, name: &SmolStr) {
+        let origin = self.origin(at);
+        match self.names[space as usize].entry(name.clone().into()) {
+            Entry::Vacant(free) => drop(free.insert(origin)),
+            Entry::Occupied(first) => {
+                let first = first.get().clone();
                 self.fault(at, Fault::Duplicate { what: space.what(), value: short(name), first });
             }
         }
@@ -119,7 +116,7 @@ impl Draft<'_> {
         if self.explaining { at.path() } else { String::new() }
     }
 
-    pub(super) fn record(&mut self, space: Space, name: impl Into<SmolStr>, path: String) {
+    pub(super) fn record(&mut self, space: Space, name: impl Into<Name>, path: String) {
         self.names[space as usize].insert(name.into(), path);
     }
 
@@ -130,7 +127,7 @@ impl Draft<'_> {
 
     /// The place in the configuration of what has that name.
     pub(crate) fn where_named(&self, space: Space, name: &str) -> Option<&str> {
-        self.names[space as usize].get(name).map(String::as_str)
+        self.names[space as usize].get(&name.into()).map(String::as_str)
     }
 
     /// Claims a place in the boot order, which only one device can have.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Draft;
 use crate::error::At;
+use crate::name::join;
 use crate::parts::{FdRole, FdSlot, PlannedSocket, SocketRole};
 
 /// Descriptors 0 to 2 are the standard ones.
@@ -30,7 +31,9 @@ impl Draft<'_> {
     /// A socket `SOCKET_DIR/NAME.ENDING`, when the launcher wants one.
     pub(crate) fn socket(&mut self, role: SocketRole, ending: &str) -> Option<PathBuf> {
         let dir = self.endpoints.socket_dir.as_ref()?;
-        let path = dir.join(format!("{}{ending}", self.name));
+        let mut path = PathBuf::with_capacity(dir.as_os_str().len() + self.name.len() + ending.len() + 1);
+        path.push(dir);
+        path.push(&*join([&self.name, ending]));
         self.check_socket_path(At::ROOT.field("name"), &path);
         self.sockets.push(PlannedSocket { role, path: path.clone() });
         Some(path)

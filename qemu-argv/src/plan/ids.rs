@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::config::CharBackend;
+use crate::name::join;
 
 /// A name that the plan chose for an element of a list, remembered so that the element keeps it when others come and go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,38 +18,40 @@ pub(crate) struct OwnId {
     pub(crate) id: SmolStr,
 }
 
-/// For each element without a name of its own (those with a print) the name that it had in an earlier plan.
+/// Gives each element without a name of its own (those with a print) the name that it had in an earlier plan.
 ///
 /// An element is known again by its content. Where the list is as long as before, one that was edited in place is known by
 /// being the next that is left.
-pub(crate) fn kept(list: &str, prints: &[Option<u64>], earlier: &[OwnId]) -> Vec<Option<SmolStr>> {
+pub(crate) fn keep(list: &str, ids: &mut [(Option<SmolStr>, Option<u64>)], earlier: &[OwnId]) {
     let mut left: Vec<_> = earlier.iter().filter(|own| own.list == list).map(Some).collect();
-    let same_length = left.len() == prints.iter().flatten().count();
+    if left.is_empty() {
+        return;
+    }
+    let same_length = left.len() == ids.iter().filter(|(_, print)| print.is_some()).count();
     // Where each print is left, the first one last.
     let mut places: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (place, own) in left.iter().enumerate().rev() {
         places.entry(own.map_or(0, |own| own.print)).or_default().push(place);
     }
-    let mut ids: Vec<Option<SmolStr>> = prints
-        .iter()
-        .map(|print| {
-            let place = places.get_mut(&(*print)?)?.pop()?;
-            Some(left[place].take()?.id.clone())
-        })
-        .collect();
-    if same_length {
-        let mut left = left.into_iter().flatten();
-        let unknown = prints.iter().zip(&mut ids).filter(|(print, id)| print.is_some() && id.is_none());
-        unknown.for_each(|(_, id)| *id = left.next().map(|own| own.id.clone()));
+    for (id, print) in ids.iter_mut() {
+        let place = print.and_then(|print| places.get_mut(&print)?.pop());
+        if let Some(own) = place.and_then(|place| left[place].take()) {
+            *id = Some(own.id.clone());
+        }
     }
-    ids
+    if same_length {
+        let unknown = ids.iter_mut().filter(|(id, print)| print.is_some() && id.is_none());
+        for ((id, _), own) in unknown.zip(left.into_iter().flatten()) {
+            *id = Some(own.id.clone());
+        }
+    }
 }
 
 /// The name of a device's own character device.
-pub(crate) fn chardev_name(id: &str, backend: &CharBackend) -> String {
+pub(crate) fn chardev_name(id: &str, backend: &CharBackend) -> SmolStr {
     match backend {
-        CharBackend::Dbus { .. } => dbus_chardev_name(id),
-        _ => format!("{id}-chardev"),
+        CharBackend::Dbus { .. } => dbus_chardev_name(id).into(),
+        _ => join([id, "-chardev"]),
     }
 }
 

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::name::join;
+
 /// A place on a PCI bus: `[[domain:]bus:]slot[.function]` as `lspci` prints it (all hexadecimal), or `name:slot[.function]`
 /// with the name of one of QEMU's buses.
 ///
@@ -83,13 +85,14 @@ impl PciAddress {
 
 /// The value of QEMU's `addr` property for a slot and function.
 pub(crate) fn addr(slot: u8, function: u8) -> SmolStr {
-    const SLOTS: [&str; 32] = [
+    const NUMBERS: [&str; 32] = [
         "0x0", "0x1", "0x2", "0x3", "0x4", "0x5", "0x6", "0x7", "0x8", "0x9", "0xa", "0xb", "0xc", "0xd",
         "0xe", "0xf", "0x10", "0x11", "0x12", "0x13", "0x14", "0x15", "0x16", "0x17", "0x18", "0x19", "0x1a",
         "0x1b", "0x1c", "0x1d", "0x1e", "0x1f",
     ];
-    match SLOTS.get(usize::from(slot)) {
-        Some(slot) if function == 0 => SmolStr::new_static(slot),
+    match (NUMBERS.get(usize::from(slot)), NUMBERS.get(usize::from(function))) {
+        (Some(slot), _) if function == 0 => SmolStr::new_static(slot),
+        (Some(slot), Some(function)) => join([slot, ".", function]),
         _ => format_smolstr!("{slot:#x}.{function:#x}"),
     }
 }

@@ -1,10 +1,11 @@
 //! Has the topology find a place for every device, and takes its answer into the draft.
 
+use smol_str::SmolStr;
+
 use super::topology::{Controller, Topology};
 use crate::draft::{Draft, Space};
 use crate::error::{Fault, Problem};
 use crate::parts::Device;
-use crate::value::Props;
 
 /// The places of all devices; what finds none is added to the problems.
 pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option<Topology> {
@@ -23,7 +24,7 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
     };
     for (index, request) in indexes.into_iter().zip(&requests) {
         if let Some(placement) = topology.placement(&request.id) {
-            draft.devices[index].put(placement.properties());
+            draft.devices[index].place = placement.clone();
         }
     }
     // A bus is declared before the devices on it.
@@ -38,9 +39,9 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
 /// A controller that the topology created.
 pub(super) fn device(controller: &Controller) -> Device {
     Device {
-        driver: controller.driver().into(),
+        driver: SmolStr::new_static(controller.driver()),
         id: controller.id.clone(),
-        place: controller.properties(),
-        props: Props::new(),
+        place: controller.placement.clone(),
+        props: controller.numbers(),
     }
 }

@@ -53,7 +53,7 @@ impl Plan {
             match topology.plug(&request) {
                 Ok(plugged) => {
                     controllers.extend(plugged.controllers.iter().map(place::device));
-                    draft.devices[index].put(plugged.placement.properties());
+                    draft.devices[index].place = plugged.placement;
                 }
                 Err(problem) => {
                     let path = draft.where_named(Space::Device, &request.id).unwrap_or_default().to_owned();
@@ -202,7 +202,7 @@ impl Plan {
                 fault("mac", Fault::Duplicate { what: "the MAC address", value: mac.to_owned(), first });
             }
         }
-        if draft.chardevs.iter().any(|node| node.data.iter().any(|(_, value)| value.has_bytes())) {
+        if draft.chardevs.iter().any(|node| node.props.iter().any(|(_, value)| value.has_bytes())) {
             let why = "a path that is not UTF-8 stands where QEMU takes only text".to_owned();
             fault("", Fault::Conflict { why });
         }

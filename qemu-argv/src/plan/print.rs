@@ -1,4 +1,5 @@
-//! A hash of what a part of a configuration says, by which the part is known again when others come and go.
+//! A hash of what a part of a configuration says, by which the part is known again when others come and go. Fields that are
+//! left out are not in it, so that a later version's new ones do not change it.
 //!
 //! Saved plans hold such hashes, so that they must be the same with every compiler and on every machine: `std`'s hashers
 //! promise neither.
@@ -13,29 +14,44 @@ use serde::ser::{
 
 /// The hash of everything that `part` serializes to.
 pub(crate) fn fingerprint<T: Serialize>(part: &T) -> u64 {
-    let mut print = Print(0);
+    let mut print = Print { hash: 0, nothing: false };
     // A path that is not UTF-8 does not serialize: such a part is known by what is in front of it.
     let _ = part.serialize(&mut print);
-    print.0
+    print.hash
 }
 
-struct Print(u64);
+struct Print {
+    hash: u64,
+    /// Whether the last value is nothing.
+    nothing: bool,
+}
 
 impl Print {
     fn word(&mut self, word: u64) {
         const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mixed = (self.0 ^ word).wrapping_mul(ODD);
-        self.0 = mixed ^ mixed >> 32;
+        let mixed = (self.hash ^ word).wrapping_mul(ODD);
+        self.hash = mixed ^ mixed >> 32;
     }
 
     /// Eight bytes at a time, behind their number.
     fn text(&mut self, bytes: &[u8]) {
         self.word(bytes.len() as u64);
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
+        let (words, rest) = bytes.as_chunks();
+        for &word in words {
             self.word(u64::from_le_bytes(word));
         }
+        if !rest.is_empty() {
+            self.word(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
+        }
+    }
+
+    /// A value of a row, where nothing counts too.
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        value.serialize(&mut *self)?;
+        if std::mem::take(&mut self.nothing) {
+            self.word(u64::MAX);
+        }
+        Ok(())
     }
 }
 
@@ -88,7 +104,8 @@ impl Serializer for &mut Print {
     }
 
     fn serialize_none(self) -> Result<(), Error> {
-        self.serialize_unit()
+        self.nothing = true;
+        Ok(())
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
@@ -178,7 +195,7 @@ macro_rules! rows {
             type Error = Error;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-                value.serialize(&mut **self)
+                self.element(value)
             }
 
             fn end(self) -> Result<(), Error> {
@@ -200,8 +217,11 @@ macro_rules! tables {
             type Error = Error;
 
             fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-                self.text(name.as_bytes());
-                value.serialize(&mut **self)
+                value.serialize(&mut **self)?;
+                if !std::mem::take(&mut self.nothing) {
+                    self.text(name.as_bytes());
+                }
+                Ok(())
             }
 
             fn end(self) -> Result<(), Error> {
@@ -217,11 +237,11 @@ impl SerializeMap for &mut Print {
     type Error = Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        key.serialize(&mut **self)
+        self.element(key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        value.serialize(&mut **self)
+        self.element(value)
     }
 
     fn end(self) -> Result<(), Error> {

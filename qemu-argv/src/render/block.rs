@@ -1,11 +1,10 @@
 //! Block nodes: what holds the bytes, then the format that reads them.
 
-use smol_str::format_smolstr;
-
 use super::backend::backend;
 use crate::config::{Backing, BlockFormat, Cache, DiskAio, DiskBackend};
 use crate::draft::Draft;
 use crate::error::At;
+use crate::name::join;
 use crate::value::{Props, Value};
 
 /// How an image is opened.
@@ -47,7 +46,7 @@ pub(super) fn image(
     let format = format.unwrap_or(BlockFormat::Raw);
     let backing = backing(draft, at, name, format, image.backing, opening);
 
-    let storage = format_smolstr!("{name}-file");
+    let storage = join([name, "-file"]);
     let (driver, mut props) = backend(draft, at, image.field, image.backend, opening);
     common(&mut props, opening);
     draft.node(at, driver, storage.clone(), props);
@@ -126,7 +125,7 @@ fn backing(
             None
         }
         Backing::Image(below) => {
-            let node = format_smolstr!("{name}-b");
+            let node = join([name, "-b"]);
             let opening = Opening { read_only: true, discard: false, ..opening };
             let part = Image {
                 field: "backend",

@@ -1,9 +1,10 @@
 //! Channels over virtio-serial: the QEMU guest agent's, the SPICE agent's, and those of the configuration.
 
 use super::chardev::{self, Served};
-use crate::config::{CharBackend, Chardev};
+use crate::config::CharBackend;
 use crate::draft::Draft;
 use crate::error::At;
+use crate::name::join;
 use crate::parts::SocketRole;
 use crate::plan::ids::chardev_name;
 use crate::plan::topology::{Connector, VirtioSerialRequest};
@@ -20,8 +21,8 @@ pub(super) fn guest_agent(draft: &mut Draft<'_>) {
     }
     let root = At::ROOT;
     let at = root.field("guest_agent");
-    let chardev = Chardev::new("agent0-chardev", CharBackend::Launcher);
-    chardev::add(draft, at, &chardev, Some(Served { role: SocketRole::Agent, ending: ".agent.sock".into() }));
+    let served = Served { role: SocketRole::Agent, ending: ".agent.sock".into() };
+    chardev::add(draft, at, "agent0-chardev", &CharBackend::Launcher, Some(served));
     port(draft, at, "agent0", "agent0-chardev", GUEST_AGENT);
 }
 
@@ -35,7 +36,7 @@ pub(super) fn spice_agent(draft: &mut Draft<'_>) {
         draft.conflict(at, "the SPICE agent needs `spice`");
     }
     let backend = CharBackend::Spicevmc { name: "vdagent".into() };
-    chardev::add(draft, at, &Chardev::new("vdagent0-chardev", backend), None);
+    chardev::add(draft, at, "vdagent0-chardev", &backend, None);
     port(draft, at, "vdagent0", "vdagent0-chardev", SPICE_AGENT);
 }
 
@@ -50,12 +51,12 @@ pub(super) fn channels(draft: &mut Draft<'_>) {
         let chardev = if let Some(chardev) = &channel.chardev {
             let known = config.chardevs.iter().map(|chardev| chardev.id.as_str());
             draft.refer(at.field("chardev"), "character device", chardev, known);
-            chardev.clone()
+            chardev.into()
         } else {
             let chardev = chardev_name(&id, &channel.backend);
             let served =
-                Served { role: SocketRole::Port(channel.name.clone()), ending: format!(".{id}.sock") };
-            chardev::add(draft, at, &Chardev::new(chardev.clone(), channel.backend.clone()), Some(served));
+                Served { role: SocketRole::Port(channel.name.clone()), ending: join([".", &id, ".sock"]) };
+            chardev::add(draft, at, &chardev, &channel.backend, Some(served));
             chardev
         };
         port(draft, at, &id, &chardev, &channel.name);
@@ -63,6 +64,6 @@ pub(super) fn channels(draft: &mut Draft<'_>) {
 }
 
 fn port(draft: &mut Draft<'_>, at: At<'_>, id: &str, chardev: &str, name: &str) {
-    let props = Props::new().with("chardev", chardev.to_owned()).with("name", name.to_owned());
+    let props = Props::from([("chardev", chardev.into()), ("name", name.into())]);
     draft.device(at, "virtserialport", id, props, Connector::VirtioSerial(VirtioSerialRequest::default()));
 }

@@ -1,4 +1,4 @@
-//! `-chardev`, in its own words and in those of `chardev-add`, which differ.
+//! `-chardev`.
 
 use std::path::Path;
 
@@ -16,93 +16,92 @@ pub(super) fn chardevs(draft: &mut Draft<'_>) {
     let root = At::ROOT;
     for (index, chardev) in draft.config.chardevs.iter().enumerate() {
         let at = root.item("chardevs", index);
-        draft.check_id(at.field("id"), &chardev.id);
-        if chardev.backend == CharBackend::Launcher {
+        let Chardev { id, backend, log, log_append, mux } = chardev;
+        draft.check_id(at.field("id"), id);
+        if *backend == CharBackend::Launcher {
             draft.conflict(
                 at.field("backend"),
                 "only serial ports and virtio-serial ports are served by the launcher: give it there",
             );
         }
-        add(draft, at, chardev, None);
+        let mut node = one(draft, at, id, backend, None);
+        if let Some(log) = log {
+            let path = draft.raw_path(at.field("log"), log);
+            node.props.set("logfile", path);
+            node.props.set("logappend", *log_append);
+        } else if *log_append {
+            draft.conflict(at.field("log_append"), "there is no `log` to append to");
+        }
+        if *mux {
+            node.props.set("mux", true);
+        }
+        draft.chardev(at, node);
     }
 }
 
 /// Where the launcher serves a character device: what speaks there, and the ending of its socket's name.
 pub(super) struct Served {
     pub(super) role: SocketRole,
-    pub(super) ending: String,
+    pub(super) ending: SmolStr,
 }
 
-/// Adds a character device of a serial port or channel.
-pub(super) fn add(draft: &mut Draft<'_>, at: At<'_>, chardev: &Chardev, served: Option<Served>) {
-    let backend_at = at.field("backend");
-    let of_dbus = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if matches!(chardev.backend, CharBackend::Dbus { .. }) && !of_dbus(&chardev.id) {
-        draft.invalid(at.field("id"), &chardev.id, "is no name on D-Bus: letters, digits and `_`");
-    }
-    let mut node = match (&chardev.backend, served) {
-        (CharBackend::Launcher, Some(Served { role, ending })) => match draft.socket(role, &ending) {
-            Some(path) => launcher_socket(draft, backend_at, &chardev.id, &path),
-            None => node(&chardev.id, "null", Props::new(), Props::new()),
-        },
-        (CharBackend::Launcher, None) => node(&chardev.id, "null", Props::new(), Props::new()),
-        (backend, _) => {
-            let (kind, props, data) = words(draft, backend_at, backend);
-            node(&chardev.id, kind, props, data)
-        }
-    };
-    if let Some(log) = &chardev.log {
-        let path = draft.raw_path(at.field("log"), log);
-        node.props.set("logfile", path.clone());
-        node.props.set("logappend", chardev.log_append);
-        node.data.set("logfile", path);
-        node.data.set("logappend", chardev.log_append);
-    } else if chardev.log_append {
-        draft.conflict(at.field("log_append"), "there is no `log` to append to");
-    }
-    if chardev.mux {
-        node.props.set("mux", true);
-    }
+/// Adds the character device of a serial port, a channel or another device.
+pub(super) fn add(
+    draft: &mut Draft<'_>,
+    at: At<'_>,
+    id: &str,
+    backend: &CharBackend,
+    served: Option<Served>,
+) {
+    let node = one(draft, at, id, backend, served);
     draft.chardev(at, node);
 }
 
-fn node(id: &str, kind: &'static str, props: Props, data: Props) -> CharNode {
-    CharNode { kind: kind.into(), id: id.into(), props, data }
+fn one(
+    draft: &mut Draft<'_>,
+    at: At<'_>,
+    id: &str,
+    backend: &CharBackend,
+    served: Option<Served>,
+) -> CharNode {
+    let backend_at = at.field("backend");
+    let of_dbus = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if matches!(backend, CharBackend::Dbus { .. }) && !of_dbus(id) {
+        draft.invalid(at.field("id"), id, "is no name on D-Bus: letters, digits and `_`");
+    }
+    if *backend == CharBackend::Launcher
+        && let Some(Served { role, ending }) = served
+        && let Some(path) = draft.socket(role, &ending)
+    {
+        let path = draft.raw_path(backend_at, &path);
+        return unix_server(id, path);
+    }
+    let (kind, props) = words(draft, backend_at, backend);
+    node(id, kind, props)
 }
 
-fn launcher_socket(draft: &mut Draft<'_>, at: At<'_>, id: &str, path: &Path) -> CharNode {
-    let path = draft.raw_path(at, path);
-    unix_server(id, path)
+fn node(id: &str, kind: &'static str, props: Props) -> CharNode {
+    CharNode { kind: SmolStr::new_static(kind), id: id.into(), props }
 }
 
 /// A socket that is already connected.
 pub(super) fn socket_fd(id: &str, fd: u32) -> CharNode {
-    let address = Props::new().with("type", "fd").with("data", Props::new().with("str", fd.to_string()));
-    node(id, "socket", Props::new().with("fd", fd), Props::new().with("addr", address).with("server", false))
+    node(id, "socket", Props::from([("fd", fd.into())]))
 }
 
 /// A Unix socket that QEMU listens to without waiting for anybody.
 pub(super) fn unix_server(id: &str, path: Value) -> CharNode {
-    let props = Props::new().with("path", path.clone()).with("server", true).with("wait", false);
-    let data = Props::new().with("addr", legacy_unix(path)).with("server", true).with("wait", false);
-    node(id, "socket", props, data)
+    node(id, "socket", Props::from([("path", path), ("server", true.into()), ("wait", false.into())]))
 }
 
-/// An address as `chardev-add` nests it.
-fn legacy_unix(path: Value) -> Props {
-    Props::new().with("type", "unix").with("data", Props::new().with("path", path))
-}
-
-fn words(draft: &mut Draft<'_>, at: At<'_>, backend: &CharBackend) -> (&'static str, Props, Props) {
-    let same = |kind, props: Props| (kind, props.clone(), props);
+fn words(draft: &mut Draft<'_>, at: At<'_>, backend: &CharBackend) -> (&'static str, Props) {
     match backend {
-        CharBackend::Launcher | CharBackend::Null => same("null", Props::new()),
-        CharBackend::Stdio { signal } => same("stdio", Props::new().with_some("signal", *signal)),
-        CharBackend::Pty => same("pty", Props::new()),
+        CharBackend::Launcher | CharBackend::Null => ("null", Props::new()),
+        CharBackend::Stdio { signal } => ("stdio", Props::new().with_some("signal", *signal)),
+        CharBackend::Pty => ("pty", Props::new()),
         CharBackend::File { path, append } => {
             let path = draft.raw_path(at.field("path"), path);
-            let props = Props::new().with("path", path.clone()).with("append", *append);
-            ("file", props, Props::new().with("out", path).with("append", *append))
+            ("file", Props::new().with("path", path).with("append", *append))
         }
         CharBackend::Pipe { path } => device(draft, at, "pipe", path),
         CharBackend::Serial { path } => device(draft, at, "serial", path),
@@ -114,32 +113,26 @@ fn words(draft: &mut Draft<'_>, at: At<'_>, backend: &CharBackend) -> (&'static 
                 draft.conflict(at.field("size"), "the size of a ring buffer is a power of two");
             }
             let size = size.map_or(64 << 10, crate::config::Size::to_bytes);
-            ("ringbuf", Props::new().with("size", size.to_string()), Props::new().with("size", size))
+            ("ringbuf", Props::new().with("size", size.to_string()))
         }
         CharBackend::Vc { columns, rows } => {
-            same("vc", Props::new().with_some("cols", *columns).with_some("rows", *rows))
+            ("vc", Props::new().with_some("cols", *columns).with_some("rows", *rows))
         }
-        CharBackend::Spicevmc { name } => {
-            let props = Props::new().with("name", name);
-            ("spicevmc", props, Props::new().with("type", name))
-        }
-        CharBackend::Spiceport { name } => {
-            let props = Props::new().with("name", name);
-            ("spiceport", props, Props::new().with("fqdn", name))
-        }
+        CharBackend::Spicevmc { name } => ("spicevmc", Props::new().with("name", name)),
+        CharBackend::Spiceport { name } => ("spiceport", Props::new().with("name", name)),
         CharBackend::QemuVdagent { clipboard, mouse } => {
-            same("qemu-vdagent", Props::new().with("clipboard", *clipboard).with_some("mouse", *mouse))
+            ("qemu-vdagent", Props::new().with("clipboard", *clipboard).with_some("mouse", *mouse))
         }
-        CharBackend::Dbus { name } => same("dbus", Props::new().with("name", name)),
-        CharBackend::Msmouse => same("msmouse", Props::new()),
-        CharBackend::Wctablet => same("wctablet", Props::new()),
-        CharBackend::Braille => same("braille", Props::new()),
-        CharBackend::Testdev => same("testdev", Props::new()),
+        CharBackend::Dbus { name } => ("dbus", Props::new().with("name", name)),
+        CharBackend::Msmouse => ("msmouse", Props::new()),
+        CharBackend::Wctablet => ("wctablet", Props::new()),
+        CharBackend::Braille => ("braille", Props::new()),
+        CharBackend::Testdev => ("testdev", Props::new()),
         CharBackend::Hub { chardevs } => hub(draft, at, chardevs),
     }
 }
 
-fn hub(draft: &mut Draft<'_>, at: At<'_>, chardevs: &[String]) -> (&'static str, Props, Props) {
+fn hub(draft: &mut Draft<'_>, at: At<'_>, chardevs: &[String]) -> (&'static str, Props) {
     draft.needs(at, "a hub of character devices", 10, 0);
     if !(1..=4).contains(&chardevs.len()) {
         draft.conflict(at.field("chardevs"), "a hub has one to four character devices");
@@ -155,55 +148,40 @@ fn hub(draft: &mut Draft<'_>, at: At<'_>, chardevs: &[String]) -> (&'static str,
         );
         props.set(format!("chardevs.{index}"), id);
     }
-    let list: Vec<_> = chardevs.iter().map(Value::from).collect();
-    ("hub", props, Props::new().with("chardevs", list))
+    ("hub", props)
 }
 
-fn device(
-    draft: &mut Draft<'_>,
-    at: At<'_>,
-    kind: &'static str,
-    path: &Path,
-) -> (&'static str, Props, Props) {
+fn device(draft: &mut Draft<'_>, at: At<'_>, kind: &'static str, path: &Path) -> (&'static str, Props) {
     let path = draft.raw_path(at.field("path"), path);
-    (kind, Props::new().with("path", path.clone()), Props::new().with("device", path))
+    (kind, Props::new().with("path", path))
 }
 
-fn socket(draft: &mut Draft<'_>, at: At<'_>, backend: &CharBackend) -> (&'static str, Props, Props) {
+fn socket(draft: &mut Draft<'_>, at: At<'_>, backend: &CharBackend) -> (&'static str, Props) {
     let CharBackend::Socket { address, server, wait, reconnect_ms, telnet, websocket, tls } = backend else {
-        return ("null", Props::new(), Props::new());
+        return ("null", Props::new());
     };
     let address_at = at.field("address");
-    let (mut props, nested) = match address {
+    let mut props = match address {
         SocketAddress::Unix { path } => {
             draft.check_socket_path(address_at, path);
-            let path = draft.raw_path(address_at, path);
-            (Props::new().with("path", path.clone()), legacy_unix(path))
+            Props::new().with("path", draft.raw_path(address_at, path))
         }
-        SocketAddress::Inet { host, port } => {
-            let flat = host_port(host, *port);
-            (flat.clone(), Props::new().with("type", "inet").with("data", flat))
-        }
+        SocketAddress::Inet { host, port } => host_port(host, *port),
     };
-    let mut data = Props::new().with("addr", nested);
-    let mut both = |key: &'static str, value: Value| {
-        props.set(key, value.clone());
-        data.set(key, value);
-    };
-    both("server", (*server).into());
+    props.set("server", *server);
     if *server {
-        both("wait", (*wait).into());
+        props.set("wait", *wait);
     } else if *wait {
         draft.conflict(at.field("wait"), "only a server waits for a client");
     }
     if *telnet {
-        both("telnet", true.into());
+        props.set("telnet", true);
     }
     if *websocket {
         if !server {
             draft.conflict(at.field("websocket"), "only a server speaks WebSocket");
         }
-        both("websocket", true.into());
+        props.set("websocket", true);
     }
     if let Some(id) = tls {
         if *server {
@@ -214,12 +192,12 @@ fn socket(draft: &mut Draft<'_>, at: At<'_>, backend: &CharBackend) -> (&'static
         if matches!(address, SocketAddress::Unix { .. }) {
             draft.conflict(at.field("tls"), "a Unix socket has no TLS");
         }
-        both("tls-creds", id.into());
+        props.set("tls-creds", id);
     }
     if let Some((key, value)) = reconnect(draft, at, *reconnect_ms, *server) {
-        both(key, value);
+        props.set(key, value);
     }
-    ("socket", props, data)
+    ("socket", props)
 }
 
 /// `reconnect` in seconds until 9.1, `reconnect-ms` since 9.2.
@@ -248,7 +226,7 @@ fn udp(
     at: At<'_>,
     remote: &SocketAddress,
     local: Option<&SocketAddress>,
-) -> (&'static str, Props, Props) {
+) -> (&'static str, Props) {
     let mut inet = |field, address: &SocketAddress| match address {
         SocketAddress::Inet { host, port } => (host.clone(), *port),
         SocketAddress::Unix { .. } => {
@@ -256,15 +234,12 @@ fn udp(
             (String::new(), 0)
         }
     };
-    let nested = |host: &str, port| Props::new().with("type", "inet").with("data", host_port(host, port));
     let (host, port) = inet("remote", remote);
     let mut props = host_port(&host, port);
-    let mut data = Props::new().with("remote", nested(&host, port));
     if let Some(local) = local {
         let (host, port) = inet("local", local);
-        data.set("local", nested(&host, port));
         props.set("localaddr", host);
         props.set("localport", port.to_string());
     }
-    ("udp", props, data)
+    ("udp", props)
 }

@@ -121,7 +121,7 @@ fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, disk: &Disk, node: SmolSt
 }
 
 /// The driver, what it plugs into, and how long its serial number may be.
-fn interface(draft: &mut Draft<'_>, at: At<'_>, disk: &Disk) -> (String, Connector, usize) {
+fn interface(draft: &mut Draft<'_>, at: At<'_>, disk: &Disk) -> (SmolStr, Connector, usize) {
     let mut pci = PciRequest::express();
     pci.address.clone_from(&disk.address);
     pci.hotplug = disk.hotplug.into();

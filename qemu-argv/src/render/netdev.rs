@@ -3,11 +3,12 @@
 use super::address::socket_address;
 use super::{chardev, user_net};
 use crate::config::{
-    BridgeNet, CharBackend, Chardev, DgramNet, HubportNet, InheritedNet, L2tpv3Net, NetBackend, PasstNet,
+    BridgeNet, CharBackend, DgramNet, HubportNet, InheritedNet, L2tpv3Net, NetBackend, PasstNet,
     SocketAddress, SocketKind, SocketNet, StreamNet, TapNet, TapOpener, VdeNet,
 };
 use crate::draft::Draft;
 use crate::error::At;
+use crate::name::join;
 use crate::parts::FdRole;
 use crate::value::{Props, Value};
 
@@ -32,12 +33,12 @@ pub(super) fn netdev(draft: &mut Draft<'_>, at: At<'_>, id: &str, backend: &NetB
         NetBackend::Passt(net) => ("passt", passt(draft, at, net)),
         NetBackend::VhostUser(net) => {
             draft.shared_memory = true;
-            let name = format!("{id}-chardev");
+            let name = join([id, "-chardev"]);
             let mut backend = CharBackend::unix_client(&net.path);
             if let CharBackend::Socket { server, .. } = &mut backend {
                 *server = net.server;
             }
-            chardev::add(draft, at, &Chardev::new(name.clone(), backend), None);
+            chardev::add(draft, at, &name, &backend, None);
             ("vhost-user", Props::new().with("chardev", name).with("queues", count))
         }
         NetBackend::VhostVdpa(net) => {

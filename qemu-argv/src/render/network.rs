@@ -76,7 +76,7 @@ fn no_device(draft: &mut Draft<'_>, at: At<'_>, network: &Network) {
 
 fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, network: &Network, mac: MacAddress) {
     let virtio = network.model == NicModel::Virtio;
-    let mut props = Props::new().with("netdev", id.to_owned()).with("mac", mac.to_string());
+    let mut props = Props::new().with("netdev", id).with("mac", mac.text());
     if let Some(index) = network.boot_index {
         draft.boot_index(at, index);
         props.set("bootindex", index);

@@ -1,9 +1,12 @@
 //! Serial ports: a character device, and a port of the board or a card.
 
+use smol_str::SmolStr;
+
 use super::chardev::{self, Served};
-use crate::config::{Chardev, Serial, SerialDevice};
+use crate::config::{Serial, SerialDevice};
 use crate::draft::Draft;
 use crate::error::At;
+use crate::name::join;
 use crate::parts::SocketRole;
 use crate::plan::ids::chardev_name;
 use crate::plan::topology::{Connector, Family, PciRequest, UsbRequest, VirtioSerialRequest};
@@ -38,19 +41,22 @@ pub(super) fn serials(draft: &mut Draft<'_>) {
     }
 }
 
-fn chardev_of(draft: &mut Draft<'_>, at: At<'_>, serial: &Serial, id: &str, consoles: &mut u32) -> String {
+fn chardev_of(draft: &mut Draft<'_>, at: At<'_>, serial: &Serial, id: &str, consoles: &mut u32) -> SmolStr {
     if let Some(chardev) = &serial.chardev {
         let config = draft.config;
         let known = config.chardevs.iter().map(|chardev| chardev.id.as_str());
         draft.refer(at.field("chardev"), "character device", chardev, known);
-        return chardev.clone();
+        return chardev.into();
     }
     let name = chardev_name(id, &serial.backend);
-    let served = Served { role: SocketRole::Console(*consoles), ending: format!(".console{consoles}.sock") };
+    let served = Served {
+        role: SocketRole::Console(*consoles),
+        ending: join([".console", itoa::Buffer::new().format(*consoles), ".sock"]),
+    };
     if serial.backend == crate::config::CharBackend::Launcher {
         *consoles += 1;
     }
-    chardev::add(draft, at, &Chardev::new(name.clone(), serial.backend.clone()), Some(served));
+    chardev::add(draft, at, &name, &serial.backend, Some(served));
     name
 }
 
@@ -67,5 +73,5 @@ fn board_port(draft: &mut Draft<'_>, at: At<'_>, chardev: &str, ports: &mut u32)
         let hint = "; give further serial ports another `device`, such as virtio";
         draft.not_here(at.field("device"), &format!("serial port {ports} of the board"), hint);
     }
-    draft.plain(at, "-serial", format!("chardev:{chardev}"));
+    draft.plain(at, "-serial", join(["chardev:", chardev]));
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::chardev;
-use crate::config::{CharBackend, Chardev, NinePSecurity, Share};
+use crate::config::{CharBackend, NinePSecurity, Share};
 use crate::draft::Draft;
 use crate::error::At;
+use crate::name::join;
 use crate::plan::topology::{Connector, PciRequest};
 use crate::value::Props;
 
@@ -31,9 +32,9 @@ pub(super) fn shares(draft: &mut Draft<'_>) {
         let (driver, props) = match share {
             Share::Virtiofs { socket, queue_size, .. } => {
                 draft.shared_memory = true;
-                let name = format!("{id}-chardev");
+                let name = join([&id, "-chardev"]);
                 let backend = CharBackend::unix_client(socket);
-                chardev::add(draft, at.field("socket"), &Chardev::new(name.clone(), backend), None);
+                chardev::add(draft, at.field("socket"), &name, &backend, None);
                 let props =
                     Props::new().with("chardev", name).with("tag", tag).with_some("queue-size", *queue_size);
                 ("vhost-user-fs", props)

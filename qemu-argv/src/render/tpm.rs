@@ -1,7 +1,7 @@
 //! `-tpmdev` and the TPM device.
 
 use super::chardev;
-use crate::config::{CharBackend, Chardev, TpmModel};
+use crate::config::{CharBackend, TpmModel};
 use crate::draft::Draft;
 use crate::error::At;
 use crate::plan::topology::Family;
@@ -12,7 +12,7 @@ pub(super) fn tpm(draft: &mut Draft<'_>) {
     let root = At::ROOT;
     let at = root.field("tpm");
     let backend = CharBackend::unix_client(&tpm.socket);
-    chardev::add(draft, at, &Chardev::new("tpm0-chardev", backend), None);
+    chardev::add(draft, at, "tpm0-chardev", &backend, None);
     let tpmdev = Props::new().with("type", "emulator").with("id", "tpm0").with("chardev", "tpm0-chardev");
     draft.option(at, "-tpmdev", tpmdev);
     let model_at = at.field("model");

@@ -1,7 +1,7 @@
 //! USB controllers and devices.
 
 use super::chardev;
-use crate::config::{CharBackend, Chardev, UsbController, UsbDevice, UsbKind, UsbModel};
+use crate::config::{CharBackend, UsbController, UsbDevice, UsbKind, UsbModel};
 use crate::draft::Draft;
 use crate::error::At;
 use crate::plan::ids::chardev_name;
@@ -39,7 +39,7 @@ fn controller(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbController) 
         provides: Some(Provides::Usb { ports: ports.into() }),
         ..DeviceRequest::new(id, Connector::Pci(pci))
     };
-    draft.request(at, driver, id, props, request);
+    draft.request(at, driver, props, request);
 }
 
 pub(super) fn devices(draft: &mut Draft<'_>) {
@@ -86,7 +86,7 @@ fn device(draft: &mut Draft<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
                 CharBackend::Spicevmc { name: "usbredir".into() }
             });
             let name = chardev_name(id, &backend);
-            chardev::add(draft, at, &Chardev::new(name.clone(), backend), None);
+            chardev::add(draft, at, &name, &backend, None);
             ("usb-redir", Props::new().with("chardev", name))
         }
     };

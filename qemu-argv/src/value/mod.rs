@@ -5,7 +5,7 @@
 mod saved;
 mod written;
 
-pub(crate) use written::write_json_object;
+pub(crate) use written::{JsonObject, write_key_value};
 
 use std::borrow::Cow;
 
@@ -70,9 +70,9 @@ impl Props {
     }
 
     fn push(&mut self, key: Cow<'static, str>, value: Value) {
-        if self.0.is_empty() {
-            // Most lists have a few more, and to grow is dearer than the room.
-            self.0.reserve(8);
+        if self.0.capacity() == 0 {
+            // Cheaper than to grow, and most lists have a few.
+            self.0 = Vec::with_capacity(4);
         }
         self.0.push((key, value));
     }
@@ -111,16 +111,16 @@ impl Props {
         self.0.iter().map(|(key, value)| (key.as_ref(), value))
     }
 
-    /// Takes out what `other` sets as well.
-    pub(crate) fn remove_all(&mut self, other: &Self) {
-        if !other.is_empty() {
-            self.0.retain(|(key, _)| other.get(key).is_none());
-        }
-    }
-
     /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Each key must be there once.
+impl<const COUNT: usize> From<[(&'static str, Value); COUNT]> for Props {
+    fn from(pairs: [(&'static str, Value); COUNT]) -> Self {
+        Self(pairs.map(|(key, value)| (Cow::Borrowed(key), value)).into())
     }
 }
 

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use qemuctl::Plan;
+
 /// A QEMU that runs. Dropping it kills it.
 pub struct Bare {
     child: Child,
@@ -23,6 +25,11 @@ impl Drop for Bare {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What QEMU is given for a plan.
+pub fn arguments(plan: &Plan) -> Vec<OsString> {
+    plan.command_line().args().map(OsString::from).collect()
 }
 
 impl Bare {

@@ -7,7 +7,7 @@ use qemuctl::Instance;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::bare::Bare;
+use crate::bare::{Bare, arguments};
 use crate::goals::{Goals, median_ms};
 use crate::{Bench, Failure};
 
@@ -24,7 +24,7 @@ pub fn run(bench: &Bench, runtime: &Runtime, goals: &mut Goals) -> Result<(), Fa
     for round in 0..=ROUNDS {
         let (took, vms) = runtime.block_on(launch(bench))?;
         if round == 0 {
-            lines = vms.iter().filter_map(Instance::plan).map(|plan| plan.command_line().args).collect();
+            lines = vms.iter().filter_map(Instance::plan).map(|plan| arguments(&plan)).collect();
         } else {
             ours.push(took);
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use qemuctl::Instance;
 use tokio::runtime::Runtime;
 
-use crate::bare::Bare;
+use crate::bare::{Bare, arguments};
 use crate::goals::{Goals, median_ms};
 use crate::{Bench, Failure};
 
@@ -57,7 +57,7 @@ impl Ways<'_> {
 pub fn run(bench: &Bench, runtime: &Runtime, goals: &mut Goals) -> Result<(), Failure> {
     // The first launch asks QEMU what it can do, and tells the command line.
     let vm = runtime.block_on(Instance::start(&bench.config("one")))?;
-    let args = vm.plan().ok_or("a started VM has a plan")?.command_line().args;
+    let args = arguments(&*vm.plan().ok_or("a started VM has a plan")?);
     let socket = vm.socket().ok_or("a started VM has a monitor")?.to_owned();
     runtime.block_on(vm.kill())?;
     drop(vm);

@@ -73,7 +73,7 @@ impl ChildSpec {
         descriptors.push(FdMapping { parent_fd: printed, child_fd: 2 });
         let program = Program {
             path: self.program.clone(),
-            args: self.line.args.clone(),
+            args: self.line.args().map(OsString::from).collect(),
             descriptors,
             bond,
             hidden: self.hidden.clone(),

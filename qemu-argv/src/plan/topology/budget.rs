@@ -1,5 +1,7 @@
 //! Counts before places are given out: how many devices can have a place of their own, so that the last one still finds one.
 
+use smol_str::SmolStr;
+
 use super::machine::PciRoot;
 use super::pci_state::PciState;
 use super::request::{Hotplug, PciRequest};
@@ -180,10 +182,10 @@ fn conventional_budget(
 
 impl Supply {
     fn of(state: &PciState) -> Self {
-        let free = |name: &str| state.buses.get(name).map_or(0, super::slots::Bus::free_slots);
+        let free = |name: &SmolStr| state.buses.get(name).map_or(0, super::slots::Bus::free_slots);
         Self {
-            slots: free(state.root.bus),
-            bridge_slots: state.bridges.iter().map(|bridge| free(bridge)).sum(),
+            slots: state.buses.root.free_slots(),
+            bridge_slots: state.bridges.iter().map(free).sum(),
             ports: state.free_ports.len(),
             ports_in_last_slot: state.ports_left_in_last_slot(),
             bus_numbers: state.bus_numbers_left(),

@@ -6,40 +6,64 @@ use std::ops::Bound::{Excluded, Unbounded};
 use smol_str::SmolStr;
 
 use super::slots::Bus;
+use crate::name::Name;
 
 /// All buses.
 #[derive(Debug)]
 pub(super) struct Buses {
-    name: &'static str,
+    pub(super) root_name: SmolStr,
     pub(super) root: Bus,
-    others: BTreeMap<SmolStr, Bus>,
+    others: BTreeMap<Name, Bus>,
+    /// Who has which function of which slot, as they came; asked only for errors.
+    holders: Vec<Holder>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    bus: SmolStr,
+    slot: u8,
+    function: u8,
+    id: SmolStr,
 }
 
 impl Buses {
-    pub(super) fn new(name: &'static str, root: Bus) -> Self {
-        Self { name, root, others: BTreeMap::new() }
+    pub(super) fn new(root_name: SmolStr, root: Bus) -> Self {
+        Self { root_name, root, others: BTreeMap::new(), holders: Vec::with_capacity(32) }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Bus> {
-        if name == self.name { Some(&self.root) } else { self.others.get(name) }
+    pub(super) fn get(&self, name: &SmolStr) -> Option<&Bus> {
+        if *name == self.root_name { Some(&self.root) } else { self.others.get(&name.clone().into()) }
     }
 
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Bus> {
-        if name == self.name { Some(&mut self.root) } else { self.others.get_mut(name) }
+    pub(super) fn get_mut(&mut self, name: &SmolStr) -> Option<&mut Bus> {
+        if *name == self.root_name { Some(&mut self.root) } else { self.others.get_mut(&name.clone().into()) }
     }
 
     pub(super) fn insert(&mut self, name: SmolStr, bus: Bus) {
-        self.others.insert(name, bus);
+        self.others.insert(name.into(), bus);
+    }
+
+    /// Remembers who took a function.
+    pub(super) fn hold(&mut self, bus: &SmolStr, slot: u8, function: u8, id: SmolStr) {
+        self.holders.push(Holder { bus: bus.clone(), slot, function, id });
+    }
+
+    /// Who took a function.
+    pub(super) fn holder(&self, bus: &str, slot: u8, function: u8) -> &str {
+        let place =
+            |holder: &&Holder| holder.bus == bus && (holder.slot, holder.function) == (slot, function);
+        self.holders.iter().find(place).map(|holder| holder.id.as_str()).unwrap_or_default()
     }
 
     /// All of them, by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Bus)> {
-        let before = self.others.range::<str, _>((Unbounded, Excluded(self.name)));
-        let after = self.others.range::<str, _>((Excluded(self.name), Unbounded));
-        let root = [(self.name, &self.root)];
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SmolStr, &Bus)> {
+        let name = Name::from(self.root_name.clone());
+        let before = self.others.range((Unbounded, Excluded(&name)));
+        let after = self.others.range((Excluded(&name), Unbounded));
+        let root = [(&self.root_name, &self.root)];
         before
-            .map(|(name, bus)| (name.as_str(), bus))
+            .map(|(name, bus)| (name.text(), bus))
             .chain(root)
-            .chain(after.map(|(name, bus)| (name.as_str(), bus)))
+            .chain(after.map(|(name, bus)| (name.text(), bus)))
     }
 }

@@ -7,7 +7,7 @@ use super::error::{TopologyError, report};
 use super::family::Family;
 use super::hubs::Hubs;
 use super::machine::Machine;
-use super::names::{Names, unused_name};
+use super::names::Names;
 use super::placement::{Placement, Role};
 use super::request::{Connector, DeviceRequest, PciRequest};
 use super::wish::controller_for;
@@ -118,8 +118,7 @@ impl Work {
     }
 
     fn create(&mut self, role: Role, before: usize) {
-        let id = unused_name(&self.names, first_name(role));
-        self.names.insert(id.clone());
+        let id = self.names.add(first_name(role));
         self.hubs.add_created(&id, role);
         self.children.controllers.push(NewController { id, role, before: Some(before) });
     }

@@ -12,12 +12,13 @@ use super::error::TopologyError;
 use super::family::Family;
 use super::hubs::Hubs;
 use super::machine::VirtioTransport;
-use super::names::{Names, unused_name};
+use super::names::Names;
 use super::pci_state::PciState;
 use super::placement::{Controller, Placement, Role};
 use super::request::{Address, Connector, DeviceRequest, PciRequest};
 use super::wish::controller_for;
 use super::{Device, Topology};
+use crate::name::Name;
 
 /// What to add, in this order, for a device that is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +71,8 @@ impl Topology {
             }
         };
         self.controllers.extend(controllers.iter().cloned());
-        self.devices.insert(id.clone(), Device { placement: placement.clone(), provides: device.provides });
+        self.devices
+            .insert(id.clone().into(), Device { placement: placement.clone(), provides: device.provides });
         Ok(Plugged { controllers, placement })
     }
 
@@ -82,7 +84,7 @@ impl Topology {
     /// When there is no such device, it cannot be unplugged where it is, or others depend on the bus it provides.
     pub fn unplug(&mut self, id: &str) -> Result<Placement, TopologyError> {
         self.can_unplug(id)?;
-        let device = self.devices.remove(id);
+        let device = self.devices.remove(&id.into());
         device.map(|device| device.placement).ok_or_else(|| TopologyError::NoDevice { device: id.to_owned() })
     }
 
@@ -93,7 +95,9 @@ impl Topology {
     /// The same as those of [`unplug`](Self::unplug).
     pub fn can_unplug(&self, id: &str) -> Result<(), TopologyError> {
         let device = id.to_owned();
-        let Some(known) = self.devices.get(id) else { return Err(TopologyError::NoDevice { device }) };
+        let Some(known) = self.devices.get(&id.into()) else {
+            return Err(TopologyError::NoDevice { device });
+        };
         let fixed = matches!(
             known.placement,
             Placement::Pci { hotplug: false, .. }
@@ -125,10 +129,9 @@ impl Topology {
     }
 
     fn plug_controller(&self, user: &str, role: Role) -> Result<Controller, TopologyError> {
-        let mut names: Names = self.devices.keys().cloned().collect();
-        names.extend(self.controllers.iter().map(|controller| controller.id.clone()));
-        names.insert(user.into());
-        let id = unused_name(&names, super::children::first_name(role));
+        let controllers = self.controllers.iter().map(|controller| Name::from(controller.id.clone()));
+        let mut names: Names = self.devices.keys().cloned().chain(controllers).chain([user.into()]).collect();
+        let id = names.add(super::children::first_name(role));
         let placement = match connector_of(role) {
             Connector::Virtio(request) => self.plug_bus(&id, &request, self.transport_of(&request))?,
             Connector::Pci(request) => self.plug_bus(&id, &request, VirtioTransport::Pci)?,
@@ -171,7 +174,8 @@ impl Topology {
         }
         let mut state = self.pci_state(root)?;
         let (bus, slot) = if let Some(address) = &request.address {
-            let Placement::Pci { bus, slot, function, .. } = state.take_pinned(id, address, false)? else {
+            let Placement::Pci { bus, slot, function, .. } = state.take_pinned(&id.into(), address, false)?
+            else {
                 return Ok(Placement::Unplaced);
             };
             let takes = state.buses.get(&bus).is_some_and(|bus| bus.hotplug) && function == 0;
@@ -221,16 +225,17 @@ impl Topology {
         let controllers = controllers.map(|controller| (controller.id.as_str(), &controller.placement));
         for (id, placement) in self.placements().chain(controllers) {
             if let Placement::Pci { bus, slot, function, .. } = placement {
-                state.take(bus, *slot, *function, id, true)?;
+                state.take(bus, *slot, *function, &id.into(), true)?;
             }
         }
         Ok(state)
     }
 
     fn plug_ccw(&self, id: &str, request: &PciRequest) -> Result<Placement, TopologyError> {
-        let placements = self.devices.iter().map(|(id, device)| (id, &device.placement));
-        let controllers = self.controllers.iter().map(|controller| (&controller.id, &controller.placement));
-        let used: BTreeMap<u16, &SmolStr> = placements
+        let controllers =
+            self.controllers.iter().map(|controller| (controller.id.as_str(), &controller.placement));
+        let used: BTreeMap<u16, &str> = self
+            .placements()
             .chain(controllers)
             .filter_map(|(id, placement)| match placement {
                 Placement::Ccw { devno } => Some((*devno, id)),
@@ -252,7 +257,7 @@ impl Topology {
             Some((devno, Some(holder))) => Err(TopologyError::Taken {
                 device,
                 place: format!("fe.0.{devno:04x}"),
-                holder: holder.to_string(),
+                holder: (*holder).to_owned(),
                 help: "leave the address out, or choose another one",
             }),
             None => Err(TopologyError::Full {
@@ -270,7 +275,7 @@ impl Topology {
         let mut hubs = Hubs::of_board(self.machine);
         for (id, device) in &self.devices {
             if let Some(provides) = device.provides {
-                hubs.add_provided(id, provides);
+                hubs.add_provided(id.as_str(), provides);
             }
         }
         for controller in &self.controllers {

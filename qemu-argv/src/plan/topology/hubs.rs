@@ -4,13 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use smol_str::{SmolStr, ToSmolStr, format_smolstr};
+use smol_str::{SmolStr, ToSmolStr};
 
 use super::error::TopologyError;
 use super::machine::Machine;
 use super::placement::{Placement, Role, XHCI_PORTS};
 use super::request::{Connector, Provides};
 use super::wish::{BOARD_USB, HubKind, Wish};
+use crate::name::join;
 
 /// One controller's places.
 #[derive(Debug)]
@@ -263,23 +264,21 @@ impl Hub {
             });
         }
         self.nested.insert(port.into(), id.into());
-        Ok(Placement::Usb { bus: format_smolstr!("{}.0", self.owner), port: port.into() })
+        Ok(Placement::Usb { bus: join([&self.owner, ".0"]), port: port.into() })
     }
 
     fn placement(&self, kind: HubKind, place: u32, lun: u16) -> Placement {
         let owner = &self.owner;
         let number = u16::try_from(place).unwrap_or(u16::MAX);
         match kind {
-            HubKind::Scsi => Placement::Scsi { bus: format_smolstr!("{owner}.0"), target: number, lun },
-            HubKind::Sata => Placement::Sata { bus: format_smolstr!("{owner}.{place}") },
+            HubKind::Scsi => Placement::Scsi { bus: join([owner, ".0"]), target: number, lun },
+            HubKind::Sata => Placement::Sata { bus: join([owner, ".", itoa::Buffer::new().format(place)]) },
             HubKind::Ide => Placement::Ide {
-                bus: format_smolstr!("{owner}.{}", place / 2),
+                bus: join([owner, ".", itoa::Buffer::new().format(place / 2)]),
                 unit: u8::try_from(place % 2).unwrap_or_default(),
             },
-            HubKind::Usb => Placement::Usb { bus: format_smolstr!("{owner}.0"), port: place.to_smolstr() },
-            HubKind::VirtioSerial => {
-                Placement::VirtioSerial { bus: format_smolstr!("{owner}.0"), nr: number }
-            }
+            HubKind::Usb => Placement::Usb { bus: join([owner, ".0"]), port: place.to_smolstr() },
+            HubKind::VirtioSerial => Placement::VirtioSerial { bus: join([owner, ".0"]), nr: number },
         }
     }
 }

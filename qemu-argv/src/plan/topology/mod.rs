@@ -49,7 +49,8 @@ mod wish;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
+
+use crate::name::Name;
 
 pub use error::TopologyError;
 pub use family::Family;
@@ -72,7 +73,7 @@ pub const DEFAULT_HOTPLUG_PORTS: u8 = 4;
 pub struct Topology {
     machine: Machine,
     controllers: Vec<Controller>,
-    devices: BTreeMap<SmolStr, Device>,
+    devices: BTreeMap<Name, Device>,
 }
 
 /// A device of the configuration in its place.
@@ -99,7 +100,7 @@ impl Topology {
         earlier: Option<&Self>,
     ) -> Result<Self, Vec<TopologyError>> {
         let mut problems = Vec::new();
-        let mut names = Names::new();
+        let mut names = Names::default();
         for device in devices {
             if !names.insert(device.id.clone()) {
                 problems.push(TopologyError::DuplicateId { device: device.id.to_string() });
@@ -127,7 +128,7 @@ impl Topology {
 
     /// Where the device `id` is.
     pub fn placement(&self, id: &str) -> Option<&Placement> {
-        self.devices.get(id).map(|device| &device.placement)
+        self.devices.get(&id.into()).map(|device| &device.placement)
     }
 
     /// All devices of the configuration with their places, by id.

@@ -2,22 +2,43 @@
 
 use std::collections::BTreeSet;
 
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
+
+use crate::name::{Name, numbered};
 
 /// The ids of a machine.
-pub(super) type Names = BTreeSet<SmolStr>;
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeSet<Name>);
 
-/// `wanted`, or the same with the next number that is not in use.
-pub(super) fn unused_name(names: &Names, wanted: impl Into<SmolStr>) -> SmolStr {
-    let wanted = wanted.into();
-    if !names.contains(&wanted) {
-        return wanted;
+impl Names {
+    /// Adds a name, if it is new.
+    pub(super) fn insert(&mut self, name: SmolStr) -> bool {
+        self.0.insert(name.into())
     }
-    let base = wanted.trim_end_matches(|last: char| last.is_ascii_digit());
-    let number: u32 = wanted[base.len()..].parse().unwrap_or(0);
-    // Above the numbers that ports have, so that names and numbers do not cross.
-    let start = if number <= 1 { number + 1 } else { 1000 };
-    // One name more than there are devices: one of them is unused.
-    let mut candidates = (start..).map(|number| format_smolstr!("{base}{number}")).take(names.len() + 1);
-    candidates.find(|name| !names.contains(name)).unwrap_or_else(|| wanted.clone())
+
+    /// Adds `wanted`, or the same with the next number that is not in use.
+    pub(super) fn add(&mut self, wanted: impl Into<SmolStr>) -> SmolStr {
+        let wanted = wanted.into();
+        if self.insert(wanted.clone()) {
+            return wanted;
+        }
+        let base = wanted.trim_end_matches(|last: char| last.is_ascii_digit());
+        let number: u32 = wanted[base.len()..].parse().unwrap_or(0);
+        // Above the numbers that ports have, so that names and numbers do not cross.
+        let start = if number <= 1 { number + 1 } else { 1000 };
+        // One name more than there are devices: one of them is unused.
+        let candidates = (start..).map(|number| numbered(base, number)).take(self.0.len() + 1);
+        for name in candidates {
+            if self.insert(name.clone()) {
+                return name;
+            }
+        }
+        wanted
+    }
+}
+
+impl FromIterator<Name> for Names {
+    fn from_iter<T: IntoIterator<Item = Name>>(names: T) -> Self {
+        Self(names.into_iter().collect())
+    }
 }

@@ -74,14 +74,14 @@ pub(super) fn number<'t>(
             next += 1;
         }
         if next < places {
-            used.insert(next, entry.id.to_owned());
+            used.insert(next, entry.id.to_string());
             entry.placement = Some(at(transport, next));
             continue;
         }
         report(
             problems,
             TopologyError::Full {
-                device: entry.id.to_owned(),
+                device: entry.id.to_string(),
                 others: 0,
                 bus: shown(transport, 0),
                 limit: format!("{places} devices"),

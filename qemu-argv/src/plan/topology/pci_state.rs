@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 
 use super::buses::Buses;
 use super::error::TopologyError;
 use super::machine::{Machine, PciRoot};
-use super::names::{Names, unused_name};
+use super::names::Names;
 use super::placement::{Controller, Placement, Role};
 use super::request::Address;
 use super::slots::{Bus, Kind};
+use crate::name::numbered;
 use crate::plan::pci::{PciAddress, PciBus};
 
 /// A slot for whole devices in which QEMU's own video card lands too; root ports leave it to endpoints.
@@ -48,17 +49,21 @@ struct Switch {
 impl PciState {
     pub(super) fn new(machine: Machine, root: PciRoot, names: Names) -> Self {
         let mut bus = Bus::new(Kind::Root, root.first, root.last, root.hotplug);
-        for &(slot, function, what) in &root.taken {
+        for &(slot, function, _) in &root.taken {
             // The board's own places do not overlap, and a second taker is left out.
-            let _ = bus.take(slot, function, what.into(), true);
+            let _ = bus.take(slot, function, true);
             bus.reserve(slot);
         }
-        let buses = Buses::new(root.bus, bus);
+        let name = SmolStr::new_static(root.bus);
+        let mut buses = Buses::new(name.clone(), bus);
+        for &(slot, function, what) in &root.taken {
+            buses.hold(&name, slot, function, SmolStr::new_static(what));
+        }
         Self {
             machine,
             root,
             buses,
-            created: Vec::new(),
+            created: Vec::with_capacity(16),
             free_ports: BTreeSet::new(),
             bridges: Vec::new(),
             last_port: None,
@@ -72,7 +77,7 @@ impl PciState {
     /// Puts a port or bridge of the earlier plan where it was.
     pub(super) fn restore(&mut self, controller: &Controller) -> Result<(), TopologyError> {
         let Placement::Pci { bus, slot, function, .. } = &controller.placement else { return Ok(()) };
-        self.take(bus, *slot, *function, controller.id.clone(), true)?;
+        self.take(bus, *slot, *function, &controller.id, true)?;
         if self.names.insert(controller.id.clone()) {
             self.register(controller.clone());
             Ok(())
@@ -126,28 +131,27 @@ impl PciState {
     /// Takes one function of a slot.
     pub(super) fn take(
         &mut self,
-        bus: &str,
+        bus: &SmolStr,
         slot: u8,
         function: u8,
-        id: impl Into<SmolStr>,
+        id: &SmolStr,
         share: bool,
     ) -> Result<(), TopologyError> {
-        let id = id.into();
         let Some(entry) = self.buses.get_mut(bus) else {
-            let known: Vec<_> = self.buses.iter().take(8).map(|(name, _)| name).collect();
+            let known: Vec<_> = self.buses.iter().take(8).map(|(name, _)| name.as_str()).collect();
             return Err(TopologyError::UnknownBus {
-                device: id.into(),
-                bus: bus.to_owned(),
+                device: id.to_string(),
+                bus: bus.to_string(),
                 help: format!("there are {}", known.join(", ")),
             });
         };
         let place = || {
-            PciAddress::new(PciBus::Named(bus.to_owned()), slot, function)
+            PciAddress::new(PciBus::Named(bus.to_string()), slot, function)
                 .map_or_else(|_| format!("slot {slot} of {bus}"), |address| address.to_string())
         };
         if !(entry.first..=entry.last).contains(&slot) {
             return Err(TopologyError::OutOfRange {
-                device: id.into(),
+                device: id.to_string(),
                 place: place(),
                 range: match (entry.first, entry.last) {
                     (first, last) if first == last => format!("{bus} has slot {first:02x} only"),
@@ -157,18 +161,22 @@ impl PciState {
         }
         if function > 0 && !self.root.multifunction {
             return Err(TopologyError::OutOfRange {
-                device: id.into(),
+                device: id.to_string(),
                 place: place(),
                 range: format!("slots of {} have function 0 only", self.machine.name()),
             });
         }
-        entry.take(slot, function, id.clone(), share).map_err(|holder| TopologyError::Taken {
-            device: id.into(),
-            place: place(),
-            holder,
-            help: "leave the address out, or choose another one",
-        })?;
-        if let Some(port) = entry.port {
+        let port = entry.port;
+        if let Err(function) = entry.take(slot, function, share) {
+            return Err(TopologyError::Taken {
+                device: id.to_string(),
+                place: place(),
+                holder: self.buses.holder(bus, slot, function).to_owned(),
+                help: "leave the address out, or choose another one",
+            });
+        }
+        self.buses.hold(bus, slot, function, id.clone());
+        if let Some(port) = port {
             self.free_ports.remove(&port);
         }
         Ok(())
@@ -177,23 +185,23 @@ impl PciState {
     /// Takes the place that a device insists on.
     pub(super) fn take_pinned(
         &mut self,
-        id: &str,
+        id: &SmolStr,
         address: &Address,
         share: bool,
     ) -> Result<Placement, TopologyError> {
         let Address::Pci(address) = address else {
             return Err(TopologyError::OutOfRange {
-                device: id.to_owned(),
+                device: id.to_string(),
                 place: address.to_string(),
                 range: format!("devices of {} have PCI addresses", self.machine.name()),
             });
         };
         let bus = match address.bus() {
-            PciBus::Numbered { domain: 0, bus: 0 } => SmolStr::from(self.root.bus),
+            PciBus::Numbered { domain: 0, bus: 0 } => self.buses.root_name.clone(),
             PciBus::Named(name) => name.into(),
             numbered @ PciBus::Numbered { .. } => {
                 return Err(TopologyError::UnknownBus {
-                    device: id.to_owned(),
+                    device: id.to_string(),
                     bus: format!("PCI bus {numbered}"),
                     help: "firmware gives out bus numbers above 0; name the bus instead, such as rp1:00.0"
                         .into(),
@@ -202,13 +210,13 @@ impl PciState {
         };
         if self.buses.get(&bus).is_some_and(|bus| bus.kind == Kind::Switch) {
             return Err(TopologyError::OutOfRange {
-                device: id.to_owned(),
+                device: id.to_string(),
                 place: address.to_string(),
                 range: format!("{bus} is the inside of a switch, for its ports alone"),
             });
         }
         self.take(&bus, address.slot(), address.function(), id, share)?;
-        Ok(at(bus, address.slot(), address.function()))
+        Ok(at(&bus, address.slot(), address.function()))
     }
 
     /// How many functions are left after the last root port in its slot.
@@ -233,8 +241,9 @@ impl PciState {
             None => (self.slot_for_ports()?, 0),
         };
         let number = self.next_number()?;
-        let id = unused_name(&self.names, format_smolstr!("rp{number}"));
-        self.add(id, Role::RootPort { number }, self.root.bus, slot, function)
+        let id = self.names.add(numbered("rp", number));
+        let root = self.buses.root_name.clone();
+        self.add(id, Role::RootPort { number }, &root, slot, function)
     }
 
     fn slot_for_ports(&self) -> Option<u8> {
@@ -250,14 +259,14 @@ impl PciState {
         self.has_bus_numbers(2).then_some(())?;
         let port = self.new_port()?;
         let port = self.id_of(port);
-        let id = unused_name(&self.names, "bridge1");
+        let id = self.names.add("bridge1");
         self.add(id, Role::PcieBridge, &port, 0, 0)
     }
 
     /// A slot behind a switch, for devices that stay; a new switch when there is none that can grow. Which of `created`
     /// it is.
     pub(super) fn new_shared_port(&mut self) -> Option<usize> {
-        let room = |state: &Self, upstream: &str| {
+        let room = |state: &Self, upstream: &SmolStr| {
             state.buses.get(upstream).and_then(|bus| {
                 let functions =
                     (bus.first..=bus.last).flat_map(|slot| (0..8).map(move |function| (slot, function)));
@@ -272,27 +281,26 @@ impl PciState {
             self.has_bus_numbers(3).then_some(())?;
             let port = self.new_port()?;
             let port = self.id_of(port);
-            let id = unused_name(&self.names, "switch1");
+            let id = self.names.add("switch1");
             let upstream = self.add(id, Role::Upstream, &port, 0, 0)?;
             ((0, 0), self.id_of(upstream))
         };
         let number = self.next_number()?;
-        let id = unused_name(&self.names, format_smolstr!("dp{number}"));
+        let id = self.names.add(numbered("dp", number));
         self.add(id, Role::Downstream { number }, &upstream, slot, function)
     }
 
     /// Fills function 0 of a slot whose other functions guests would not find otherwise. A bridge does it: every
     /// QEMU has it, and nothing is behind it.
-    pub(super) fn fill_function_zero(&mut self, bus: &str, slot: u8) -> Option<usize> {
+    pub(super) fn fill_function_zero(&mut self, bus: &SmolStr, slot: u8) -> Option<usize> {
         let number = self.next_number()?;
-        let id = unused_name(&self.names, format_smolstr!("bridge{number}"));
+        let id = self.names.add(numbered("bridge", number));
         self.add(id, Role::PciBridge { number }, bus, slot, 0)
     }
 
-    fn add(&mut self, id: SmolStr, role: Role, bus: &str, slot: u8, function: u8) -> Option<usize> {
+    fn add(&mut self, id: SmolStr, role: Role, bus: &SmolStr, slot: u8, function: u8) -> Option<usize> {
         self.has_bus_numbers(1).then_some(())?;
-        self.take(bus, slot, function, id.clone(), true).ok()?;
-        self.names.insert(id.clone());
+        self.take(bus, slot, function, &id, true).ok()?;
         self.register(Controller { id, role, placement: at(bus, slot, function) });
         self.created.len().checked_sub(1)
     }
@@ -323,6 +331,6 @@ impl PciState {
 }
 
 /// A place on a PCI bus; which neighbours it has is filled in at the end.
-pub(super) fn at(bus: impl Into<SmolStr>, slot: u8, function: u8) -> Placement {
-    Placement::Pci { bus: bus.into(), slot, function, multifunction: false, hotplug: false }
+pub(super) fn at(bus: &SmolStr, slot: u8, function: u8) -> Placement {
+    Placement::Pci { bus: bus.clone(), slot, function, multifunction: false, hotplug: false }
 }

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::plan::pci::addr;
-use crate::value::Props;
+use crate::value::{Props, Value};
 
 /// Where a device is, in the words of QEMU's properties.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Placement {
@@ -69,33 +69,56 @@ pub enum Placement {
         /// The port number.
         nr: u16,
     },
-    /// Left to QEMU, because the machine type is not known here.
+    /// Left to QEMU, because the machine type is not known here, or there is no choice.
+    #[default]
     Unplaced,
 }
 
 impl Placement {
     /// The properties that put a device here, in the order to render them.
     pub fn properties(&self) -> Props {
-        let on = |bus: &SmolStr| Props::new().with("bus", bus);
-        match self {
-            Self::Pci { bus, slot, function, multifunction, .. } => on(bus)
-                .with("addr", addr(*slot, *function))
-                .with_some("multifunction", multifunction.then_some(true)),
-            Self::Ccw { devno } => Props::new().with("devno", format_smolstr!("fe.0.{devno:04x}")),
-            Self::VirtioMmio { bus } => on(bus),
-            Self::Scsi { bus, target, lun } => {
-                on(bus).with("channel", 0_u32).with("scsi-id", *target).with("lun", *lun)
-            }
-            Self::Sata { bus } => on(bus).with("unit", 0_u32),
-            Self::Ide { bus, unit } => on(bus).with("unit", *unit),
-            Self::Usb { bus, port } => on(bus).with("port", port),
-            Self::VirtioSerial { bus, nr } => on(bus).with("nr", *nr),
-            Self::Unplaced => Props::new(),
+        let mut props = Props::new();
+        self.each(|key, value| props.set(key, value));
+        props
+    }
+
+    /// The same one by one, without a list to hold them.
+    pub(crate) fn each(&self, mut say: impl FnMut(&'static str, Value)) {
+        if let Some(bus) = self.bus_name() {
+            say("bus", bus.into());
         }
+        match self {
+            Self::Pci { slot, function, multifunction, .. } => {
+                say("addr", addr(*slot, *function).into());
+                if *multifunction {
+                    say("multifunction", true.into());
+                }
+            }
+            Self::Ccw { devno } => say("devno", format_smolstr!("fe.0.{devno:04x}").into()),
+            Self::Scsi { target, lun, .. } => {
+                say("channel", 0_u32.into());
+                say("scsi-id", (*target).into());
+                say("lun", (*lun).into());
+            }
+            Self::Sata { .. } => say("unit", 0_u32.into()),
+            Self::Ide { unit, .. } => say("unit", (*unit).into()),
+            Self::Usb { port, .. } => say("port", port.into()),
+            Self::VirtioSerial { nr, .. } => say("nr", (*nr).into()),
+            Self::VirtioMmio { .. } | Self::Unplaced => {}
+        }
+    }
+
+    /// Whether it is left to QEMU.
+    pub(crate) fn is_unplaced(&self) -> bool {
+        *self == Self::Unplaced
     }
 
     /// The name of the bus, where there is one.
     pub fn bus(&self) -> Option<&str> {
+        self.bus_name().map(SmolStr::as_str)
+    }
+
+    fn bus_name(&self) -> Option<&SmolStr> {
         match self {
             Self::Pci { bus, .. }
             | Self::VirtioMmio { bus }
@@ -184,15 +207,21 @@ impl Controller {
 
     /// Its properties without driver and id, those of its place included, in the order to render them.
     pub fn properties(&self) -> Props {
-        let place = self.placement.properties();
+        let mut all = self.placement.properties();
+        all.extend(self.numbers());
+        all
+    }
+
+    /// Its properties without those of its place.
+    pub(crate) fn numbers(&self) -> Props {
         match self.role {
             // QEMU wants chassis and slot to be unique together; guests name slots by the slot number alone.
             Role::RootPort { number } | Role::Downstream { number } => {
-                place.with("chassis", number).with("slot", number).with("port", number)
+                Props::from([("chassis", number.into()), ("slot", number.into()), ("port", number.into())])
             }
-            Role::PciBridge { number } => place.with("chassis_nr", number),
-            Role::Usb => place.with("p2", XHCI_PORTS).with("p3", XHCI_PORTS),
-            Role::Upstream | Role::PcieBridge | Role::Sata | Role::Scsi | Role::VirtioSerial => place,
+            Role::PciBridge { number } => Props::from([("chassis_nr", number.into())]),
+            Role::Usb => Props::from([("p2", XHCI_PORTS.into()), ("p3", XHCI_PORTS.into())]),
+            Role::Upstream | Role::PcieBridge | Role::Sata | Role::Scsi | Role::VirtioSerial => Props::new(),
         }
     }
 

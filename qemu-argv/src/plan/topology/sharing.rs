@@ -43,14 +43,14 @@ impl Sharing {
                             used if used & 1 == 0 => &mut sharing.headless,
                             _ => &mut sharing.open,
                         };
-                        list.push_back((name.into(), slot));
+                        list.push_back((name.clone(), slot));
                     }
                 }
                 Kind::Shared if bus.is_empty() || bus.can_join(0) => {
                     sharing.behind += bus.used(0).count_zeros() as usize;
                     let headless = !bus.is_empty() && bus.used(0) & 1 == 0;
                     let list = if headless { &mut sharing.headless } else { &mut sharing.open };
-                    list.push_back((name.into(), 0));
+                    list.push_back((name.clone(), 0));
                 }
                 Kind::Port | Kind::Switch | Kind::Shared | Kind::Bridge => {}
             }
@@ -138,7 +138,7 @@ fn take_from(
         };
         let (name, slot) = (name.clone(), *slot);
         state.take(&name, slot, function, item.id, true).ok()?;
-        return Some(at(name, slot, function));
+        return Some(at(&name, slot, function));
     }
     None
 }

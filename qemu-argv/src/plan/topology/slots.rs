@@ -1,6 +1,4 @@
-//! One PCI bus: 32 slots of 8 functions, who holds them, and which may still be shared.
-
-use smol_str::SmolStr;
+//! One PCI bus: 32 slots of 8 functions, which are held, and which may still be shared.
 
 /// What kind of bus it is, which decides what may go there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,48 +30,33 @@ pub(super) struct Bus {
     alone: u32,
     /// One bit a slot: the board or root ports hold it, so that nothing is put there unasked.
     reserved: u32,
-    /// Who has which slot and function, as they came.
-    holders: Vec<(u8, u8, SmolStr)>,
 }
 
 impl Bus {
     pub(super) fn new(kind: Kind, first: u8, last: u8, hotplug: bool) -> Self {
-        Self {
-            kind,
-            first,
-            last,
-            port: None,
-            hotplug,
-            used: [0; 32],
-            alone: 0,
-            reserved: 0,
-            holders: Vec::new(),
-        }
+        Self { kind, first, last, port: None, hotplug, used: [0; 32], alone: 0, reserved: 0 }
     }
 
-    /// Puts `id` at a place, or says who is in the way. The caller has checked the range.
-    pub(super) fn take(&mut self, slot: u8, function: u8, id: SmolStr, share: bool) -> Result<(), String> {
+    /// Takes a place, or tells the function that is in the way: that one, or the lowest of the slot. The caller has checked
+    /// the range.
+    pub(super) fn take(&mut self, slot: u8, function: u8, share: bool) -> Result<(), u8> {
         let used = self.used(slot);
         if used & (1 << (function & 7)) != 0 {
-            let mut holders = self.holders.iter();
-            let holder = holders.find(|(other, its, _)| (*other, *its) == (slot, function));
-            return Err(holder.map(|(_, _, holder)| holder.to_string()).unwrap_or_default());
+            return Err(function);
         }
         if used != 0 && (!share || has(self.alone, slot)) {
-            return Err(self.holder(slot).unwrap_or_default().to_owned());
+            return Err(self.lowest(slot));
         }
         self.used[usize::from(slot & 31)] |= 1 << (function & 7);
         if !share {
             self.alone |= 1 << (slot & 31);
         }
-        self.holders.push((slot, function, id));
         Ok(())
     }
 
-    /// Who holds the lowest function of the slot that is held.
-    pub(super) fn holder(&self, slot: u8) -> Option<&str> {
-        let inside = self.holders.iter().filter(|(other, _, _)| *other == slot);
-        inside.min_by_key(|(_, function, _)| *function).map(|(_, _, holder)| holder.as_str())
+    /// The lowest function of the slot that is held.
+    pub(super) fn lowest(&self, slot: u8) -> u8 {
+        u8::try_from(self.used(slot).trailing_zeros()).unwrap_or_default()
     }
 
     /// Keeps a slot from being given to devices unasked.
@@ -97,7 +80,7 @@ impl Bus {
 
     /// Whether nothing is on the bus.
     pub(super) fn is_empty(&self) -> bool {
-        self.holders.is_empty()
+        self.used == [0; 32]
     }
 
     /// Whether a device may join those in the slot as one more function.

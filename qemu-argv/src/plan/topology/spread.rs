@@ -1,5 +1,7 @@
 //! Gives out the PCI places that nobody insisted on, in the order of the configuration.
 
+use smol_str::SmolStr;
+
 use super::budget::{Demand, Wish, find_budget, wish};
 use super::error::{TopologyError, report};
 use super::pci_state::{PciState, at};
@@ -10,7 +12,7 @@ use super::sharing::Sharing;
 /// A device without a place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item<'a, 'r> {
-    pub(super) id: &'a str,
+    pub(super) id: &'a SmolStr,
     pub(super) request: &'r PciRequest,
 }
 
@@ -81,14 +83,14 @@ fn own_place(state: &mut PciState, item: &Item<'_, '_>) -> Option<Placement> {
     };
     let port = state.id_of(port);
     state.take(&port, 0, 0, item.id, false).ok()?;
-    Some(at(port, 0, 0))
+    Some(at(&port, 0, 0))
 }
 
 /// A slot of the root bus. On PCI Express they go from the top down after the first, because ports grow from below.
 fn whole_slot(state: &mut PciState, item: &Item<'_, '_>, share: bool) -> Option<Placement> {
-    let (bus, slot) = (state.root.bus, endpoint_slot(state)?);
-    state.take(bus, slot, 0, item.id, share).ok()?;
-    Some(at(bus, slot, 0))
+    let (bus, slot) = (state.buses.root_name.clone(), endpoint_slot(state)?);
+    state.take(&bus, slot, 0, item.id, share).ok()?;
+    Some(at(&bus, slot, 0))
 }
 
 pub(super) fn endpoint_slot(state: &PciState) -> Option<u8> {
@@ -114,11 +116,11 @@ fn bridged(state: &mut PciState, item: &Item<'_, '_>) -> Option<Placement> {
         (state.id_of(bridge), 1)
     };
     state.take(&bus, slot, 0, item.id, false).ok()?;
-    Some(at(bus, slot, 0))
+    Some(at(&bus, slot, 0))
 }
 
 fn full(state: &PciState, item: &Item<'_, '_>, wish: Wish) -> TopologyError {
-    let device = item.id.to_owned();
+    let device = item.id.to_string();
     let bus = state.root.bus.to_owned();
     if wish == Wish::Own && !state.root.express && !state.root.hotplug {
         let help = "set hotplug = false on it, or choose a machine that has hotplug";

@@ -18,7 +18,7 @@ use super::{DEFAULT_HOTPLUG_PORTS, Device, Topology};
 /// A device or controller that goes on one of the machine's own buses.
 pub(super) struct Entry<'a> {
     owner: Owner,
-    pub(super) id: &'a str,
+    pub(super) id: &'a SmolStr,
     pub(super) request: PciRequest,
     pub(super) transport: VirtioTransport,
     pub(super) placement: Option<Placement>,
@@ -76,7 +76,7 @@ pub(super) fn place(
     }));
     let devices = devices.iter().zip(placements).map(|(device, placement)| {
         let placement = placement.unwrap_or(Placement::Unplaced);
-        (device.id.clone(), Device { placement, provides: device.provides })
+        (device.id.clone().into(), Device { placement, provides: device.provides })
     });
     Topology { machine, controllers, devices: devices.collect() }
 }
@@ -95,7 +95,7 @@ fn entries<'a>(
     devices: &'a [DeviceRequest],
     controllers: &'a [NewController],
 ) -> Vec<Entry<'a>> {
-    let entry = |owner, id: &'a str, connector: &Connector| {
+    let entry = |owner, id: &'a SmolStr, connector: &Connector| {
         let (request, transport) = match connector {
             Connector::Pci(request) => (request, VirtioTransport::Pci),
             Connector::Virtio(request) => {
@@ -157,7 +157,7 @@ fn place_pci(
     }
     for entry in entries.iter_mut().filter(pci).filter(|entry| entry.request.address.is_none()) {
         let Some(Placement::Pci { bus, slot, function, hotplug, multifunction }) =
-            earlier_places.get(entry.id)
+            earlier_places.get(entry.id.as_str())
         else {
             continue;
         };
@@ -212,12 +212,12 @@ fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
     let headless: Vec<(SmolStr, u8)> = state
         .buses
         .iter()
-        .flat_map(|(name, bus)| bus.headless().map(move |slot| (name.into(), slot)))
+        .flat_map(|(name, bus)| bus.headless().map(move |slot| (name.clone(), slot)))
         .collect();
     for (bus, slot) in headless {
         if state.fill_function_zero(&bus, slot).is_none() {
-            let device =
-                state.buses.get(&bus).and_then(|bus| bus.holder(slot)).unwrap_or_default().to_owned();
+            let function = state.buses.get(&bus).map_or(0, |bus| bus.lowest(slot));
+            let device = state.buses.holder(&bus, slot, function).to_owned();
             let range = "guests look at function 0 of a slot first, and nothing can be put there".to_owned();
             report(
                 problems,
@@ -230,7 +230,7 @@ fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
 /// Says of each place whether it has neighbours, and so whether it can be left while the guest runs.
 fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
     let PciState { buses, created, .. } = state;
-    let used = |bus: &str, slot: u8| buses.get(bus).map_or(0, |bus| bus.used(slot));
+    let used = |bus: &SmolStr, slot: u8| buses.get(bus).map_or(0, |bus| bus.used(slot));
     for controller in created.iter_mut() {
         if let Placement::Pci { bus, slot, function: 0, multifunction, .. } = &mut controller.placement {
             // A slot of ports may get further ones later, and shall look the same to the guest then.
@@ -249,12 +249,12 @@ fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<To
         *hotplug = alone
             && entry.request.hotplug != Hotplug::Never
             && *function == 0
-            && buses.get(bus.as_str()).is_some_and(|bus| bus.hotplug);
+            && buses.get(bus).is_some_and(|bus| bus.hotplug);
         if entry.request.hotplug == Hotplug::Required && !*hotplug {
             report(
                 problems,
                 TopologyError::NoHotplug {
-                    device: entry.id.to_owned(),
+                    device: entry.id.to_string(),
                     bus: bus.to_string(),
                     help: "leave its address out, or set hotplug = false on it",
                 },
@@ -275,7 +275,7 @@ fn refuse_pci(machine: Machine, entries: &mut [Entry<'_>], problems: &mut Vec<To
             Family::None => "choose a machine such as q35 or virt",
             _ => "choose a machine with PCI, such as pc or q35",
         };
-        let device = entry.id.to_owned();
+        let device = entry.id.to_string();
         report(problems, TopologyError::NoBus { device, wanted: "a PCI bus", machine: machine.name(), help });
     }
 }

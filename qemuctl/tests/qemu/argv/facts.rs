@@ -170,7 +170,8 @@ fn pci(vm: &mut Running, plan: &Plan, found: &mut Found) {
     let devices: Vec<&Value> = buses.iter().flat_map(|bus| list(&bus["devices"])).collect();
     for device in plan.devices() {
         let Some(entry) = devices.iter().find(|entry| entry["qdev_id"] == *device.id) else { continue };
-        let Some(addr) = device.place.get_str("addr") else { continue };
+        let place = device.place.properties();
+        let Some(addr) = place.get_str("addr") else { continue };
         let (slot, function) =
             (entry["slot"].as_u64().unwrap_or(99), entry["function"].as_u64().unwrap_or(99));
         let there = if function == 0 { format!("{slot:#x}") } else { format!("{slot:#x}.{function:#x}") };

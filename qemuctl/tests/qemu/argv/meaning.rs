@@ -79,7 +79,7 @@ fn devices(vm: &mut Running, plan: &Plan) -> Vec<String> {
         .iter()
         .flat_map(|device| {
             let path = format!("/machine/peripheral/{}", device.id);
-            let mut wrong = compare(vm, &path, &device.place);
+            let mut wrong = compare(vm, &path, &device.place.properties());
             // USB storage hands its node on to a SCSI disk of its own; that it is there, the node's user shows.
             let props =
                 device.props.iter().filter(|(key, _)| device.driver != "usb-storage" || *key != "drive");

@@ -178,7 +178,7 @@ impl World {
             .arg("-c")
             .arg(script)
             .arg(qemu(self.version, &format!("qemu-system-{}", plan.arch())))
-            .args(&line.args)
+            .args(line.args())
             .current_dir(self.dir.path())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

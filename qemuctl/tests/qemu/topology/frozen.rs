@@ -1,6 +1,6 @@
 //! A QEMU that never runs its guest: started with `-S`, asked where things are, and killed.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub struct Frozen {
 
 impl Frozen {
     /// Starts QEMU with its monitor on descriptor 0 and the given arguments; `Err` has what it said when it refused.
-    pub async fn start(program: &PathBuf, args: &[OsString]) -> Result<Self, String> {
+    pub async fn start(program: &PathBuf, args: impl Iterator<Item: AsRef<OsStr>>) -> Result<Self, String> {
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
         let mut child = Command::new(program)
             .args(args)
@@ -59,7 +59,7 @@ impl Frozen {
 
     /// A bare machine with these `-device`s.
     pub async fn bare(program: &PathBuf, machine: &str, devices: &[Value]) -> Result<Self, String> {
-        let mut args: Vec<OsString> =
+        let mut args: Vec<String> =
             ["-nodefaults", "-display", "none", "-S", "-M", machine].map(Into::into).into();
         if program.to_string_lossy().contains("riscv") {
             // Debian 12 has no firmware for 32 bits.
@@ -67,9 +67,9 @@ impl Frozen {
         }
         args.extend(["-chardev", "socket,id=qmp,fd=0", "-qmp", "chardev:qmp"].map(Into::into));
         for device in devices {
-            args.extend(["-device".into(), device.to_string().into()]);
+            args.extend(["-device".into(), device.to_string()]);
         }
-        Self::start(program, &args).await
+        Self::start(program, args.iter()).await
     }
 
     pub async fn ask(&self, command: &str) -> Value {

@@ -47,7 +47,8 @@ async fn accepted_on_q35(version: &str, count: usize) {
     let endpoints = Endpoints { qmp_fd: Some(0), ..Endpoints::default() };
     let config = VmConfig { serials: Vec::new(), ..disks("q35", count) };
     let plan = plan(&config, &target, &endpoints).expect("they fit");
-    let frozen = Frozen::start(&qemu(version, "qemu-system-x86_64"), &plan.command_line().args).await;
+    let line = plan.command_line();
+    let frozen = Frozen::start(&qemu(version, "qemu-system-x86_64"), line.args()).await;
     let tree = frozen.expect(version).tree().await;
     assert_eq!(tree.places(plan.topology()), planned(plan.topology()), "{version}");
 }

@@ -4,6 +4,8 @@ mod check;
 mod many;
 mod random;
 
+use smol_str::SmolStr;
+
 use super::*;
 use crate::value::Value;
 
