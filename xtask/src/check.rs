@@ -1,10 +1,8 @@
 //! `cargo xtask check`: what must hold before a change lands and needs no QEMU.
 
-use std::process::Command;
-
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
+use crate::libraries::libraries;
 use crate::run::{self, cargo};
 use crate::{codegen, tidy};
 
@@ -54,7 +52,8 @@ fn features() -> Result<()> {
         let alone = alone.filter(|_| package.features.len() <= TRIED_ALONE);
         for feature in std::iter::once("").chain(alone) {
             let mut command = cargo(["clippy", "--quiet", "--lib", "--no-default-features"]);
-            command.args(["--package", &package.name, "--features", feature]);
+            // The others, with the features that this one needs, are only compiled.
+            command.args(["--no-deps", "--package", &package.name, "--features", feature]);
             run::run(command.args(["--", "--deny", "warnings"]))?;
         }
     }
@@ -64,31 +63,4 @@ fn features() -> Result<()> {
 fn doc() -> Result<()> {
     let mut command = cargo(["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
     run::run(command.env("RUSTDOCFLAGS", "--deny warnings"))
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    features: std::collections::BTreeMap<String, Vec<String>>,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
-/// The packages of the workspace that have a library.
-fn libraries() -> Result<Vec<Package>> {
-    let mut command: Command = cargo(["metadata", "--format-version", "1", "--no-deps"]);
-    let metadata: Metadata =
-        serde_json::from_str(&run::output(&mut command)?).context("cannot read cargo's metadata")?;
-    let is_library =
-        |package: &Package| package.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "lib"));
-    Ok(metadata.packages.into_iter().filter(is_library).collect())
 }

@@ -12,6 +12,7 @@ mod codegen;
 mod demo;
 mod elf;
 mod guest;
+mod libraries;
 mod package;
 mod places;
 mod qemus;

@@ -41,8 +41,16 @@ pub fn build(profile: &str) -> Result<PathBuf> {
     }
     let package = extras.join("qemuctl.deb");
     let mut command = Command::new(tool);
-    command.args(["deb", "--package", "qemuctl", "--no-build", "--quiet", "--profile", profile, "--output"]);
-    command.arg(&package).current_dir(run::workspace()).env("CARGO_TARGET_DIR", places::target());
+    command.args(["deb", "--package", "qemuctl", "--no-build", "--quiet", "--profile", profile]);
+    if profile == "dev" {
+        // The program with all that debuggers want is large, and nobody keeps this package.
+        command.arg("--fast");
+    }
+    command
+        .arg("--output")
+        .arg(&package)
+        .current_dir(run::workspace())
+        .env("CARGO_TARGET_DIR", places::target());
     output(&mut command)?;
     Ok(package)
 }

@@ -22,6 +22,7 @@ pub fn ensure(name: &str, version: &str) -> Result<PathBuf> {
     eprintln!("compiling {name} {version}, once");
     let mut command = cargo(["install", "--quiet", "--locked", "--debug", "--version", version, name]);
     // It keeps nothing that we compile, and must not wait for our builds.
-    run::run(command.arg("--root").arg(&root).env_remove("CARGO_TARGET_DIR"))?;
+    command.arg("--root").arg(&root).env_remove("CARGO_TARGET_DIR").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    run::run(&mut command)?;
     installed(name)?.with_context(|| format!("{name} was installed but is not in {}", root.display()))
 }
