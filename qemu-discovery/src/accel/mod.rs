@@ -131,6 +131,12 @@ pub(crate) async fn standing(
     })
 }
 
+/// Whether the host's accelerator can be opened, which is all that is to be seen without a QEMU; nothing where there is no
+/// device to open.
+pub(crate) fn device(places: &Places) -> Option<Result<(), Obstacle>> {
+    (host_accelerator() == Accelerator::Kvm).then(|| kvm::check(places))
+}
+
 /// The accelerator that a host of this kind has, TCG apart.
 const fn host_accelerator() -> Accelerator {
     if cfg!(target_os = "macos") {

@@ -1,14 +1,15 @@
 //! QEMU itself, its accelerator and firmware.
 
+use std::iter;
 use std::path::Path;
 
-use qemu_argv::Arch;
+use qemu_argv::{Accelerator, Arch};
 
 use super::{Check, shown};
 use crate::accel::{self, Standing};
 use crate::error::in_full;
 use crate::firmware::{self, Wanted};
-use crate::{Places, Probe, all_binaries_in, find_binary_in, probe_in};
+use crate::{DiscoveryError, Obstacle, Places, Probe, all_binaries_in, find_binary_in, probe_in};
 
 pub(super) async fn checks(places: &Places, explicit: Option<&Path>) -> Vec<Check> {
     let arch = Arch::host().unwrap_or(Arch::X86_64);
@@ -18,12 +19,16 @@ pub(super) async fn checks(places: &Places, explicit: Option<&Path>) -> Vec<Chec
     };
     let probe = match probed {
         Ok(probe) => probe,
-        Err(crate::DiscoveryError::NoBinary { hint, .. }) => {
-            let others = others(places, None);
-            let detail = format!("no QEMU for {arch} guests{others}");
-            return vec![Check::problem("qemu", detail).remedy(hint)];
+        Err(error) => {
+            let problem = match error {
+                DiscoveryError::NoBinary { hint, .. } => {
+                    let others = others(places, None);
+                    Check::problem("qemu", format!("no QEMU for {arch} guests{others}")).remedy(hint)
+                }
+                error => Check::problem("qemu", in_full(&error)),
+            };
+            return iter::once(problem).chain(device(places)).collect();
         }
-        Err(error) => return vec![Check::problem("qemu", in_full(&error))],
     };
     let mut checks = vec![qemu(places, &probe), acceleration(places, &probe).await];
     checks.extend(firmware(places, &probe));
@@ -61,21 +66,34 @@ fn others(places: &Places, but: Option<Arch>) -> String {
     if names.is_empty() { String::new() } else { format!("; also for {}", names.join(", ")) }
 }
 
+/// What a check of acceleration is called.
+const ACCELERATION: &str = "acceleration";
+
+/// The accelerator, as far as it can be looked at without a QEMU.
+fn device(places: &Places) -> Option<Check> {
+    Some(match accel::device(places)? {
+        Ok(()) => Check::ok(ACCELERATION, "/dev/kvm opens; whether guests run with it takes a QEMU to see"),
+        Err(obstacle) => slow(Accelerator::Kvm, obstacle),
+    })
+}
+
+fn slow(accelerator: Accelerator, obstacle: Obstacle) -> Check {
+    let detail = format!("{accelerator} is not usable, guests run under TCG, slowly: {}", obstacle.why);
+    let check = Check::warning(ACCELERATION, detail);
+    match obstacle.remedy {
+        Some(remedy) => check.remedy(remedy),
+        None => check,
+    }
+}
+
 async fn acceleration(places: &Places, probe: &Probe) -> Check {
-    const NAME: &str = "acceleration";
     let machine = probe.arch.default_machine();
     match accel::standing(places, probe, machine).await {
-        Ok(Standing { accelerator, obstacle: None, why }) => Check::ok(NAME, format!("{accelerator}: {why}")),
-        Ok(Standing { accelerator, obstacle: Some(obstacle), .. }) => {
-            let detail =
-                format!("{accelerator} is not usable, guests run under TCG, slowly: {}", obstacle.why);
-            let check = Check::warning(NAME, detail);
-            match obstacle.remedy {
-                Some(remedy) => check.remedy(remedy),
-                None => check,
-            }
+        Ok(Standing { accelerator, obstacle: None, why }) => {
+            Check::ok(ACCELERATION, format!("{accelerator}: {why}"))
         }
-        Err(error) => Check::problem(NAME, in_full(&error)),
+        Ok(Standing { accelerator, obstacle: Some(obstacle), .. }) => slow(accelerator, obstacle),
+        Err(error) => Check::problem(ACCELERATION, in_full(&error)),
     }
 }
 
@@ -92,7 +110,7 @@ fn firmware(places: &Places, probe: &Probe) -> Vec<Check> {
             let origin = origin.unwrap_or_else(|| "a known place, no descriptor".into());
             Check::ok(name, format!("{} ({origin})", shown(places, &found.code.path)))
         }
-        Err(crate::DiscoveryError::NoFirmware { wanted, hint }) => {
+        Err(DiscoveryError::NoFirmware { wanted, hint }) => {
             Check::warning(name, format!("none for {wanted}")).remedy(hint)
         }
         Err(error) => Check::warning(name, in_full(&error)),

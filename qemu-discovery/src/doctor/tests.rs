@@ -45,6 +45,7 @@ async fn a_bare_host_is_told_what_it_lacks() {
     let checks: Vec<Check> = checks.into_iter().filter(|check| check.name != "socket folder").collect();
     insta::assert_snapshot!(host.told(&checks), @r"
     Problem qemu: no QEMU for x86_64 guests -> install it with `apt install qemu-system-x86`
+    Warning acceleration: kvm is not usable, guests run under TCG, slowly: /dev/kvm is missing -> `sudo modprobe kvm`
     Warning qemu-img: not found, so disk images can be neither made nor converted -> install qemu-utils (Debian) or qemu-img (Fedora)
     Warning bridge helper: not found, so guests cannot join a bridge without root -> install the package of QEMU that has qemu-bridge-helper
     Warning tun: /dev/net/tun is missing, so there are no tap networks -> `sudo modprobe tun`; in a container: `--device /dev/net/tun`
@@ -63,7 +64,10 @@ async fn a_program_that_is_no_qemu_is_told() {
     let host =
         Host::new().program("/usr/bin/qemu-system-x86_64", 0o755).program("/usr/bin/qemu-system-arm", 0o755);
     let checks = qemu::checks(&host.1, None).await;
-    insta::assert_snapshot!(host.told(&checks), @"Problem qemu: /usr/bin/qemu-system-x86_64 does not answer as a QEMU: this is no QEMU");
+    insta::assert_snapshot!(host.told(&checks), @r"
+    Problem qemu: /usr/bin/qemu-system-x86_64 does not answer as a QEMU: this is no QEMU
+    Warning acceleration: kvm is not usable, guests run under TCG, slowly: /dev/kvm is missing -> `sudo modprobe kvm`
+    ");
 }
 
 #[test]
