@@ -60,6 +60,12 @@ impl CommandLine {
     }
 
     /// The arguments, as `Command::args` takes them.
+    ///
+    /// ```no_run
+    /// # fn start(plan: &qemu_argv::Plan) -> std::io::Result<std::process::Child> {
+    /// std::process::Command::new("qemu-system-x86_64").args(plan.command_line().args()).spawn()
+    /// # }
+    /// ```
     pub fn args(&self) -> impl ExactSizeIterator<Item = &OsStr> + Clone {
         let mut start = 0;
         self.ends.iter().map(move |&end| os_str(&self.text[std::mem::replace(&mut start, end)..end]))
