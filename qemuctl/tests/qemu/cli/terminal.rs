@@ -102,6 +102,12 @@ fn the_console_is_a_terminal_of_the_guests() {
     }
     screen.wait_for(" 03 13 1a\nguest#");
     insta::assert_snapshot!("a_console_after_keys", screen.shot());
+    // To the guest's own terminal they are what they always are.
+    screen.type_text("printf 'wait''ing\\r\\n'; sleep 1000");
+    screen.press("Enter");
+    screen.wait_for("\nwaiting");
+    screen.press("C-c");
+    screen.wait_for("^C\nguest#");
 
     screen.press("C-]");
     screen.wait_for("left vm, which runs on\n$");
