@@ -27,7 +27,7 @@ pub fn build() -> Result<()> {
     let mut manifest = "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\n\n[patch.crates-io]\n".to_owned();
     for package in libraries()? {
         let directory = format!("{}-{}", package.name, package.version);
-        let archive = archives.join(&directory).with_added_extension("crate");
+        let archive = archives.join(format!("{directory}.crate"));
         let mut command = Command::new("tar");
         // Every archive has the same times, by which cargo would see no change.
         run::run(command.args(["--touch", "-xzf"]).arg(archive).current_dir(&unpacked))?;

@@ -175,7 +175,8 @@ impl World {
         }
         let errors = self.dir.path().join("stderr");
         let child = Command::new("bash")
-            .arg("-c")
+            // One whose input is a socket takes itself for a remote login, and reads its user's start-up file.
+            .args(["--norc", "-c"])
             .arg(script)
             .arg(qemu(self.version, &format!("qemu-system-{}", plan.arch())))
             .args(line.args())
