@@ -1,4 +1,4 @@
-//! Names put together without the machinery of `format!`, which is most of what a short name costs.
+//! Names that are cheap to compare, and cheap to put together: the machinery of `format!` is most of what a short one costs.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::{SmolStr, SmolStrBuilder};

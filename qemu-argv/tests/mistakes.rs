@@ -42,3 +42,30 @@ fn a_scsi_disk_with_a_device_id_has_room_for_a_long_serial_number() {
     let text = r#"disks = [{ backend = "/a.raw", interface = "virtio-scsi", serial = "123456789012345678901", properties = { device_id = "a" } }]"#;
     planned(text).expect("can be planned");
 }
+
+/// Its parts are called after it, and none of them need tell it again.
+#[test]
+fn an_id_that_is_taken_is_told_once() {
+    let files = [
+        r#"disks = [{ id = "a", backend = "/a.raw" }, { id = "a", backend = "/b.raw" }]"#,
+        r#"networks = [{ id = "a" }, { id = "a" }]"#,
+        r#"disks = [{ id = "a", backend = "/a.raw", boot_index = 0 }, { id = "a", backend = "/b.raw", boot_index = 0 }]"#,
+    ];
+    let said = files.map(|text| planned(text).expect_err(text).to_string());
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    cannot plan the machine: disks[1]: the device id "a" is used already by disks[0]
+    cannot plan the machine, 2 problems:
+      networks[1].mac: the MAC address "52:54:00:76:99:87" is used already by networks[0].mac
+      networks[1]: the device id "a" is used already by networks[0]
+    cannot plan the machine, 2 problems:
+      disks[1].boot_index: the boot index "0" is used already by disks[0].boot_index
+      disks[1]: the device id "a" is used already by disks[0]
+    "#);
+}
+
+/// A port of the board is no device, and QEMU keeps its character device apart from devices.
+#[test]
+fn what_is_no_device_may_be_called_like_one() {
+    planned("disks = [{ id = \"a\", backend = \"/a.raw\" }]\nserials = [{ id = \"a\" }]")
+        .expect("can be planned");
+}

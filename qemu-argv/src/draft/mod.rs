@@ -56,8 +56,6 @@ pub(crate) struct Draft<'c> {
     boot_indexes: BTreeMap<u32, String>,
     /// For each namespace its names, and where in the configuration they come from.
     names: [BTreeMap<Name, String>; Space::COUNT],
-    /// The elements of the configuration whose ids others have already.
-    doubled: Vec<String>,
     /// Whether QEMU runs already, and gets descriptors by name.
     pub(crate) running: bool,
     /// Whether it is kept where in the configuration each name comes from: only problems tell it.
@@ -105,7 +103,6 @@ impl<'c> Draft<'c> {
             own_ids: Vec::with_capacity(8),
             boot_indexes: BTreeMap::new(),
             names: Default::default(),
-            doubled: Vec::new(),
             running: false,
             explaining: false,
         }

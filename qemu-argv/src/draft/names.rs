@@ -1,7 +1,7 @@
 //! Names: made of harmless characters, unique where QEMU wants them so, kept from plan to plan.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use smol_str::SmolStr;
@@ -49,15 +49,9 @@ impl Draft<'_> {
         if items.is_empty() {
             return Vec::new();
         }
-        let mut firsts = BTreeMap::new();
         for (index, item) in items.iter().enumerate() {
-            let Some(id) = given(item) else { continue };
-            let at = At::ROOT.item(list, index);
-            self.check_id(at.field("id"), id);
-            let earlier = firsts.insert(id, index).map(|first| At::ROOT.item(list, first).path());
-            if let Some(first) = earlier.or_else(|| self.where_named(Space::Device, id).map(str::to_owned)) {
-                self.fault(at.field("id"), Fault::Duplicate { what: "the id", value: short(id), first });
-                self.doubled.push(at.path());
+            if let Some(id) = given(item) {
+                self.check_id(At::ROOT.item(list, index).field("id"), id);
             }
         }
         // Each element's id, and the print of one that needs one.
@@ -112,10 +106,13 @@ impl Draft<'_> {
             Entry::Vacant(free) => drop(free.insert(origin)),
             Entry::Occupied(first) => {
                 let (first, path) = (first.get().clone(), at.path());
-                // Who has an id twice need not hear it of each part.
-                if self.doubled.iter().any(|doubled| path.starts_with(doubled)) {
-                    return;
-                }
+                // What has an id of another has parts that are called after it. The last of them, its device, tells it.
+                self.problems.retain(|problem| match &problem.fault {
+                    Fault::Duplicate { value, .. } => {
+                        !value.starts_with(name.as_str()) || !problem.path.starts_with(&path)
+                    }
+                    _ => true,
+                });
                 self.fault(at, Fault::Duplicate { what: space.what(), value: short(name), first });
             }
         }

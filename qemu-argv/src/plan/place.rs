@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::topology::{Controller, Topology};
+use super::topology::{Controller, Topology, TopologyError};
 use crate::draft::{Draft, Space};
 use crate::error::{Fault, Problem};
 use crate::parts::Device;
@@ -15,6 +15,9 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
         Ok(topology) => topology,
         Err(problems) => {
             for problem in problems {
+                if is_told(&draft.problems, &problem) {
+                    continue;
+                }
                 let path = problem.device().and_then(|device| draft.where_named(Space::Device, device));
                 let path = path.unwrap_or_default().to_owned();
                 draft.problems.push(Problem { path, fault: Fault::NoPlace(problem) });
@@ -34,6 +37,12 @@ pub(super) fn place(draft: &mut Draft<'_>, earlier: Option<&Topology>) -> Option
     devices.append(&mut draft.devices);
     draft.devices = devices;
     Some(topology)
+}
+
+/// Whether it is a name that two devices have, of which the draft has told both places.
+fn is_told(told: &[Problem], problem: &TopologyError) -> bool {
+    let TopologyError::DuplicateId { device } = problem else { return false };
+    told.iter().any(|told| matches!(&told.fault, Fault::Duplicate { value, .. } if value == device))
 }
 
 /// A controller that the topology created.

@@ -248,3 +248,28 @@ impl SerializeMap for &mut Print {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Earlier {
+        size: u8,
+    }
+
+    #[derive(Serialize)]
+    struct Later {
+        size: u8,
+        speed: Option<u8>,
+    }
+
+    #[test]
+    fn a_field_that_is_left_out_is_not_in_it() {
+        let earlier = fingerprint(&Earlier { size: 1 });
+        assert_eq!(earlier, fingerprint(&Later { size: 1, speed: None }));
+        assert_ne!(earlier, fingerprint(&Later { size: 1, speed: Some(0) }));
+        assert_ne!(earlier, fingerprint(&Later { size: 2, speed: None }));
+        assert_ne!(fingerprint(&[None, Some(1)]), fingerprint(&[Some(1), None]));
+    }
+}

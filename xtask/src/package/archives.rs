@@ -11,7 +11,7 @@ use crate::libraries::libraries;
 use crate::places;
 use crate::run::{self, cargo};
 
-/// Packs every crate and builds all of them from their archives, each against the archives of the others.
+/// Packs every crate and compiles all of them from their archives, each against the archives of the others.
 ///
 /// Not by `cargo package` itself: it takes a crate that it has built from an archive once for the same as long as the
 /// version is, so that it proves nothing from the second run on.
