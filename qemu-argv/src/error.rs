@@ -1,16 +1,23 @@
 //! Why a machine cannot be planned: every problem at once, each with its place in the configuration.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use crate::plan::topology::TopologyError;
-use crate::target::Version;
+use crate::qemu_target::Version;
+use crate::topology::TopologyError;
 
 /// Everything that is wrong with a configuration, for the QEMU it was planned for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlanError {
-    /// The problems, in the order of the configuration. Never empty.
+    /// The problems, in the order of the configuration, at most 500. Never empty.
     pub problems: Vec<Problem>,
+}
+
+impl PlanError {
+    /// The problems that a launcher found by itself, such as an image of another format. There must be one at least.
+    pub fn new(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
 }
 
 impl fmt::Display for PlanError {
@@ -19,13 +26,20 @@ impl fmt::Display for PlanError {
             [only] => write!(formatter, "cannot plan the machine: {only}"),
             many => {
                 write!(formatter, "cannot plan the machine, {} problems:", many.len())?;
-                many.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
+                many.iter().take(MOST).try_for_each(|problem| write!(formatter, "\n  {problem}"))?;
+                match many.len().saturating_sub(MOST) {
+                    0 => Ok(()),
+                    more => write!(formatter, "\n  and {more} more"),
+                }
             }
         }
     }
 }
 
 impl std::error::Error for PlanError {}
+
+/// More problems than these are only counted when they are printed.
+const MOST: usize = 50;
 
 /// One problem and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +49,13 @@ pub struct Problem {
     pub path: String,
     /// What is wrong there.
     pub fault: Fault,
+}
+
+impl Problem {
+    /// A problem of the part at `path`.
+    pub fn new(path: impl Into<String>, fault: Fault) -> Self {
+        Self { path: path.into(), fault }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -62,6 +83,8 @@ pub enum Fault {
     NotOnMachine { feature: String, machine: String, hint: &'static str },
     #[error("no {kind} has the id {id:?}; {known}")]
     UnknownReference { kind: &'static str, id: String, known: String },
+    #[error("no secret has the id that stands here; {known}")]
+    UnknownSecret { known: String },
     #[error("{what} {value:?} is used already by {first}")]
     Duplicate { what: &'static str, value: String, first: String },
     #[error("{value:?} {why}")]
@@ -78,48 +101,6 @@ pub enum Fault {
     NoPlace(#[from] TopologyError),
 }
 
-/// A place in the configuration: cheap to build on every step down, printed only when something is wrong there.
-#[derive(Clone, Copy)]
-pub(crate) struct At<'a> {
-    parent: Option<&'a At<'a>>,
-    name: &'a str,
-    index: Option<usize>,
-}
-
-impl<'a> At<'a> {
-    /// The configuration as a whole.
-    pub(crate) const ROOT: At<'static> = At { parent: None, name: "", index: None };
-
-    /// A field of this place.
-    pub(crate) fn field(&'a self, name: &'a str) -> At<'a> {
-        At { parent: Some(self), name, index: None }
-    }
-
-    /// An element of a list field of this place.
-    pub(crate) fn item(&'a self, name: &'a str, index: usize) -> At<'a> {
-        At { parent: Some(self), name, index: Some(index) }
-    }
-
-    fn write(&self, out: &mut String) {
-        if let Some(parent) = self.parent.filter(|parent| !parent.name.is_empty()) {
-            parent.write(out);
-            out.push('.');
-        }
-        out.push_str(self.name);
-        if let Some(index) = self.index {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "[{index}]");
-        }
-    }
-
-    /// The place as a reader would write it, such as `disks[1].throttle`.
-    pub(crate) fn path(&self) -> String {
-        let mut out = String::with_capacity(32);
-        self.write(&mut out);
-        out
-    }
-}
-
 /// `text` shortened for an error message: a hostile value must not flood a terminal.
 pub(crate) fn short(text: &str) -> String {
     const KEEP: usize = 80;
@@ -132,15 +113,6 @@ pub(crate) fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_print_as_a_reader_would_write_them() {
-        let root = At::ROOT;
-        let disk = root.item("disks", 1);
-        let throttle = disk.field("throttle");
-        assert_eq!(throttle.field("group").path(), "disks[1].throttle.group");
-        assert_eq!(root.path(), "");
-    }
 
     #[test]
     fn one_problem_is_one_line_and_many_are_a_list() {

@@ -22,7 +22,7 @@
 //! };
 //! let target = Target::new(Version::new(10, 0), Arch::X86_64);
 //! let plan = plan(&config, &target, &Endpoints::default())?;
-//! let disk = plan.devices().iter().find(|device| device.id == "disk0").expect("has a disk");
+//! let disk = plan.devices().find(|device| device.id == "disk0").expect("has a disk");
 //! assert_eq!(disk.arguments().to_json(), concat!(
 //!     r#"{"driver":"virtio-blk-pci","id":"disk0","bus":"rp1","addr":"0x0","drive":"disk0"}"#,
 //! ));
@@ -32,31 +32,38 @@
 //!
 #![doc = include_str!("seed.md")]
 
-mod board;
-mod command_line;
 mod config;
-mod draft;
 mod endpoints;
 mod error;
+mod flag_options;
 mod name;
-mod parts;
 pub mod plan;
+mod planner;
+mod qemu_target;
 mod render;
 #[cfg(feature = "schema")]
 mod schema;
-mod target;
+#[cfg(feature = "schema")]
+mod schema_forms;
+pub mod topology;
 mod value;
 
-pub use command_line::CommandLine;
 pub use config::*;
 pub use endpoints::Endpoints;
 pub use error::{Fault, PlanError, Problem};
-pub use parts::*;
-pub use plan::pci::PciAddress;
-pub use plan::{Addition, NewDevice, Plan, QmpCommand, Removal, plan, replan};
+pub use flag_options::FLAG_OPTIONS;
+pub use plan::{
+    Addition, BlockNode, Bundle, CharNode, CliOption, Device, FdRole, FdSlot, Netdev, Object, OptionValue,
+    Owner, PartKind, PartRef, Plan, PlannedSocket, QmpCommand, Removal, SocketRole,
+};
+pub use planner::{NewDevice, plan, replan};
+pub use qemu_target::{
+    Accelerator, Arch, Drivers, ParseArchError, ParseVersionError, Target, TargetCpu, Version,
+};
+pub use render::CommandLine;
 #[cfg(feature = "schema")]
 pub use schema::json_schema;
-pub use target::{Accelerator, Arch, ParseArchError, ParseVersionError, Target, TargetCpu, Version};
+pub use topology::pci::PciAddress;
 pub use value::{Props, Value};
 
 /// Runs the example of the README as a doctest.

@@ -32,7 +32,7 @@ cannot plan the machine: vnc.sasl: a client is asked for a password or by SASL, 
 cannot plan the machine: networks[0].backend.ipv6: IPv6 is off, but it is told its network
 cannot plan the machine: networks[0].backend.ipv4: IPv4 is off, but it is told its network or an address
 cannot plan the machine: memory.backend.path: a path has a NUL character inside
-cannot plan the machine: cdroms[0].medium.cookie_secret: no secret has the id "none"; there is none
+cannot plan the machine: cdroms[0].medium.cookie_secret: no secret has the id that stands here; there is none
 "#);
 }
 
@@ -55,10 +55,10 @@ fn an_id_that_is_taken_is_told_once() {
     insta::assert_snapshot!(said.join("\n"), @r#"
     cannot plan the machine: disks[1]: the device id "a" is used already by disks[0]
     cannot plan the machine, 2 problems:
-      networks[1].mac: the MAC address "52:54:00:76:99:87" is used already by networks[0].mac
+      networks[1].mac: the MAC address "52:54:00:76:99:87" is used already by networks[0]
       networks[1]: the device id "a" is used already by networks[0]
     cannot plan the machine, 2 problems:
-      disks[1].boot_index: the boot index "0" is used already by disks[0].boot_index
+      disks[1].boot_index: the boot index "0" is used already by disks[0]
       disks[1]: the device id "a" is used already by disks[0]
     "#);
 }
@@ -68,4 +68,25 @@ fn an_id_that_is_taken_is_told_once() {
 fn what_is_no_device_may_be_called_like_one() {
     planned("disks = [{ id = \"a\", backend = \"/a.raw\" }]\nserials = [{ id = \"a\" }]")
         .expect("can be planned");
+}
+
+/// Linux passes no longer one to a program, and its error does not say which it was.
+#[test]
+fn a_text_that_no_argument_has_room_for_is_refused_at_its_place() {
+    let fits = "A".repeat(100_000);
+    planned(&format!("fw_cfg = [{{ name = \"opt/a\", text = \"{fits}\" }}]")).expect("can be planned");
+    let long = "A".repeat(200_000);
+    let files = [
+        format!("fw_cfg = [{{ name = \"opt/a\", text = \"{long}\" }}]"),
+        format!("smbios = {{ oem_strings = [\"a\", \"{long}\"] }}"),
+        format!("boot = {{ kernel = \"/k\", append = \"{long}\" }}"),
+        format!("extra_args = [\"-name\", \"{long}\"]"),
+    ];
+    let said = files.map(|text| planned(&text).expect_err("too long").to_string());
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    cannot plan the machine: fw_cfg[0]: the text has 200005 bytes; an argument of a program has room for 131071
+    cannot plan the machine: smbios.oem_strings[1]: the text has 200002 bytes; an argument of a program has room for 131071
+    cannot plan the machine: boot.append: the text has 200000 bytes; an argument of a program has room for 131071
+    cannot plan the machine: extra_args[1]: the text has 200000 bytes; an argument of a program has room for 131071
+    "#);
 }

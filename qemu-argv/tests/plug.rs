@@ -4,20 +4,21 @@ use std::fmt::Write as _;
 
 use qemu_argv::{
     Addition, Arch, Backing, BackingImage, Cdrom, Channel, Disk, DiskBackend, DiskInterface, Endpoints,
-    HostDevice, NetBackend, Network, NicModel, OtherBus, OtherDevice, Plan, QmpCommand, Removal, Size,
-    TapNet, TapOpener, Target, Throttle, UsbDevice, UsbKind, Version, VhostUserNet, VmConfig, plan,
+    HostDevice, NetBackend, Network, NicModel, NullDisk, OtherBus, OtherDevice, Plan, QmpCommand, Removal,
+    Size, TapNet, TapOpener, Target, Throttle, UsbDevice, UsbKind, Version, VhostUserNet, VmConfig, plan,
 };
 
 fn machine(kind: &str) -> Plan {
     let config = VmConfig {
         name: Some("web".into()),
         machine: qemu_argv::Machine { kind: Some(kind.into()), ..Default::default() },
-        disks: vec![Disk::new(DiskBackend::Null { size: Size::mib(1) })],
+        disks: vec![Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(1) }))],
         networks: vec![Network::default()],
         ..VmConfig::default()
     };
     let target = Target::new(Version::new(10, 0), Arch::X86_64);
-    let endpoints = Endpoints { qmp_fd: Some(0), socket_dir: Some("/run/vms".into()) };
+    let endpoints =
+        Endpoints { qmp_fd: Some(0), socket_dir: Some("/run/vms".into()), ..Endpoints::default() };
     plan(&config, &target, &endpoints).expect("the machine can be planned")
 }
 
@@ -56,7 +57,7 @@ fn lines(commands: &[QmpCommand]) -> String {
 
 fn shown(addition: &Addition) -> String {
     let fds = addition.fds.iter().map(|slot| format!("{} is {:?}\n", slot.monitor_name(), slot.role));
-    let sockets = addition.sockets.iter().map(|socket| format!("{}\n", socket.path.display()));
+    let sockets = addition.sockets().map(|socket| format!("{}\n", socket.path.display()));
     fds.chain(sockets).collect::<String>() + &lines(&addition.commands())
 }
 
@@ -78,13 +79,15 @@ fn a_disk_comes_with_its_nodes_and_its_limits_and_they_go_with_it() {
 #[test]
 fn the_same_disk_from_the_start_is_the_same() {
     let addition = machine("q35").plug(&rich_disk()).expect("there is a free port");
-    let mut config =
-        VmConfig { disks: vec![Disk::new(DiskBackend::Null { size: Size::mib(1) })], ..VmConfig::default() };
+    let mut config = VmConfig {
+        disks: vec![Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(1) }))],
+        ..VmConfig::default()
+    };
     config.disks.push(rich_disk());
     let target = Target::new(Version::new(10, 0), Arch::X86_64);
     let cold = plan(&config, &target, &Endpoints::default()).expect("the machine can be planned");
-    let hot = addition.devices.last().expect("a device");
-    let cold = cold.devices().iter().find(|device| device.id == "disk1").expect("a device");
+    let hot = addition.devices().last().expect("a device");
+    let cold = cold.devices().find(|device| device.id == "disk1").expect("a device");
     assert_eq!(hot.props, cold.props);
     assert_eq!(hot.driver, cold.driver);
 }
@@ -156,7 +159,7 @@ fn what_cannot_come_or_go_is_refused_with_the_reason() {
     let taken = Disk { id: Some("disk0".into()), ..Disk::file("/vm/a.raw") };
     let thread = Disk { iothread: Some("io9".into()), ..Disk::file("/vm/a.raw") };
     let sata = Disk { interface: DiskInterface::Sata, ..Disk::file("/vm/a.raw") };
-    let mac = plan.devices().iter().find_map(|device| device.props.get_str("mac")).expect("a MAC address");
+    let mac = plan.devices().find_map(|device| device.props.get_str("mac")).expect("a MAC address");
     let twin = Network { mac: Some(mac.parse().expect("an address")), ..Network::default() };
     let shared =
         Network::new(NetBackend::VhostUser(VhostUserNet { path: "/vm/net.sock".into(), server: false }));
@@ -192,7 +195,7 @@ fn what_cannot_come_or_go_is_refused_with_the_reason() {
 #[test]
 fn a_full_machine_says_what_would_help() {
     let mut plan = machine("q35");
-    let disk = Disk::new(DiskBackend::Null { size: Size::mib(1) });
+    let disk = Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(1) }));
     for _ in 0..4 {
         plan = plan.plug(&disk).expect("there is a free port").plan;
     }

@@ -7,7 +7,7 @@ use qemu_argv::{
 
 fn config() -> VmConfig {
     let stream = |path: &str| {
-        let address = qemu_argv::SocketAddress::Unix { path: path.into() };
+        let address = qemu_argv::SocketAddress::unix(path);
         Network::new(NetBackend::Stream(StreamNet { address, server: false, reconnect_ms: None }))
     };
     VmConfig {
@@ -26,16 +26,14 @@ fn again(config: &VmConfig, earlier: Option<&Plan>) -> Plan {
 fn known(plan: &Plan, backend: &str) -> String {
     let owner = plan
         .netdevs()
-        .iter()
         .find(|netdev| netdev.arguments().to_json().contains(backend))
         .map(|netdev| netdev.id.clone())
         .or_else(|| {
-            let file =
-                plan.block_nodes().iter().find(|node| node.props.get_str("filename") == Some(backend))?;
+            let file = plan.block_nodes().find(|node| node.props.get_str("filename") == Some(backend))?;
             file.node_name.strip_suffix("-file").map(Into::into)
         });
     let owner = owner.unwrap_or_else(|| panic!("nothing is on {backend}"));
-    let device = plan.devices().iter().find(|device| device.id == owner).expect("a device");
+    let device = plan.devices().find(|device| device.id == owner).expect("a device");
     device.arguments().to_json()
 }
 
@@ -63,7 +61,7 @@ fn what_is_edited_in_place_stays_there() {
     edited.networks[0].mtu = Some(1400);
     edited.disks[1].discard = true;
     let after = again(&edited, Some(&before));
-    let ids = |plan: &Plan| plan.devices().iter().map(|device| device.id.clone()).collect::<Vec<_>>();
+    let ids = |plan: &Plan| plan.devices().map(|device| device.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(&after), ids(&before));
     assert_eq!(known(&after, "/vm/two.sock"), known(&before, "/vm/two.sock"));
 }

@@ -177,7 +177,7 @@ type Field = (&'static str, fn(&str) -> Value);
 #[test]
 fn texts_with_a_form_are_checked() {
     let validator = validator();
-    let fields: [Field; 8] = [
+    let fields: [Field; 10] = [
         ("memory", |text| json!({ "memory": text })),
         ("arch", |text| json!({ "arch": text })),
         ("mac", |text| json!({ "networks": [{ "mac": text }] })),
@@ -185,6 +185,8 @@ fn texts_with_a_form_are_checked() {
         ("dns", |text| json!({ "networks": [{ "backend": { "type": "user", "dns": text } }] })),
         ("gateway", |text| json!({ "networks": [{ "backend": { "type": "passt", "gateway": text } }] })),
         ("forward", |text| json!({ "networks": [{ "backend": { "type": "user", "forwards": [text] } }] })),
+        ("vnc", |text| json!({ "vnc": text })),
+        ("listen", |text| json!({ "vnc": { "listen": text } })),
         ("server", |text| json!({ "disks": [{ "backend": { "type": "nbd", "server": text } }] })),
     ];
     let more = [
@@ -196,6 +198,19 @@ fn texts_with_a_form_are_checked() {
         "1::",
         "fe80::1.2.3.4",
         "0.0.0.0",
+        ":1",
+        ":100",
+        ":01",
+        "5899",
+        "5900",
+        "05900",
+        "65535",
+        "65536",
+        "localhost:1",
+        "[::1]:5901",
+        "[]:5901",
+        "::1:5901",
+        "/run/vnc.sock",
     ];
     for (name, document) in fields {
         for text in TEXTS.iter().chain(&more) {

@@ -200,12 +200,6 @@ pub(crate) fn install_hint(places: &Places, arch: Arch) -> String {
     }
 }
 
-/// Paths as a list in words.
-pub(crate) fn paths(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    if names.is_empty() { "no folder".into() } else { names.join(", ") }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use qemu_argv::Arch;
 
-use crate::binary::paths;
-
 /// Something that was asked for could not be found or understood.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -103,4 +101,10 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Paths as a list in words.
+pub(crate) fn paths(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    if names.is_empty() { "no folder".into() } else { names.join(", ") }
 }

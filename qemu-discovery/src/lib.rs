@@ -32,8 +32,9 @@ pub mod instances;
 mod obstacle;
 mod places;
 mod probe;
-mod process;
-mod spawn;
+#[doc(hidden)]
+pub mod process;
+mod words;
 
 pub use accel::Acceleration;
 pub use binary::{all_binaries_in, find_binary, find_binary_in, find_tool_in};

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
@@ -11,21 +13,32 @@ use qmp_client::{ClientError, Session};
 use qmp_proto::QueryName;
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 use crate::instance::{Handle, Instance, Ownership};
-use crate::launch::socket_of;
-use crate::process::{Process, Tail, Watcher};
-use crate::runtime::{Plans, Record, Residue, SocketDir, default_socket_dir};
+use crate::runtime::{Plans, Record, Residue, SocketDir, default_socket_dir, socket_of};
 use crate::supervise::{Watched, watch_over};
+use qemu_discovery::process::{Process, Tail, Watcher, is_stopped};
+
+/// How long to wait before the next attempt to connect to a socket that takes nobody just now.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 impl Instance {
     /// Attaches to the QEMU that listens at `socket`. Dropping the handle never touches the VM.
     ///
+    /// A VM that was launched by this library serves 16 visitors at a time; attaching to it again and again is normal
+    /// use. Another QEMU serves one client on each of its monitors.
+    ///
+    /// Whoever answers there may be something else than QEMU: a proxy, or a program that plays it. Only a process that
+    /// is found to be a QEMU on this host has a [`pid`](Self::pid) and can be killed; without one, the connection's end
+    /// counts as the VM's.
+    ///
     /// # Errors
     ///
-    /// - [`Error::Busy`] if another client has the monitor (QEMU serves one at a time), or QEMU is stopped.
-    /// - [`Error::Attach`] if nobody listens, or it is no QEMU.
+    /// - [`Error::Busy`] if other clients are using all of its monitors.
+    /// - [`Error::Unresponsive`] if QEMU is stopped, or does not answer.
+    /// - [`Error::Attach`] if nobody listens, or it does not speak QMP.
     ///
     /// # Cancel safety
     ///
@@ -88,17 +101,21 @@ impl Instance {
     /// As [`attach_name`](Self::attach_name).
     pub async fn attach_name_in(dir: &Path, name: &str) -> Result<Self, Error> {
         let options = qmp_client::Options::default();
-        match Record::read(dir, name)? {
-            Some(record) if record.is_alive() => attach(&record.socket.clone(), &options, Some(record)).await,
-            Some(_) => Err(Error::NotFound { name: name.to_owned() }),
+        let missing = || Error::NotFound { name: name.to_owned() };
+        let Some(place) = SocketDir::find(dir)? else { return Err(missing()) };
+        match Record::read_in(&place, name)? {
+            Some(record) if record.is_alive() => {
+                match attach(&record.socket.clone(), &options, Some(record.clone())).await {
+                    // It has ended just now.
+                    Err(Error::Attach { .. }) if !record.is_alive() => Err(missing()),
+                    attached => attached,
+                }
+            }
+            Some(_) => Err(missing()),
             // Another launcher leaves no record, but its socket is in the same place.
             None => {
-                let socket = dir.join(format!("{name}.sock"));
-                if socket.exists() {
-                    attach(&socket, &options, None).await
-                } else {
-                    Err(Error::NotFound { name: name.to_owned() })
-                }
+                let socket = place.file(name, ".sock");
+                if socket.exists() { attach(&socket, &options, None).await } else { Err(missing()) }
             }
         }
     }
@@ -110,29 +127,38 @@ async fn attach(
     record: Option<Record>,
 ) -> Result<Instance, Error> {
     let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
+    let deadline = Instant::now() + options.greeting;
+    let stream = connect(&socket, deadline, record.as_ref()).await?;
+    // Who called `listen`. None where that is hidden, as behind a container's wall.
+    let peer = getsockopt(&stream, PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
     let fail = |error: ClientError| match error {
-        ClientError::Busy { .. } | ClientError::NoGreeting { .. } | ClientError::NotReady { .. } => {
+        ClientError::Busy { .. } | ClientError::NoGreeting { .. } if !peer.is_some_and(is_stopped) => {
             Error::Busy { socket: socket.clone() }
+        }
+        ClientError::NoGreeting { .. } | ClientError::NotReady { .. } | ClientError::Timeout { .. } => {
+            Error::Unresponsive { socket: socket.clone() }
         }
         source => Error::Attach { socket: socket.clone(), source },
     };
-    let connect = |source| fail(ClientError::Connect { path: socket.clone(), source });
-    // Connecting to a Unix socket does not wait: a full queue is an error.
-    let stream = UnixStream::connect(&socket).await.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Error::Busy { socket: socket.clone() },
-        _ => connect(error),
-    })?;
-    // Who called `listen`. None where that is hidden, as behind a container's wall.
-    let process = getsockopt(&stream, PeerCredentials)
-        .ok()
-        .and_then(|peer| u32::try_from(peer.pid()).ok())
-        .and_then(|pid| Process::attach(pid).ok());
-    let stream = stream.into_std().map_err(connect)?;
-    let session = Session::from_unix_stream(stream, options).await.map_err(fail)?;
+    let broken = |source| fail(ClientError::Connect { path: socket.clone(), source });
+    let stream = stream.into_std().map_err(broken)?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let options = qmp_client::Options { greeting: left, ..options.clone() };
+    let session = Session::from_unix_stream(stream, &options).await.map_err(fail)?;
+    let process = match peer {
+        Some(pid) => qemu_process(pid, record.as_ref()).await,
+        None => None,
+    };
     let events = session.events();
-    let name = session.execute(QueryName {}).await?.name;
-    let record = record.or_else(|| record_beside(&socket, process.as_deref()));
-    let watcher = process.clone().map(Watcher::new).transpose().map_err(connect)?;
+    let name = session.execute(QueryName {}).await.map_err(fail)?.name;
+    // Whoever listens now may be another one than the record is of.
+    let record = match process.as_deref() {
+        Some(process) => {
+            record.filter(|record| record.is_of(process)).or_else(|| record_beside(&socket, process))
+        }
+        None => record,
+    };
+    let watcher = process.clone().map(Watcher::new).transpose().map_err(broken)?;
     let vm = Watched::new(session, process, Tail::default(), residue(record.as_ref()));
     vm.refresh().await.map_err(fail)?;
     let task = tokio::spawn(watch_over(vm.clone(), watcher, events, None)).abort_handle();
@@ -152,20 +178,58 @@ async fn attach(
     }))
 }
 
+/// Connects to a monitor's socket. If too many wait there already, or if the QEMU of `record` does not listen yet, it
+/// tries again until the deadline.
+async fn connect(socket: &Path, deadline: Instant, record: Option<&Record>) -> Result<UnixStream, Error> {
+    loop {
+        let error = match UnixStream::connect(socket).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        let late = Instant::now() >= deadline;
+        match error.kind() {
+            io::ErrorKind::WouldBlock if late => {
+                let stopped = record.is_some_and(|record| is_stopped(record.pid));
+                let socket = socket.to_owned();
+                return Err(if stopped { Error::Unresponsive { socket } } else { Error::Busy { socket } });
+            }
+            io::ErrorKind::WouldBlock => {}
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+                if !late && record.is_some_and(Record::is_alive) => {}
+            _ => {
+                let source = ClientError::Connect { path: socket.to_owned(), source: error };
+                return Err(Error::Attach { socket: socket.to_owned(), source });
+            }
+        }
+        sleep(TRY_AGAIN).await;
+    }
+}
+
+/// The process at the other end, if it is a QEMU: the one that the launcher wrote down, or one that looks like it. A
+/// proxy is none, and must not be killed in QEMU's place.
+async fn qemu_process(pid: u32, record: Option<&Record>) -> Option<Arc<Process>> {
+    let process = Process::attach(pid).ok()?;
+    if record.is_some_and(|record| (record.pid, record.started) == (pid, process.started())) {
+        return Some(process);
+    }
+    // The whole of /proc is not read, but what is read blocks.
+    let found = tokio::task::spawn_blocking(move || instances::find(pid)).await.ok().flatten()?;
+    (found.process.start_ticks == process.started()).then_some(process)
+}
+
 /// What is left of an attached VM when it ends, if its launcher is gone by then.
 fn residue(record: Option<&Record>) -> Residue {
     let inherit = |record: &Record| {
-        let dir = SocketDir::open(record.socket.parent()?).ok()?;
+        let dir = SocketDir::find(record.socket.parent()?).ok()??;
         Some(Residue::Inherited { dir, record: Box::new(record.clone()) })
     };
     record.and_then(inherit).unwrap_or_default()
 }
 
 /// The record that a launch left beside its socket, if it is of this process.
-fn record_beside(socket: &Path, process: Option<&Process>) -> Option<Record> {
-    let process = process?;
+fn record_beside(socket: &Path, process: &Process) -> Option<Record> {
     let record = Record::read(socket.parent()?, &stem(socket)).ok()??;
-    (record.pid == process.pid() && record.started == process.started()).then_some(record)
+    record.is_of(process).then_some(record)
 }
 
 fn stem(socket: &Path) -> String {

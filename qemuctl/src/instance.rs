@@ -1,10 +1,11 @@
 //! The handle on a VM.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use qemu_argv::{Plan, VmConfig};
+use qemu_argv::Plan;
 use qmp_client::agent::Agent;
 use qmp_client::{ClientError, Session};
 use qmp_proto::Command;
@@ -12,14 +13,15 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::AbortHandle;
 
+use crate::channel::{Console, LineState};
 use crate::error::Error;
-use crate::guest::Console;
-use crate::launch::{self, LaunchOptions};
 use crate::reason::ExitReason;
 use crate::runtime::Plans;
 use crate::state::State;
 use crate::supervise::{Exit, Watched};
-use crate::trace;
+
+/// How long the end of a VM may take to be known once a line to it has ended.
+const TELLS_WHY: Duration = Duration::from_secs(2);
 
 /// Who decides over a VM's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +36,11 @@ pub enum Ownership {
 }
 
 /// A running QEMU. Clones are handles on the same VM.
+///
+/// A VM is watched by the tokio runtime that it was started or attached on. When that has ended, as that of a `#[tokio::test]`
+/// does, [`state`](Self::state), [`wait`](Self::wait), [`stop`](Self::stop) and [`kill`](Self::kill) still work in any
+/// other; what needs the connection to QEMU fails with [`Error::Unsupervised`]. A VM that several tests have in common is started
+/// on a runtime that outlives them, as that of the module `blocking` does.
 ///
 /// Dropping the last handle on a VM that [`start`](Self::start) launched kills it and removes its files; that
 /// blocks for the moment it takes. [`stop`](Self::stop) it first to end it gently.
@@ -54,6 +61,9 @@ pub enum Ownership {
 #[derive(Clone, Debug)]
 pub struct Instance(Arc<Handle>);
 
+/// The line to the guest's agent, once it was needed.
+type AgentSlot = tokio::sync::Mutex<Option<(Agent, Arc<LineState>)>>;
+
 /// What the clones of one handle share. Its drop is the drop of the last of them.
 #[derive(Debug)]
 pub(crate) struct Handle {
@@ -62,7 +72,7 @@ pub(crate) struct Handle {
     pub(crate) vm: Arc<Watched>,
     pub(crate) socket: Option<PathBuf>,
     pub(crate) agent: Option<PathBuf>,
-    pub(crate) agent_line: tokio::sync::Mutex<Option<Agent>>,
+    pub(crate) agent_line: AgentSlot,
     pub(crate) console: OnceCell<Console>,
     pub(crate) plans: Arc<Plans>,
     pub(crate) warnings: Vec<String>,
@@ -81,48 +91,6 @@ impl Drop for Handle {
 }
 
 impl Instance {
-    /// Launches the VM and returns when the guest runs (or is paused, if the config says so).
-    ///
-    /// It lives as long as this process at most: it is killed when the last handle is dropped, and by the kernel
-    /// when this process ends, however that happens.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::Plan`] lists everything that is wrong in the config, before anything is started.
-    /// - [`Error::NameTaken`] if a VM of that name runs.
-    /// - [`Error::Launch`] if QEMU refuses: at once, with its own words.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, QEMU is killed and nothing is left.
-    pub async fn start(config: &VmConfig) -> Result<Self, Error> {
-        Self::start_with(config, &LaunchOptions::default()).await
-    }
-
-    /// Like [`start`](Self::start), with deadlines and places of your own.
-    ///
-    /// # Errors
-    ///
-    /// As [`start`](Self::start).
-    pub async fn start_with(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
-        Self::launch(config, options, Ownership::Owned).await
-    }
-
-    /// Launches a VM that outlives this process. Others find it by its name, see
-    /// [`attach_name`](Self::attach_name).
-    ///
-    /// # Errors
-    ///
-    /// As [`start`](Self::start).
-    pub async fn start_detached(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
-        Self::launch(config, options, Ownership::Detached).await
-    }
-
-    async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership) -> Result<Self, Error> {
-        // In a box: what a launch keeps between its steps is large.
-        Box::pin(trace::launch(config.name.as_deref(), launch::launch(config, options, ownership))).await
-    }
-
     pub(crate) fn new(handle: Handle) -> Self {
         Self(Arc::new(handle))
     }
@@ -131,7 +99,7 @@ impl Instance {
         &self.0.vm
     }
 
-    pub(crate) fn agent_slot(&self) -> &tokio::sync::Mutex<Option<Agent>> {
+    pub(crate) fn agent_slot(&self) -> &AgentSlot {
         &self.0.agent_line
     }
 
@@ -144,7 +112,8 @@ impl Instance {
         &self.0.name
     }
 
-    /// QEMU's process id. `None` for an attached VM whose process cannot be seen from here.
+    /// QEMU's process id. `None` for an attached VM whose process cannot be seen from here, or is not known to be
+    /// a QEMU: a proxy may serve its monitor.
     pub fn pid(&self) -> Option<u32> {
         self.vm().process.as_ref().map(|process| process.pid())
     }
@@ -186,7 +155,7 @@ impl Instance {
 
     /// What the VM does, as far as it has been heard.
     pub fn state(&self) -> State {
-        self.vm().states().borrow().clone()
+        self.vm().state()
     }
 
     /// The state now and every later one. A slow reader sees the newest, not each.
@@ -202,7 +171,7 @@ impl Instance {
     pub async fn query_state(&self) -> Result<State, Error> {
         match self.vm().refresh().await {
             Ok(state) => Ok(state),
-            Err(error) => Err(self.explain("query-status", error)),
+            Err(error) => Err(self.explain_closed("query-status", error).await),
         }
     }
 
@@ -235,8 +204,10 @@ impl Instance {
     ///
     /// QEMU carries out a command once sent, even if the future is dropped.
     pub async fn execute<C: Command>(&self, command: C) -> Result<C::Return, Error> {
-        let reply = self.vm().session.execute(command).await;
-        reply.map_err(|error| self.explain(C::NAME, error))
+        match self.vm().session.execute(command).await {
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.explain_closed(C::NAME, error).await),
+        }
     }
 
     /// Sends a QMP command by its name, with its arguments as JSON.
@@ -245,8 +216,10 @@ impl Instance {
     ///
     /// As [`execute`](Self::execute).
     pub async fn execute_raw(&self, name: &str, arguments: Option<Value>) -> Result<Value, Error> {
-        let reply = self.vm().session.execute_raw(name, arguments).await;
-        reply.map_err(|error| self.explain("a command", error))
+        match self.vm().session.execute_raw(name, arguments).await {
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.explain_closed(name.to_owned(), error).await),
+        }
     }
 
     /// Waits until the VM has ended and tells why.
@@ -260,18 +233,17 @@ impl Instance {
 
     /// Like [`wait`](Self::wait), with how the process ended beside the reason.
     pub async fn wait_exit(&self) -> Exit {
-        let mut exits = self.vm().exits();
-        let exit = match exits.wait_for(Option::is_some).await {
-            Ok(exit) => exit.clone(),
-            Err(_) => None,
-        };
-        // The sender lives as long as this handle.
-        exit.unwrap_or(Exit { reason: ExitReason::Lost, process: crate::process::ProcessExit::Unknown })
+        self.vm().ended().await
     }
 
     /// Why the VM ended, if it has.
     pub fn exit_reason(&self) -> Option<ExitReason> {
-        self.vm().exits().borrow().as_ref().map(|exit| exit.reason.clone())
+        self.vm().exit().map(|exit| exit.reason)
+    }
+
+    /// How the VM ended, if it has.
+    pub fn exit(&self) -> Option<Exit> {
+        self.vm().exit()
     }
 
     pub(crate) async fn wait_for_exit(&self, action: &'static str, limit: Duration) -> Result<Exit, Error> {
@@ -283,10 +255,25 @@ impl Instance {
     }
 
     /// An error of the monitor of a VM that has ended is told as its end.
-    pub(crate) fn explain(&self, action: &'static str, error: ClientError) -> Error {
+    pub(crate) fn explain(&self, action: impl Into<Cow<'static, str>>, error: ClientError) -> Error {
         match self.exit_reason() {
-            Some(reason) => Error::Gone { action, name: self.name().to_owned(), reason },
+            Some(reason) => Error::Gone { action: action.into(), name: self.name().to_owned(), reason },
+            None if self.vm().is_left() => {
+                Error::Unsupervised { action: action.into(), name: self.name().to_owned() }
+            }
             None => Error::Qmp(error),
         }
+    }
+
+    /// Like [`explain`](Self::explain), for a line that may have ended a moment before it is known why.
+    pub(crate) async fn explain_closed(
+        &self,
+        action: impl Into<Cow<'static, str>>,
+        error: ClientError,
+    ) -> Error {
+        if matches!(error, ClientError::Closed { .. }) && !self.vm().is_left() {
+            let _ = tokio::time::timeout(TELLS_WHY, self.wait_exit()).await;
+        }
+        self.explain(action, error)
     }
 }

@@ -35,14 +35,16 @@
 mod attach;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod channel;
 pub mod config;
 pub mod control;
 mod error;
 mod events;
 pub mod guest;
+pub mod home;
+pub mod image;
 mod instance;
 pub mod launch;
-mod process;
 mod reason;
 pub mod runtime;
 mod state;
@@ -50,21 +52,26 @@ mod supervise;
 mod trace;
 
 pub use control::{
-    Authentication, BalloonStats, ClientStream, Expiry, ForwardedPort, IoBurst, IoLimits, MouseButton, Rung,
-    StopOutcome,
+    Authentication, BalloonStats, ClientStream, DiskError, DiskStats, Expiry, ForwardedPort, GuestAnswer,
+    IoBurst, IoLimits, MouseButton, NetworkInterface, ProcessStats, Rung, Stats, StopOutcome, TapStats,
+    VcpuStats,
 };
-pub use error::Error;
+pub use error::{Cause, Error, LaunchFailure, Phase, explain};
 pub use events::Subscription;
-pub use guest::{Agent, Console, ConsoleReader, Copied, Exec, ExecOutput, Expected, GuestSum, Output};
+pub use guest::{
+    Agent, Console, ConsoleReader, Copied, Exec, ExecOutput, Expected, GuestEnd, GuestProcess, GuestSignal,
+    GuestSum, Output,
+};
 pub use instance::{Instance, Ownership};
-pub use launch::{Cause, LaunchFailure, LaunchOptions, Phase, SecretSource};
-pub use process::ProcessExit;
+pub use launch::{LaunchOptions, SecretSource};
+#[doc(inline)]
+pub use qemu_discovery::process::{ProcessExit, ResourceUsage};
 pub use reason::ExitReason;
 pub use state::State;
 pub use supervise::Exit;
 
 pub use qemu_argv::*;
-pub use qmp_client::{ClientError, Events, EventsError};
+pub use qmp_client::{ClientError, Events, EventsError, Job, JobEnd, JobError};
 pub use {qemu_argv, qemu_discovery, qmp_client, qmp_proto};
 
 /// Runs the README's example as a doctest.

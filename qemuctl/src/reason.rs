@@ -1,4 +1,4 @@
-//! Why a VM ended, put together from everything that is known.
+//! Why a VM ended, put together from everything that is known; and what ends a guest.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use qmp_proto::event::Shutdown;
 use qmp_proto::{AnyEvent, GuestPanicAction, ShutdownCause};
 use serde::{Deserialize, Serialize};
 
-use crate::process::ProcessExit;
 use crate::state::{State, word};
+use qemu_discovery::process::ProcessExit;
 
 /// Why a VM ended.
 ///
@@ -43,8 +43,8 @@ pub enum ExitReason {
         /// Whether the kernel wrote a core dump.
         core_dumped: bool,
     },
-    /// QEMU ended by itself with this code and without saying why. A guest that writes to `isa-debug-exit` ends this way on
-    /// QEMU 7.2.
+    /// QEMU ended by itself with this exit code. So ends a guest that chooses the code: by `isa-debug-exit`, by RISC-V's test
+    /// device, by semihosting. The same on all versions of QEMU, of which some announce such an end as a shutdown or a panic.
     Exited {
         /// The exit code.
         code: i32,
@@ -56,11 +56,13 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
-    /// Whether the VM ended because its guest or somebody who may do so ended it.
+    /// Whether the VM ended because its guest or somebody who may do so ended it. An exit code other than 0 is not orderly,
+    /// also when the guest chose it.
     pub fn is_orderly(&self) -> bool {
         matches!(
             self,
-            Self::GuestShutdown
+            Self::Exited { code: 0 }
+                | Self::GuestShutdown
                 | Self::GuestReset
                 | Self::HostQuit
                 | Self::HostReset
@@ -99,6 +101,28 @@ impl fmt::Display for ExitReason {
             Self::Other(word) => write!(f, "shut down ({word})"),
             Self::Lost => f.write_str("lost: the process is gone and left no word"),
         }
+    }
+}
+
+/// What has ended everything in a guest at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GuestEnd {
+    /// It was reset, by itself or from outside.
+    Reset,
+    /// Its kernel panicked.
+    Panicked,
+    /// It shut down. The end of its VM may follow.
+    ShutDown,
+}
+
+impl fmt::Display for GuestEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reset => "was reset",
+            Self::Panicked => "panicked",
+            Self::ShutDown => "shut down",
+        })
     }
 }
 
@@ -151,9 +175,13 @@ impl LastWords {
             ProcessExit::Signal { number, core_dumped } => {
                 return ExitReason::Crashed { signal: number, core_dumped };
             }
-            ProcessExit::Code(_) | ProcessExit::Unknown => {}
+            _ => {}
         }
         match (&self.shutdown, exit) {
+            // Newer versions of QEMU announce the end by a test device as an ordinary shutdown or a panic: the code tells.
+            (Some(shutdown), ProcessExit::Code(code)) if code != 0 && !self.panicked && shutdown.guest => {
+                ExitReason::Exited { code }
+            }
             (Some(shutdown), _) => self.shutdown_reason(shutdown),
             (None, ProcessExit::Code(code)) if self.panicked && code != 0 => ExitReason::GuestPanicked,
             (None, ProcessExit::Code(code)) => ExitReason::Exited { code },
@@ -230,6 +258,10 @@ mod tests {
             said("guest-shutdown", ProcessExit::Unknown),
             reason(&[panic, ("SHUTDOWN", &shutdown("guest-shutdown"))], ok),
             reason(&[panic], ProcessExit::Code(1)),
+            // The guest chose the code, as by `isa-debug-exit`.
+            said("guest-shutdown", ProcessExit::Code(7)),
+            said("guest-panic", ProcessExit::Code(3)),
+            reason(&[panic, ("SHUTDOWN", &shutdown("guest-panic"))], ProcessExit::Code(1)),
             // After a reset the guest has begun anew.
             reason(&[panic, reset, ("SHUTDOWN", &shutdown("guest-shutdown"))], ok),
             reason(&[], ok),
@@ -250,6 +282,9 @@ mod tests {
         killed by SIGKILL
         guest shut down
         guest panicked
+        guest panicked
+        QEMU exited with code 7
+        QEMU exited with code 3
         guest panicked
         guest shut down
         QEMU exited with code 0

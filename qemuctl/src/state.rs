@@ -62,6 +62,28 @@ impl State {
 }
 
 impl State {
+    /// What keeps a VM that is to run or to be paused from it, as a clause.
+    pub(crate) fn clause(&self) -> String {
+        match self {
+            Self::Running => "it is running".to_owned(),
+            Self::Paused => "it is paused".to_owned(),
+            Self::Prelaunch => "it has not been started yet".to_owned(),
+            Self::Suspended => "the guest sleeps".to_owned(),
+            Self::Shutdown => "the guest has shut down".to_owned(),
+            Self::Crashed => "QEMU has crashed".to_owned(),
+            Self::InMigrate => "it waits for an incoming migration".to_owned(),
+            Self::PostMigrate => "it has been migrated away".to_owned(),
+            Self::IoError => "it has stopped because of a disk".to_owned(),
+            Self::Watchdog => "the watchdog has stopped it".to_owned(),
+            Self::GuestPanicked => "the guest's kernel has panicked".to_owned(),
+            Self::InternalError => {
+                "QEMU or the accelerator has met an error that it cannot go on from".to_owned()
+            }
+            Self::Debug => "a debugger has stopped it".to_owned(),
+            other => format!("it is {other}"),
+        }
+    }
+
     /// Whether QEMU leaves the state by itself, and without an event: it must be asked again.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self, Self::InMigrate | Self::FinishMigrate | Self::SaveVm | Self::RestoreVm)

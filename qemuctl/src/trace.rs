@@ -2,7 +2,7 @@
 //!
 //! Names, phases and outcomes: nothing that may hold a secret.
 
-use crate::launch::{LaunchFailure, Phase};
+use crate::error::{LaunchFailure, Phase};
 use crate::reason::ExitReason;
 use crate::state::State;
 

@@ -11,7 +11,30 @@ fn schema() -> Value {
         "type": "string",
         "description": "The schema that editors check the file by; not read otherwise.",
     });
+    schema["properties"]["keep"] = json!({
+        "type": "object",
+        "description": "How a machine of the home is kept; ignored elsewhere.",
+        "additionalProperties": false,
+        "properties": {
+            "restart": {
+                "description": "Whether the machine is started again when its VM ends.",
+                "enum": ["no", "on-failure", "always"],
+                "default": "no",
+            },
+        },
+    });
     schema
+}
+
+#[test]
+fn the_schema_knows_how_a_machine_is_kept() {
+    use qemuctl::config::{ConfigFile, Restart};
+    let schema = schema();
+    let words = schema["properties"]["keep"]["properties"]["restart"]["enum"].as_array().expect("a list");
+    for (word, known) in words.iter().zip([Restart::No, Restart::OnFailure, Restart::Always]) {
+        let file = ConfigFile::parse("vm.json", json!({ "keep": { "restart": word } }).to_string());
+        assert_eq!(file.expect("valid").keep().restart, known);
+    }
 }
 
 #[test]

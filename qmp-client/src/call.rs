@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::command;
+use crate::connection::handle::{Handle, Negotiated, Request};
 use crate::error::ClientError;
-use crate::line::Request;
-use crate::outgoing::Lane;
-use crate::session::Session;
+use crate::pipeline::outgoing::Lane;
+use crate::wire::command;
 
-/// A command about to be sent, made by [`Session::call`].
+/// A command about to be sent, made by [`Session::call`](crate::Session::call).
 ///
 /// ```no_run
 /// # async fn example(session: qmp_client::Session) -> Result<(), qmp_client::ClientError> {
@@ -24,7 +23,7 @@ use crate::session::Session;
 /// ```
 #[must_use = "nothing is sent before `send`"]
 pub struct Call<'a, R> {
-    session: &'a Session,
+    handle: &'a Handle<Negotiated>,
     request: Result<Request, ClientError>,
     oob_allowed: bool,
     deadline: Option<Duration>,
@@ -33,11 +32,11 @@ pub struct Call<'a, R> {
 
 impl<'a, R: DeserializeOwned> Call<'a, R> {
     pub(crate) fn new(
-        session: &'a Session,
+        handle: &'a Handle<Negotiated>,
         request: Result<Request, ClientError>,
         oob_allowed: bool,
     ) -> Self {
-        Self { session, request, oob_allowed, deadline: None, reply: PhantomData }
+        Self { handle, request, oob_allowed, deadline: None, reply: PhantomData }
     }
 
     /// Gives up after `deadline`, counted from `send`, whatever the session's own deadline is. Unlike that one it
@@ -49,7 +48,7 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
 
     /// Sends the command out of band.
     pub fn out_of_band(mut self) -> Self {
-        let (allowed, negotiated) = (self.oob_allowed, self.session.has_oob());
+        let (allowed, negotiated) = (self.oob_allowed, self.handle.peer.oob);
         self.request = self.request.and_then(|mut request| {
             if !allowed {
                 return Err(ClientError::NotOutOfBand { command: request.name });
@@ -67,7 +66,7 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
     /// Sends a duplicate of `fd` along with the command. No other command is in flight meanwhile: with
     /// out-of-band commands negotiated, QEMU would hand the descriptor to the wrong one.
     pub fn with_fd(mut self, fd: impl AsFd) -> Self {
-        let passes = self.session.passes_descriptors();
+        let passes = self.handle.passes_fds;
         self.request = self.request.and_then(|mut request| {
             if !passes {
                 return Err(ClientError::NoDescriptors { command: request.name });
@@ -88,15 +87,15 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
     ///
     /// - [`ClientError::NotOutOfBand`] and [`ClientError::NoOutOfBand`] if it cannot go out of band.
     /// - [`ClientError::NoDescriptors`] and [`ClientError::Descriptor`] if its descriptor cannot be sent.
-    /// - Those of [`Session::execute`].
+    /// - Those of [`Session::execute`](crate::Session::execute).
     ///
     /// # Cancel safety
     ///
-    /// As [`Session::execute`].
+    /// As [`Session::execute`](crate::Session::execute).
     pub async fn send(self) -> Result<R, ClientError> {
         let request = self.request?;
         let name = request.name.clone();
-        let reply = self.session.line().round_trip(request, self.deadline).await?;
+        let reply = self.handle.round_trip(request, self.deadline).await?;
         command::decode(name, &reply)
     }
 }

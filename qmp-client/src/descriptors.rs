@@ -9,11 +9,11 @@ use qmp_proto::Empty;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::command;
+use crate::connection::handle::Request;
 use crate::error::ClientError;
-use crate::line::Request;
-use crate::outgoing::{Orphan, Outgoing};
+use crate::pipeline::outgoing::{Orphan, Outgoing};
 use crate::session::Session;
+use crate::wire::command;
 
 /// A descriptor that QEMU knows by name (`getfd`). Dropping it makes QEMU close the descriptor, unless a
 /// command has taken it over meanwhile, as `add_client` and `netdev_add` do.

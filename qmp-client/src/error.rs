@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use qmp_proto::ErrorClass;
+
+use crate::printable::Printable;
 
 /// A command without a decoded reply, or a session that could not start.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +33,9 @@ pub enum ClientError {
     NoOutOfBand,
     #[error("{command} cannot be executed out of band")]
     NotOutOfBand { command: Cow<'static, str> },
-    #[error("{command}: {desc} ({class:?})")]
+    #[error("{command}: {} ({class:?})", Printable::line(desc))]
     Refused { command: Cow<'static, str>, class: ErrorClass, desc: String },
-    #[error("{command}: QEMU could not parse it: {desc}")]
+    #[error("{command}: QEMU could not parse it: {}", Printable::line(desc))]
     NotUnderstood { command: Cow<'static, str>, desc: String },
     #[error("{command}: no reply within {after:?}{}", if *sent { "" } else { "; it was not sent, because earlier commands are unanswered" })]
     Timeout { command: Cow<'static, str>, after: Duration, sent: bool },
@@ -44,7 +47,7 @@ pub enum ClientError {
     Encode { command: Cow<'static, str>, source: serde_json::Error },
     #[error("{command}: the command is refused unsent: {why}")]
     Unsendable { command: Cow<'static, str>, why: &'static str },
-    #[error("{command}: cannot decode the reply at {path}")]
+    #[error("{command}: cannot decode the reply at {}", Printable::line(path))]
     Decode { command: Cow<'static, str>, path: String, source: serde_json::Error },
     #[error("{command}: descriptors can only be passed over a Unix socket")]
     NoDescriptors { command: Cow<'static, str> },
@@ -52,6 +55,15 @@ pub enum ClientError {
     Descriptor { command: Cow<'static, str>, source: io::Error },
     #[error("{doing}: the connection has ended")]
     Closed { doing: Cow<'static, str>, source: CloseReason },
+    #[error("{doing}: no connection to {} again within {after:?}{}", path.display(), Self::because(last.as_deref()))]
+    NotConnected { doing: Cow<'static, str>, path: PathBuf, after: Duration, last: Option<Arc<ClientError>> },
+}
+
+impl ClientError {
+    /// The last of several failures, behind what they add up to.
+    fn because(last: Option<&Self>) -> String {
+        last.map(|last| format!(": {last}")).unwrap_or_default()
+    }
 }
 
 #[cfg(feature = "tracing")]
@@ -75,6 +87,7 @@ impl ClientError {
             Self::Decode { .. } => "decode",
             Self::NoDescriptors { .. } | Self::Descriptor { .. } => "descriptor",
             Self::Closed { .. } => "closed",
+            Self::NotConnected { .. } => "not connected",
         }
     }
 }
@@ -109,6 +122,10 @@ pub enum CloseReason {
         /// The bound, in bytes.
         limit: usize,
     },
+    /// The peer greeted anew: another QEMU is behind the connection, or the same one has begun a new session. What was
+    /// sent before may be lost, and nothing more is taken before a new handshake.
+    #[error("the peer was restarted: it greeted anew")]
+    Restarted,
     /// Reading or writing failed.
     #[error("reading or writing failed: {message}")]
     Io {
@@ -132,6 +149,7 @@ impl CloseReason {
             Self::Truncated { .. } => "truncated",
             Self::Garbage { .. } => "garbage",
             Self::TooLong { .. } => "too long",
+            Self::Restarted => "restarted",
             Self::Io { .. } => "I/O",
             Self::Local => "closed here",
         }

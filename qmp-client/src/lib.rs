@@ -5,8 +5,11 @@
 //! its caller stops waiting.
 //!
 //! Take it to talk to a QEMU, or to a guest's agent, that is there already. To start QEMU, or to know how it ended, take
-//! `qemuctl`, which uses this crate. The feature `tracing` tells a subscriber of commands, events and ends, without
-//! their contents.
+//! `qemuctl`, which uses this crate. [`reconnect`] is for peers that are restarted.
+//!
+//! Features: `job` adds `Session::job`, which follows a long-running job to its end; `testing` is the module `testing`, a
+//! QEMU that answers as a test tells it to; `tracing` reports commands, events and ends to a subscriber, without their
+//! contents.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,35 +27,33 @@
 
 pub mod agent;
 mod call;
-mod command;
-mod connect;
+mod connection;
 mod descriptors;
-mod envelope;
 mod error;
 mod events;
-mod exchange;
-mod fd;
-mod framing;
-mod handshake;
-mod line;
-mod link;
-mod message;
+#[cfg(feature = "job")]
+mod job;
 mod options;
-mod outgoing;
+mod pipeline;
+mod printable;
+pub mod reconnect;
 mod session;
-mod sync;
-mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod trace;
-mod unix;
+mod wire;
 
 pub use call::Call;
+pub use connection::shared::Liveness;
 pub use descriptors::{FdsetFd, NamedFd};
 pub use error::{ClientError, CloseReason};
 pub use events::{EventWait, Events, EventsError};
-pub use link::Liveness;
-pub use message::Greeting;
-pub use options::{Options, OutOfBand};
+#[cfg(feature = "job")]
+pub use job::{Job, JobEnd, JobError};
+pub use options::{LineEnds, Options, OutOfBand};
+pub use printable::Printable;
 pub use session::Session;
+pub use wire::message::Greeting;
 
 /// Runs the example of the README as a doctest.
 #[cfg(doctest)]

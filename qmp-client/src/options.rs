@@ -14,6 +14,21 @@ pub enum OutOfBand {
     Required,
 }
 
+/// Whether commands end with a line end.
+///
+/// QEMU needs none: it knows by the brackets where a command ends, and each byte costs it time, a line end some 8 % of a
+/// small command. But a proxy or a stand-in may read whole lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineEnds {
+    /// As the peer needs it: with line ends, if it has not answered the first command soon without one.
+    #[default]
+    Auto,
+    /// After each command.
+    Always,
+    /// After none: the peer is known to be QEMU.
+    Never,
+}
+
 /// Deadlines and bounds of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -32,6 +47,8 @@ pub struct Options {
     /// Whether to negotiate out-of-band commands. They cost a lone command some of its speed, because QEMU then
     /// reads its monitor in another thread than the one that carries commands out.
     pub oob: OutOfBand,
+    /// Whether commands end with a line end.
+    pub line_ends: LineEnds,
     /// The longest message that is accepted, in bytes. A longer one ends the session, so that a peer
     /// gone mad cannot fill the memory.
     pub max_message: usize,
@@ -49,6 +66,7 @@ impl Default for Options {
             ready: Duration::from_secs(60),
             command: Duration::from_secs(30),
             oob: OutOfBand::Auto,
+            line_ends: LineEnds::Auto,
             max_message: 64 << 20,
             event_backlog: 4096,
             event_backlog_bytes: 16 << 20,

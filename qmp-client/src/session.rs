@@ -12,19 +12,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use crate::call::Call;
-use crate::command;
-use crate::connect::{connect, shake_hands};
+use crate::connection::connect::{connect, shake_hands};
+use crate::connection::driver::Reader;
+use crate::connection::handle::{Handle, Negotiated, Request};
+use crate::connection::shared::{Liveness, Writer};
 use crate::error::{ClientError, CloseReason};
 use crate::events::{EventWait, Events};
-use crate::exchange::Exchange;
-use crate::framing::Framer;
-use crate::line::{Line, Request};
-use crate::link::{Liveness, Writer};
-use crate::message::Greeting;
 use crate::options::Options;
-use crate::outgoing::Outgoing;
-use crate::task::Reader;
-use crate::unix;
+use crate::pipeline::Pipeline;
+use crate::pipeline::outgoing::Outgoing;
+use crate::wire::command;
+use crate::wire::framing::Framer;
+use crate::wire::message::Greeting;
+use crate::wire::unix_socket;
 
 /// A QMP session: one connection, negotiated and ready for commands.
 ///
@@ -44,22 +44,16 @@ use crate::unix;
 /// ```
 #[derive(Clone)]
 pub struct Session {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    line: Line,
-    greeting: Greeting,
-    oob: bool,
+    handle: Arc<Handle<Negotiated>>,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         formatter
             .debug_struct("Session")
-            .field("greeting", &self.inner.greeting)
-            .field("oob", &self.inner.oob)
-            .field("liveness", &*self.inner.line.link.liveness.borrow())
+            .field("greeting", &self.handle.peer.greeting)
+            .field("oob", &self.handle.peer.oob)
+            .field("liveness", &*self.handle.shared.liveness.borrow())
             .finish_non_exhaustive()
     }
 }
@@ -93,7 +87,7 @@ impl Session {
     ///
     /// Dropping the future closes the connection.
     pub async fn from_unix_stream(stream: StdUnixStream, options: &Options) -> Result<Self, ClientError> {
-        let (reader, writer) = unix::split(stream).map_err(|source| ClientError::Stream { source })?;
+        let (reader, writer) = unix_socket::split(stream).map_err(|source| ClientError::Stream { source })?;
         Self::start(Box::pin(reader), Writer::Unix(writer), options).await
     }
 
@@ -123,9 +117,9 @@ impl Session {
 
     async fn start(mut reader: Reader, mut writer: Writer, options: &Options) -> Result<Self, ClientError> {
         let mut framer = Framer::new(options.max_message);
-        let (greeting, oob) = shake_hands(&mut reader, &mut writer, &mut framer, options).await?;
-        let line = Line::start(Exchange::monitor(), reader, writer, framer, options);
-        Ok(Self { inner: Arc::new(Inner { line, greeting, oob }) })
+        let (greeting, oob, line_ends) = shake_hands(&mut reader, &mut writer, &mut framer, options).await?;
+        let (pipeline, peer) = (Pipeline::monitor(line_ends), Negotiated { greeting, oob });
+        Ok(Self { handle: Arc::new(Handle::start(pipeline, peer, reader, writer, framer, options)) })
     }
 
     /// Sends `command` and waits for its reply.
@@ -145,7 +139,7 @@ impl Session {
     pub async fn execute<C: Command>(&self, command: C) -> Result<C::Return, ClientError> {
         let request = Request::typed(&command)?;
         let name = request.name.clone();
-        let reply = self.inner.line.round_trip(request, None).await?;
+        let reply = self.handle.round_trip(request, None).await?;
         command::decode(name, &reply)
     }
 
@@ -166,13 +160,13 @@ impl Session {
     #[expect(clippy::needless_pass_by_value, reason = "used like `execute`, which owns its command")]
     pub fn call<C: Command>(&self, command: C) -> Call<'_, C::Return> {
         let oob_allowed = C::ALLOW_OOB;
-        Call::new(self, Request::typed(&command), oob_allowed)
+        Call::new(&self.handle, Request::typed(&command), oob_allowed)
     }
 
     /// Prepares the command `name`, to be sent with a deadline of its own, out of band, or with a descriptor.
     #[expect(clippy::needless_pass_by_value, reason = "used like `execute_raw`")]
     pub fn call_raw(&self, name: &str, arguments: Option<Value>) -> Call<'_, Value> {
-        Call::new(self, Request::raw(name, arguments.as_ref()), true)
+        Call::new(&self.handle, Request::raw(name, arguments.as_ref()), true)
     }
 
     /// Sends `command` out of band: ahead of all that waits, even while QEMU is busy with another command.
@@ -192,7 +186,7 @@ impl Session {
 
     /// Subscribes to all events from now on.
     pub fn events(&self) -> Events {
-        self.inner.line.link.hub.all()
+        self.handle.shared.hub.all()
     }
 
     /// Subscribes to the events of the given names from now on.
@@ -200,7 +194,7 @@ impl Session {
     where
         N: Into<Cow<'static, str>>,
     {
-        self.inner.line.link.hub.named(names.into_iter().map(Into::into))
+        self.handle.shared.hub.named(names.into_iter().map(Into::into))
     }
 
     /// Subscribes to the events of one kind, to wait for the next of them.
@@ -218,27 +212,32 @@ impl Session {
     /// # }
     /// ```
     pub fn wait_for<E: Event>(&self) -> EventWait<E> {
-        EventWait::new(&self.inner.line.link.hub)
+        EventWait::new(&self.handle.shared.hub)
     }
 
     /// What QEMU said first: its version and capabilities.
     pub fn greeting(&self) -> &Greeting {
-        &self.inner.greeting
+        &self.handle.peer.greeting
     }
 
     /// Whether out-of-band commands were negotiated.
     pub fn has_oob(&self) -> bool {
-        self.inner.oob
+        self.handle.peer.oob
     }
 
     /// Whether descriptors can be passed: over Unix sockets only.
     pub fn passes_descriptors(&self) -> bool {
-        self.inner.line.passes_fds
+        self.handle.passes_fds
     }
 
     /// Whether QEMU answers, to be watched.
     pub fn liveness(&self) -> watch::Receiver<Liveness> {
-        self.inner.line.liveness()
+        self.handle.liveness()
+    }
+
+    /// Whether the connection has not ended, as far as is known.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(*self.handle.shared.liveness.borrow(), Liveness::Closed(_))
     }
 
     /// Waits until the connection has ended and says why.
@@ -247,25 +246,21 @@ impl Session {
     ///
     /// Dropping the future changes nothing.
     pub async fn closed(&self) -> CloseReason {
-        self.inner.line.closed().await
+        self.handle.closed().await
     }
 
     /// Closes the connection now, for all clones. Commands under way fail.
     pub fn close(&self) {
-        self.inner.line.link.close(&CloseReason::Local);
+        self.handle.shared.close(&CloseReason::Local);
     }
 
     /// Prepares a request that needs more than the public methods offer.
     pub(crate) fn call_request<R: DeserializeOwned>(&self, request: Request) -> Call<'_, R> {
-        Call::new(self, Ok(request), false)
+        Call::new(&self.handle, Ok(request), false)
     }
 
     /// Sends a command whose outcome nobody waits for.
     pub(crate) fn send_detached(&self, command: Outgoing) {
-        self.inner.line.link.send_detached(command);
-    }
-
-    pub(crate) fn line(&self) -> &Line {
-        &self.inner.line
+        self.handle.shared.send_detached(command);
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::Command;
+use crate::traits::Command;
 
 /// A reply, or other JSON from QEMU, that does not have the expected shape.
 #[derive(Debug)]

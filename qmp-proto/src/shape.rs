@@ -7,20 +7,21 @@
 
 mod macros;
 mod tape;
+mod text;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Serialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
 
 pub(crate) use macros::{
     alternate, any_event, branches, command, deserialize, discreet, either, empty_record, event,
     event_wrapper, flag, got, open_record, pick, put, record, serialize, show, tagged, words, wrapper,
 };
 pub use tape::{Kind, Tape};
+pub use text::Text;
 
 /// An object that can be read.
 pub trait Record: Sized {
@@ -74,41 +75,6 @@ pub fn write_some<T: Serialize, M: SerializeMap>(
     match value {
         Some(value) => map.serialize_entry(name, value),
         None => Ok(()),
-    }
-}
-
-/// A member's name or another word: borrowed where the input allows it.
-pub struct Text<'de>(Cow<'de, str>);
-
-impl Text<'_> {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(text.into()))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(text.to_owned().into()))
-            }
-
-            fn visit_string<E: Error>(self, text: String) -> Result<Text<'de>, E> {
-                Ok(Text(text.into()))
-            }
-        }
-        deserializer.deserialize_str(Reader)
     }
 }
 

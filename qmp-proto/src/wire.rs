@@ -3,7 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::AnyEvent;
+use crate::generated::event::AnyEvent;
 
 /// QEMU's class of an error. New classes are kept as they came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,5 +13,5 @@ pub fn run(_: &Args) -> Result<()> {
     qemus::ensure(&[]).context("cannot set up the QEMU versions")?;
     servers::ensure().context("cannot set up the servers")?;
     servers::ensure_ceph().context("cannot set up Ceph")?;
-    test::run_target("ceph")
+    test::run_target("ceph", None)
 }

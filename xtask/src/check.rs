@@ -35,7 +35,7 @@ pub fn run(_args: &Args) -> Result<()> {
 
 fn clippy() -> Result<()> {
     // Cargo does not count tests that run on demand alone among all targets.
-    for targets in [&["--all-targets"][..], &["--test", "ceph"]] {
+    for targets in [&["--all-targets"][..], &["--test", "ceph", "--test", "storms"]] {
         let mut command = cargo(["clippy", "--workspace", "--all-features", "--quiet"]);
         run::run(command.args(targets).args(["--", "--deny", "warnings"]))?;
     }

@@ -18,6 +18,7 @@ mod places;
 mod qemus;
 mod run;
 mod servers;
+mod storm;
 mod system;
 mod test;
 mod tidy;
@@ -44,6 +45,7 @@ enum Job {
     Package(package::Args),
     Qemus(qemus::Args),
     Servers(servers::Args),
+    Storm(storm::Args),
     Test(test::Args),
     Codegen(codegen::CodegenArgs),
     Schema(codegen::SchemaArgs),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Job::Package(args) => package::run(&args),
         Job::Qemus(args) => qemus::run(&args),
         Job::Servers(args) => servers::run(&args),
+        Job::Storm(args) => storm::run(&args),
         Job::Test(args) => test::run(&args),
         Job::Codegen(args) => codegen::run_codegen(&args),
         Job::Schema(args) => codegen::run_schema(&args),

@@ -30,6 +30,14 @@ pub fn qemus() -> Result<PathBuf> {
     from_env("QEMUCTL_QEMUS_DIR", "qemus")
 }
 
+/// The QEMU that was asked for, or the project's own, which is there without a QEMU of the system.
+pub fn qemu(asked: Option<&Path>) -> Result<PathBuf> {
+    match asked {
+        Some(asked) => Ok(asked.to_owned()),
+        None => Ok(qemus()?.join("10.0/bin/qemu-system-x86_64")),
+    }
+}
+
 /// Where the servers of the tests lie: `$QEMUCTL_SERVERS_DIR`, else `servers` in the cache.
 pub fn servers() -> Result<PathBuf> {
     from_env("QEMUCTL_SERVERS_DIR", "servers")

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Who uses whom among our own crates. Data moves right, imports point left.
-const LAYERS: [(&str, &str); 9] = [
+const LAYERS: [(&str, &str); 10] = [
     ("qmp-client", "qmp-proto"),
     ("qemu-discovery", "qemu-argv"),
     ("qemu-discovery", "qmp-client"),
@@ -17,6 +17,8 @@ const LAYERS: [(&str, &str); 9] = [
     ("qemuctl", "qemu-discovery"),
     ("qemuctl", "qmp-client"),
     ("qemuctl", "qmp-proto"),
+    // The tests' own choice of modules; the client itself has none.
+    ("qmp-client (tests)", "qmp-proto"),
     // Checks its JSON against the types of QEMU's own schema.
     ("qemu-argv (tests)", "qmp-proto"),
 ];
@@ -51,7 +53,11 @@ const OUTSIDE: [(&str, &[&[&str]]); 3] = [
     ("qemu-discovery", &[ASYNC, &["rustix", "tempfile"]]),
     (
         "qemuctl",
-        &[ASYNC, &["png", "regex", "rustix", "schemars", "sha2", "toml", "tracing", "zeroize"], PROGRAM],
+        &[
+            ASYNC,
+            &["png", "regex", "rustix", "schemars", "sha2", "tempfile", "toml", "tracing", "zeroize"],
+            PROGRAM,
+        ],
     ),
 ];
 
@@ -64,11 +70,13 @@ const PROGRAM: &[&str] = &[
     "clap",
     "clap_complete",
     "clap_mangen",
+    "humantime",
     "indicatif",
     "serde_path_to_error",
     "strsim",
     "svg",
     "termtree",
+    "toml_edit",
 ];
 
 fn metadata() -> Value {

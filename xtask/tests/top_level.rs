@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-const ENTRIES: [&str; 20] = [
+const ENTRIES: [&str; 21] = [
     ".cargo",
     ".ci",
     ".gitignore",
@@ -16,6 +16,7 @@ const ENTRIES: [&str; 20] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
     "clippy.toml",
     "deny.toml",
     "qemu-argv",

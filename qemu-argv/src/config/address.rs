@@ -14,17 +14,55 @@ use super::flexible;
 #[non_exhaustive]
 pub enum SocketAddress {
     /// A Unix socket.
-    Unix {
-        /// The socket, at most 107 bytes.
-        path: PathBuf,
-    },
+    Unix(UnixAddress),
     /// A TCP port.
-    Inet {
-        /// A name or an address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
+    Inet(InetAddress),
+}
+
+/// A Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UnixAddress {
+    /// The socket, at most 107 bytes.
+    pub path: PathBuf,
+}
+
+impl UnixAddress {
+    /// With what it cannot do without.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+/// A TCP port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct InetAddress {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl InetAddress {
+    /// With what it cannot do without.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+}
+
+impl SocketAddress {
+    /// A Unix socket.
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self::Unix(UnixAddress::new(path))
+    }
+
+    /// A TCP port of a host, which is a name or an address.
+    pub fn inet(host: impl Into<String>, port: u16) -> Self {
+        Self::Inet(InetAddress::new(host, port))
+    }
 }
 
 /// A text that is no socket address.
@@ -38,7 +76,7 @@ impl FromStr for SocketAddress {
 
     fn from_str(text: &str) -> Result<Self, ParseSocketAddressError> {
         if text.starts_with('/') {
-            return Ok(Self::Unix { path: text.into() });
+            return Ok(Self::Unix(UnixAddress { path: text.into() }));
         }
         let parts = text.rsplit_once(':').and_then(|(host, port)| {
             let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -47,13 +85,13 @@ impl FromStr for SocketAddress {
             (!host.is_empty() && !host.contains(unclear)).then_some((host, flexible::port(port)?))
         });
         let (host, port) = parts.ok_or_else(|| ParseSocketAddressError(text.to_owned()))?;
-        Ok(Self::Inet { host: host.to_owned(), port })
+        Ok(Self::Inet(InetAddress { host: host.to_owned(), port }))
     }
 }
 
 impl flexible::Short for SocketAddress {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::socket_address()
+        crate::schema_forms::socket_address()
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::flexible;
-use crate::plan::topology::Address;
+use crate::topology::Address;
 
 /// A sound device and its backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,34 +82,16 @@ pub enum AudioBackend {
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// A file.
-    Wav {
-        /// The file.
-        path: PathBuf,
-    },
+    Wav(WavAudio),
     /// `PulseAudio`.
-    Pa {
-        /// The server. Left out: the user's.
-        #[serde(default)]
-        server: Option<String>,
-    },
+    Pa(PulseAudio),
     /// `PipeWire` (QEMU ≥ 8.1).
     #[serde(deserialize_with = "flexible::nothing_more")]
     Pipewire,
     /// ALSA.
-    Alsa {
-        /// The device that plays. Left out: `default`.
-        #[serde(default)]
-        playback: Option<String>,
-        /// The device that records. Left out: `default`.
-        #[serde(default)]
-        capture: Option<String>,
-    },
+    Alsa(AlsaAudio),
     /// JACK.
-    Jack {
-        /// The server. Left out: the user's.
-        #[serde(default)]
-        server: Option<String>,
-    },
+    Jack(JackAudio),
     /// OSS.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Oss,
@@ -131,4 +113,49 @@ pub enum AudioBackend {
     /// Windows.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Dsound,
+}
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WavAudio {
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl WavAudio {
+    /// With what it cannot do without.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+/// `PulseAudio`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct PulseAudio {
+    /// The server. Left out: the user's.
+    pub server: Option<String>,
+}
+
+/// ALSA.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct AlsaAudio {
+    /// The device that plays. Left out: `default`.
+    pub playback: Option<String>,
+    /// The device that records. Left out: `default`.
+    pub capture: Option<String>,
+}
+
+/// JACK.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct JackAudio {
+    /// The server. Left out: the user's.
+    pub server: Option<String>,
 }

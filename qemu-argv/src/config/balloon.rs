@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::topology::Address;
+use crate::topology::Address;
 
 /// A memory balloon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

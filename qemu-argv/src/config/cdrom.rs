@@ -38,7 +38,7 @@ impl FromStr for Cdrom {
 impl flexible::Short for Cdrom {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::text()
+        crate::schema_forms::text()
     }
 }
 

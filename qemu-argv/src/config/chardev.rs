@@ -6,6 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::address::SocketAddress;
+use super::char_backends::{
+    DbusChardev, FileChardev, HubChardev, ParallelChardev, PipeChardev, RingbufChardev, SerialChardev,
+    SocketChardev, SpiceportChardev, SpicevmcChardev, StdioChardev, UdpChardev, VcChardev, VdagentChardev,
+};
 use super::flexible;
 
 /// A character device that others refer to by its id.
@@ -48,110 +52,36 @@ pub enum CharBackend {
     /// Nowhere.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Null,
-    /// QEMU's standard input and output.
-    Stdio {
-        /// Whether Ctrl-C ends QEMU. Left out: yes.
-        #[serde(default)]
-        signal: Option<bool>,
-    },
+    /// QEMU's standard input and output. The launcher has these for itself: there a serial port becomes one that it serves,
+    /// which `run` shows on its own terminal, and anything else is refused.
+    Stdio(StdioChardev),
     /// A pseudo-terminal of the host; QMP tells which.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Pty,
     /// A file.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Whether it is appended to. Left out: it is emptied first.
-        #[serde(default)]
-        append: bool,
-    },
+    File(FileChardev),
     /// A named pipe, or the two pipes `PATH.in` and `PATH.out`.
-    Pipe {
-        /// The pipe.
-        path: PathBuf,
-    },
+    Pipe(PipeChardev),
     /// A stream socket.
-    Socket {
-        /// The address. In files also `HOST:PORT` or an absolute path.
-        #[serde(deserialize_with = "flexible::one")]
-        address: SocketAddress,
-        /// Whether QEMU listens instead of connecting.
-        #[serde(default)]
-        server: bool,
-        /// Whether QEMU waits for a client before the machine starts. Only for servers.
-        #[serde(default)]
-        wait: bool,
-        /// How long a client waits before it connects again, in milliseconds. Whole seconds before QEMU 9.2.
-        #[serde(default)]
-        reconnect_ms: Option<u32>,
-        /// Whether it speaks telnet.
-        #[serde(default)]
-        telnet: bool,
-        /// Whether it speaks WebSocket. Only for servers.
-        #[serde(default)]
-        websocket: bool,
-        /// The id of TLS credentials. Left out: no TLS.
-        #[serde(default)]
-        tls: Option<String>,
-    },
+    Socket(SocketChardev),
     /// Datagrams.
-    Udp {
-        /// The other end.
-        #[serde(deserialize_with = "flexible::one")]
-        remote: SocketAddress,
-        /// Our end.
-        #[serde(default, deserialize_with = "flexible::optional")]
-        local: Option<SocketAddress>,
-    },
+    Udp(UdpChardev),
     /// A buffer in memory that QMP reads and writes.
-    Ringbuf {
-        /// Its size, a power of two. Left out: 64 KiB.
-        #[serde(default)]
-        size: Option<super::Size>,
-    },
+    Ringbuf(RingbufChardev),
     /// A serial port of the host.
-    Serial {
-        /// The port, such as `/dev/ttyS0`.
-        path: PathBuf,
-    },
+    Serial(SerialChardev),
     /// A parallel port of the host.
-    Parallel {
-        /// The port, such as `/dev/parport0`.
-        path: PathBuf,
-    },
+    Parallel(ParallelChardev),
     /// A text console in QEMU's window.
-    Vc {
-        /// Columns. Left out: 80.
-        #[serde(default)]
-        columns: Option<u32>,
-        /// Rows. Left out: 24.
-        #[serde(default)]
-        rows: Option<u32>,
-    },
+    Vc(VcChardev),
     /// A SPICE channel of a fixed kind: `vdagent`, `usbredir` or `smartcard`.
-    Spicevmc {
-        /// The kind.
-        name: String,
-    },
+    Spicevmc(SpicevmcChardev),
     /// A SPICE channel of one's own.
-    Spiceport {
-        /// Its name, in reversed DNS form.
-        name: String,
-    },
+    Spiceport(SpiceportChardev),
     /// The clipboard agent inside QEMU, for VNC, GTK and D-Bus displays.
-    QemuVdagent {
-        /// Whether the clipboard is shared.
-        #[serde(default)]
-        clipboard: bool,
-        /// Whether the agent moves the pointer.
-        #[serde(default)]
-        mouse: Option<bool>,
-    },
+    QemuVdagent(VdagentChardev),
     /// A D-Bus display's channel.
-    Dbus {
-        /// Its name.
-        name: String,
-    },
+    Dbus(DbusChardev),
     /// A serial mouse.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Msmouse,
@@ -165,34 +95,23 @@ pub enum CharBackend {
     #[serde(deserialize_with = "flexible::nothing_more")]
     Testdev,
     /// Up to four others at once: what the guest sends goes to all, what any of them sends to the guest (QEMU ≥ 10.0).
-    Hub {
-        /// The ids of character devices of `chardevs`, above this one.
-        chardevs: Vec<String>,
-    },
+    Hub(HubChardev),
 }
 
 impl CharBackend {
     /// A Unix socket that QEMU connects to.
     pub fn unix_client(path: impl Into<PathBuf>) -> Self {
-        Self::Socket {
-            address: SocketAddress::Unix { path: path.into() },
-            server: false,
-            wait: false,
-            reconnect_ms: None,
-            telnet: false,
-            websocket: false,
-            tls: None,
-        }
+        Self::Socket(SocketChardev::new(SocketAddress::unix(path)))
     }
 
     /// What a word alone says.
     const SHORT: [(&str, Self); 10] = [
         ("launcher", Self::Launcher),
         ("null", Self::Null),
-        ("stdio", Self::Stdio { signal: None }),
+        ("stdio", Self::Stdio(StdioChardev { signal: None })),
         ("pty", Self::Pty),
-        ("ringbuf", Self::Ringbuf { size: None }),
-        ("vc", Self::Vc { columns: None, rows: None }),
+        ("ringbuf", Self::Ringbuf(RingbufChardev { size: None })),
+        ("vc", Self::Vc(VcChardev { columns: None, rows: None })),
         ("msmouse", Self::Msmouse),
         ("wctablet", Self::Wctablet),
         ("braille", Self::Braille),
@@ -211,6 +130,6 @@ impl FromStr for CharBackend {
 impl flexible::Short for CharBackend {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::words(Self::SHORT.iter().map(|(word, _)| *word))
+        crate::schema_forms::words(Self::SHORT.iter().map(|(word, _)| *word))
     }
 }

@@ -68,6 +68,6 @@ impl flexible::Short for Cpu {
 
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        schemars::json_schema!({ "anyOf": [crate::schema::text(), { "type": "integer", "minimum": 0, "maximum": u32::MAX }] })
+        schemars::json_schema!({ "anyOf": [crate::schema_forms::text(), { "type": "integer", "minimum": 0, "maximum": u32::MAX }] })
     }
 }

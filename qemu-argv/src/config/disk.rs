@@ -9,13 +9,14 @@ use super::block::DiskBackend;
 use super::flexible;
 use super::image::{BlockFormat, Cache, DetectZeroes, DiskAio, OnError};
 use super::throttle::Throttle;
-use crate::plan::topology::Address;
+use crate::topology::Address;
 use crate::value::Props;
 
 /// A disk. In files also just the path of an image: `disks = ["/vm/web.qcow2"]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of QEMU of its own")]
 pub struct Disk {
     /// The name of the disk in plans, errors and QMP; its block node is called so too. Left out: `disk0`, `disk1`, ….
     #[serde(default)]
@@ -39,6 +40,10 @@ pub struct Disk {
     /// Whether the guest may only read. IDE and SATA disks cannot be read-only.
     #[serde(default)]
     pub read_only: bool,
+    /// Whether what the guest writes is gone when the VM ends: the image is only read, and changes go to a file without a
+    /// name that the launcher makes, in `$TMPDIR`, else in `/var/tmp`.
+    #[serde(default)]
+    pub snapshot: bool,
     /// How the host's page cache is used. Left out: `writeback`.
     #[serde(default)]
     pub cache: Option<Cache>,
@@ -107,6 +112,7 @@ impl Disk {
             key_secret: None,
             interface: DiskInterface::default(),
             read_only: false,
+            snapshot: false,
             cache: None,
             aio: None,
             discard: false,
@@ -145,7 +151,7 @@ impl FromStr for Disk {
 impl flexible::Short for Disk {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::text()
+        crate::schema_forms::text()
     }
 }
 
@@ -204,4 +210,11 @@ pub struct BackingImage {
     /// What it rests on in turn.
     #[serde(default)]
     pub backing: Backing,
+}
+
+impl BackingImage {
+    /// An image in a file or elsewhere, with the format that its name tells and what its own header says it rests on.
+    pub fn new(backend: DiskBackend) -> Self {
+        Self { backend, format: None, key_secret: None, backing: Backing::default() }
+    }
 }

@@ -18,77 +18,106 @@ pub enum Display {
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// A GTK window.
-    Gtk {
-        /// Whether OpenGL draws it.
-        #[serde(default)]
-        gl: Option<GlMode>,
-        /// Whether it fills the screen.
-        #[serde(default)]
-        full_screen: bool,
-    },
+    Gtk(GtkDisplay),
     /// An SDL window.
-    Sdl {
-        /// Whether OpenGL draws it.
-        #[serde(default)]
-        gl: Option<GlMode>,
-        /// Whether it fills the screen.
-        #[serde(default)]
-        full_screen: bool,
-    },
+    Sdl(SdlDisplay),
     /// The terminal, for text screens.
-    Curses {
-        /// The character set of the guest's text. Left out: CP437.
-        #[serde(default)]
-        charset: Option<String>,
-    },
+    Curses(CursesDisplay),
     /// No window, but OpenGL for the guest; VNC or SPICE shows the result.
-    EglHeadless {
-        /// The device that draws, such as `/dev/dri/renderD128`.
-        #[serde(default)]
-        render_node: Option<PathBuf>,
-    },
+    EglHeadless(EglHeadlessDisplay),
     /// A SPICE viewer that QEMU starts.
-    SpiceApp {
-        /// Whether OpenGL draws it.
-        #[serde(default)]
-        gl: Option<GlMode>,
-    },
+    SpiceApp(SpiceAppDisplay),
     /// A D-Bus interface for other programs.
-    Dbus {
-        /// Whether programs connect directly instead of over a bus.
-        #[serde(default)]
-        p2p: bool,
-        /// The address of the bus. Left out: the session's.
-        #[serde(default)]
-        address: Option<String>,
-        /// Whether OpenGL draws it.
-        #[serde(default)]
-        gl: Option<GlMode>,
-        /// The device that draws.
-        #[serde(default)]
-        render_node: Option<PathBuf>,
-        /// The id of the audio whose sound goes over the same bus.
-        #[serde(default)]
-        audio: Option<String>,
-    },
+    Dbus(DbusDisplay),
     /// A macOS window.
-    Cocoa {
-        /// Whether it fills the screen.
-        #[serde(default)]
-        full_screen: bool,
-    },
+    Cocoa(CocoaDisplay),
+}
+
+/// A GTK window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct GtkDisplay {
+    /// Whether OpenGL draws it.
+    pub gl: Option<GlMode>,
+    /// Whether it fills the screen.
+    pub full_screen: bool,
+}
+
+/// An SDL window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct SdlDisplay {
+    /// Whether OpenGL draws it.
+    pub gl: Option<GlMode>,
+    /// Whether it fills the screen.
+    pub full_screen: bool,
+}
+
+/// The terminal, for text screens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct CursesDisplay {
+    /// The character set of the guest's text. Left out: CP437.
+    pub charset: Option<String>,
+}
+
+/// No window, but OpenGL for the guest; VNC or SPICE shows the result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct EglHeadlessDisplay {
+    /// The device that draws, such as `/dev/dri/renderD128`.
+    pub render_node: Option<PathBuf>,
+}
+
+/// A SPICE viewer that QEMU starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct SpiceAppDisplay {
+    /// Whether OpenGL draws it.
+    pub gl: Option<GlMode>,
+}
+
+/// A D-Bus interface for other programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct DbusDisplay {
+    /// Whether programs connect directly instead of over a bus.
+    pub p2p: bool,
+    /// The address of the bus. Left out: the session's.
+    pub address: Option<String>,
+    /// Whether OpenGL draws it.
+    pub gl: Option<GlMode>,
+    /// The device that draws.
+    pub render_node: Option<PathBuf>,
+    /// The id of the audio whose sound goes over the same bus.
+    pub audio: Option<String>,
+}
+
+/// A macOS window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct CocoaDisplay {
+    /// Whether it fills the screen.
+    pub full_screen: bool,
 }
 
 impl Display {
     /// What a word alone says.
     const SHORT: [(&str, Self); 7] = [
         ("none", Self::None),
-        ("gtk", Self::Gtk { gl: None, full_screen: false }),
-        ("sdl", Self::Sdl { gl: None, full_screen: false }),
-        ("curses", Self::Curses { charset: None }),
-        ("egl-headless", Self::EglHeadless { render_node: None }),
-        ("spice-app", Self::SpiceApp { gl: None }),
-        ("cocoa", Self::Cocoa { full_screen: false }),
+        ("gtk", Self::Gtk(GtkDisplay { gl: None, full_screen: false })),
+        ("sdl", Self::Sdl(SdlDisplay { gl: None, full_screen: false })),
+        ("curses", Self::Curses(CursesDisplay { charset: None })),
+        ("egl-headless", Self::EglHeadless(EglHeadlessDisplay { render_node: None })),
+        ("spice-app", Self::SpiceApp(SpiceAppDisplay { gl: None })),
+        ("cocoa", Self::Cocoa(CocoaDisplay { full_screen: false })),
     ];
 }
 
@@ -103,7 +132,7 @@ impl FromStr for Display {
 impl flexible::Short for Display {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::words(Self::SHORT.iter().map(|(word, _)| *word))
+        crate::schema_forms::words(Self::SHORT.iter().map(|(word, _)| *word))
     }
 }
 

@@ -34,7 +34,7 @@ impl FromStr for Firmware {
 impl flexible::Short for Firmware {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::words(["uefi"])
+        crate::schema_forms::words(["uefi"])
     }
 }
 
@@ -45,6 +45,13 @@ impl flexible::Short for Firmware {
 pub struct BiosFirmware {
     /// The file.
     pub path: PathBuf,
+}
+
+impl BiosFirmware {
+    /// The firmware in this file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
 }
 
 /// UEFI in flash memory: code that all VMs share, variables that each has for itself.

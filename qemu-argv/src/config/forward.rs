@@ -103,7 +103,7 @@ impl FromStr for HostForward {
 impl flexible::Short for HostForward {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::host_forward()
+        crate::schema_forms::host_forward()
     }
 }
 
@@ -141,6 +141,13 @@ pub struct GuestForward {
     pub to: GuestForwardTarget,
 }
 
+impl GuestForward {
+    /// Leads the connections of the guest to `address` and `port` elsewhere.
+    pub fn new(address: Ipv4Addr, port: u16, to: GuestForwardTarget) -> Self {
+        Self { address, port, to }
+    }
+}
+
 /// Where an address of the guest's network leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -148,17 +155,43 @@ pub struct GuestForward {
 #[non_exhaustive]
 pub enum GuestForwardTarget {
     /// A TCP port, connected at start.
-    Tcp {
-        /// The address.
-        address: IpAddr,
-        /// The port.
-        port: u16,
-    },
+    Tcp(TcpTarget),
     /// A command of the host's shell for each connection, talking on its standard input and output.
-    Command {
-        /// The command.
-        command: String,
-    },
+    Command(CommandTarget),
+}
+
+/// A TCP port, connected at start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TcpTarget {
+    /// The address.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+}
+
+impl TcpTarget {
+    /// With what it cannot do without.
+    pub fn new(address: IpAddr, port: u16) -> Self {
+        Self { address, port }
+    }
+}
+
+/// A command of the host's shell for each connection, talking on its standard input and output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CommandTarget {
+    /// The command.
+    pub command: String,
+}
+
+impl CommandTarget {
+    /// With what it cannot do without.
+    pub fn new(command: impl Into<String>) -> Self {
+        Self { command: command.into() }
+    }
 }
 
 #[cfg(test)]

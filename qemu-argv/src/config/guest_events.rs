@@ -12,6 +12,8 @@ pub enum Pvpanic {
     Isa,
     /// On the PCI bus.
     Pci,
+    /// None.
+    None,
 }
 
 /// A port by which a guest ends QEMU with an exit code (x86): writing `n` ends it with `2n + 1`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::topology::Address;
+use crate::topology::Address;
 use crate::value::Props;
 
 /// A PCI device of the host, given to the guest by VFIO.
@@ -35,6 +35,30 @@ pub struct HostDevice {
     pub properties: Props,
 }
 
+impl HostDevice {
+    /// The device at a PCI address of the host, such as `0000:01:00.0`.
+    pub fn new(host: impl Into<String>) -> Self {
+        Self { host: Some(host.into()), ..Self::nowhere() }
+    }
+
+    /// The device below this directory of sysfs, such as a mediated one.
+    pub fn at_sysfs(path: impl Into<PathBuf>) -> Self {
+        Self { sysfs: Some(path.into()), ..Self::nowhere() }
+    }
+
+    fn nowhere() -> Self {
+        Self {
+            id: None,
+            host: None,
+            sysfs: None,
+            rom_file: None,
+            boot_index: None,
+            address: None,
+            properties: Props::new(),
+        }
+    }
+}
+
 /// Any other device, by QEMU's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -54,6 +78,13 @@ pub struct OtherDevice {
     /// Its properties, passed on as they are.
     #[serde(default)]
     pub properties: Props,
+}
+
+impl OtherDevice {
+    /// A device of this driver, which plugs into nothing that is ours to plan.
+    pub fn new(driver: impl Into<String>) -> Self {
+        Self { driver: driver.into(), id: None, bus: OtherBus::None, address: None, properties: Props::new() }
+    }
 }
 
 /// What another device plugs into.

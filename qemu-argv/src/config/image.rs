@@ -1,5 +1,7 @@
 //! What the bytes of an image mean, and how QEMU reads and writes them.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 /// What the bytes of an image mean.
@@ -20,6 +22,26 @@ pub enum BlockFormat {
 }
 
 impl BlockFormat {
+    /// Every format.
+    pub const ALL: [Self; 8] =
+        [Self::Raw, Self::Qcow2, Self::Vmdk, Self::Vdi, Self::Vhdx, Self::Vpc, Self::Qed, Self::Luks];
+
+    /// The format that the ending of a file's name stands for, whatever its case; the content is never looked at.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        Some(match ending.as_str() {
+            "raw" | "img" | "iso" | "bin" => Self::Raw,
+            "qcow2" => Self::Qcow2,
+            "vmdk" => Self::Vmdk,
+            "vdi" => Self::Vdi,
+            "vhdx" => Self::Vhdx,
+            "vhd" | "vpc" => Self::Vpc,
+            "qed" => Self::Qed,
+            "luks" => Self::Luks,
+            _ => return None,
+        })
+    }
+
     /// QEMU's name of the driver.
     pub const fn qemu_name(self) -> &'static str {
         match self {

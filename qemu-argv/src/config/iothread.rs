@@ -43,6 +43,6 @@ impl FromStr for Iothread {
 impl flexible::Short for Iothread {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::text()
+        crate::schema_forms::text()
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::flexible;
-use crate::target::Accelerator;
+use crate::qemu_target::Accelerator;
 use crate::value::Props;
 
 /// The board. In files also just its type: `machine = "q35"`.
@@ -55,7 +55,7 @@ impl FromStr for Machine {
 impl flexible::Short for Machine {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::text()
+        crate::schema_forms::text()
     }
 }
 

@@ -68,7 +68,7 @@ impl flexible::Short for Memory {
 
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::size()
+        crate::schema_forms::size()
     }
 }
 
@@ -86,22 +86,40 @@ pub enum MemoryBackend {
     #[serde(deserialize_with = "flexible::nothing_more")]
     Ram,
     /// A file, or a directory of a hugetlbfs.
-    File {
-        /// The file, or the directory in which QEMU makes an unnamed one. With several NUMA nodes it is a directory.
-        path: PathBuf,
-        /// Whether the file is emptied on exit instead of written back.
-        #[serde(default)]
-        discard_data: bool,
-        /// Whether the path is persistent memory.
-        #[serde(default)]
-        pmem: bool,
-    },
+    File(FileMemory),
     /// An unnamed file in memory (Linux), which helpers can map.
-    Memfd {
-        /// The size of huge pages to use. Left out: ordinary pages.
-        #[serde(default)]
-        huge_pages: Option<Size>,
-    },
+    Memfd(MemfdMemory),
+}
+
+/// A file, or a directory of a hugetlbfs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FileMemory {
+    /// The file, or the directory in which QEMU makes an unnamed one. With several NUMA nodes it is a directory.
+    pub path: PathBuf,
+    /// Whether the file is emptied on exit instead of written back.
+    #[serde(default)]
+    pub discard_data: bool,
+    /// Whether the path is persistent memory.
+    #[serde(default)]
+    pub pmem: bool,
+}
+
+impl FileMemory {
+    /// With what it cannot do without; the rest as when left out of a file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), discard_data: false, pmem: false }
+    }
+}
+
+/// An unnamed file in memory (Linux), which helpers can map.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct MemfdMemory {
+    /// The size of huge pages to use. Left out: ordinary pages.
+    pub huge_pages: Option<Size>,
 }
 
 /// Whether QEMU's memory is locked in RAM.

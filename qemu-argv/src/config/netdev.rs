@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::SocketAddress;
 use super::flexible;
+use super::socket_net::{ConnectNet, ListenNet, McastNet, UdpNet};
 use super::user_net::UserNet;
 
 /// What is behind a network interface.
@@ -32,7 +33,7 @@ pub enum NetBackend {
     Inherited(InheritedNet),
     /// A virtual distributed Ethernet switch.
     Vde(VdeNet),
-    /// passt: user-mode networking at speed, started by QEMU (QEMU ≥ 10.1), which needs `sandbox.enabled = false`.
+    /// passt: user-mode networking at speed. The launcher starts it and gives QEMU its socket, as one inherited.
     Passt(PasstNet),
     /// A switch in user space that shares the guest's memory.
     VhostUser(VhostUserNet),
@@ -58,7 +59,7 @@ impl FromStr for NetBackend {
 impl flexible::Short for NetBackend {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::words(["user"])
+        crate::schema_forms::words(["user"])
     }
 }
 
@@ -105,6 +106,13 @@ pub struct BridgeNet {
     pub helper: Option<PathBuf>,
 }
 
+impl BridgeNet {
+    /// An interface of this bridge of the host, made by QEMU's own helper.
+    pub fn new(bridge: impl Into<String>) -> Self {
+        Self { bridge: bridge.into(), helper: None }
+    }
+}
+
 /// Other QEMUs in the old protocol. Exactly one kind; Unix sockets need `stream` or `dgram`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -112,35 +120,13 @@ pub struct BridgeNet {
 #[non_exhaustive]
 pub enum SocketNet {
     /// Waits for one QEMU.
-    Listen {
-        /// The address to wait at. In files `HOST:PORT`.
-        #[serde(deserialize_with = "flexible::one")]
-        address: SocketAddress,
-    },
+    Listen(ListenNet),
     /// Joins one that listens.
-    Connect {
-        /// Its address.
-        #[serde(deserialize_with = "flexible::one")]
-        address: SocketAddress,
-    },
+    Connect(ConnectNet),
     /// A bus of many QEMUs.
-    Mcast {
-        /// The multicast group and port.
-        #[serde(deserialize_with = "flexible::one")]
-        address: SocketAddress,
-        /// The address of the host's interface to use.
-        #[serde(default)]
-        local: Option<IpAddr>,
-    },
+    Mcast(McastNet),
     /// A UDP tunnel.
-    Udp {
-        /// The other end.
-        #[serde(deserialize_with = "flexible::one")]
-        address: SocketAddress,
-        /// Our end.
-        #[serde(deserialize_with = "flexible::one")]
-        local: SocketAddress,
-    },
+    Udp(UdpNet),
 }
 
 /// A stream socket.
@@ -159,6 +145,13 @@ pub struct StreamNet {
     pub reconnect_ms: Option<u32>,
 }
 
+impl StreamNet {
+    /// A client of what listens at `address`.
+    pub fn new(address: SocketAddress) -> Self {
+        Self { address, server: false, reconnect_ms: None }
+    }
+}
+
 /// Datagrams: two ends, or a multicast group as `remote`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -170,6 +163,13 @@ pub struct DgramNet {
     /// The other end.
     #[serde(deserialize_with = "flexible::one")]
     pub remote: SocketAddress,
+}
+
+impl DgramNet {
+    /// Sends to `remote` and gives itself no address.
+    pub fn new(remote: SocketAddress) -> Self {
+        Self { local: None, remote }
+    }
 }
 
 /// A socket that is connected already.
@@ -209,7 +209,7 @@ pub struct VdeNet {
     pub mode: Option<u16>,
 }
 
-/// passt, started by QEMU.
+/// passt, started by the launcher, one for each network; it ends with QEMU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -246,6 +246,13 @@ pub struct VhostUserNet {
     pub server: bool,
 }
 
+impl VhostUserNet {
+    /// A client of the program that listens at this socket.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), server: false }
+    }
+}
+
 /// A vDPA device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -253,6 +260,13 @@ pub struct VhostUserNet {
 pub struct VhostVdpaNet {
     /// The device, such as `/dev/vhost-vdpa-0`.
     pub device: PathBuf,
+}
+
+impl VhostVdpaNet {
+    /// The device at this path, such as `/dev/vhost-vdpa-0`.
+    pub fn new(device: impl Into<PathBuf>) -> Self {
+        Self { device: device.into() }
+    }
 }
 
 /// An Ethernet tunnel over `L2TPv3`.
@@ -278,6 +292,21 @@ pub struct L2tpv3Net {
     /// Whether it runs over IPv6.
     #[serde(default)]
     pub ipv6: bool,
+}
+
+impl L2tpv3Net {
+    /// A tunnel over IPv4, without UDP and cookies.
+    pub fn new(src: impl Into<String>, dst: impl Into<String>, tx_session: u32) -> Self {
+        Self {
+            src: src.into(),
+            dst: dst.into(),
+            tx_session,
+            rx_session: None,
+            src_port: None,
+            dst_port: None,
+            ipv6: false,
+        }
+    }
 }
 
 /// A port of a hub inside QEMU.

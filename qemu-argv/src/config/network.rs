@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::flexible;
 use super::netdev::NetBackend;
 use super::user_net::UserNet;
-use crate::plan::topology::Address;
+use crate::topology::Address;
 use crate::value::Props;
 
 /// A network interface. In files also just `"user"`: a NAT network that needs no set-up.

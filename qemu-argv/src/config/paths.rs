@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    AudioBackend, Backing, CharBackend, DiskBackend, Display, Firmware, MemoryBackend, NetBackend, RngSource,
-    Share, SocketAddress, SocketNet, SpiceListen, UsbKind, VmConfig, VncListen,
+    AudioBackend, Backing, CharBackend, ConnectNet, DbusDisplay, DiskBackend, Display, EglHeadlessDisplay,
+    FileChardev, FileDisk, FileMemory, Firmware, HostDeviceDisk, ListenNet, McastNet, MemoryBackend, NbdDisk,
+    NetBackend, NinePShare, ParallelChardev, PipeChardev, RandomSource, RbdDisk, RngSource, SerialChardev,
+    Share, SocketAddress, SocketChardev, SocketNet, SpiceListen, SpiceUnix, UdpChardev, UdpNet, UnixAddress,
+    UsbKind, UsbRedirection, VirtiofsShare, VmConfig, VncListen, VncUnix, WavAudio,
 };
 
 type Visit<'a> = dyn FnMut(&mut PathBuf) + 'a;
@@ -17,7 +20,7 @@ impl VmConfig {
     pub fn for_each_path(&mut self, visit: &mut dyn FnMut(&mut PathBuf)) {
         self.qemu.iter_mut().for_each(|path| program(path, visit));
         self.socket_dir.iter_mut().for_each(&mut *visit);
-        if let MemoryBackend::File { path, .. } = &mut self.memory.backend {
+        if let MemoryBackend::File(FileMemory { path, .. }) = &mut self.memory.backend {
             visit(path);
         }
         let boot = &mut self.boot;
@@ -36,7 +39,7 @@ impl VmConfig {
         self.networks.iter_mut().for_each(|network| net_backend(&mut network.backend, visit));
         self.screens(visit);
         self.streams(visit);
-        if let Some(RngSource::Random { path }) = self.rng.as_mut().map(|rng| &mut rng.source) {
+        if let Some(RngSource::Random(RandomSource { path })) = self.rng.as_mut().map(|rng| &mut rng.source) {
             visit(path);
         }
         self.fw_cfg.iter_mut().flat_map(|entry| &mut entry.file).for_each(&mut *visit);
@@ -45,7 +48,8 @@ impl VmConfig {
         self.tpm.iter_mut().for_each(|tpm| visit(&mut tpm.socket));
         for share in &mut self.shares {
             match share {
-                Share::Virtiofs { socket: path, .. } | Share::NineP { path, .. } => visit(path),
+                Share::Virtiofs(VirtiofsShare { socket: path, .. })
+                | Share::NineP(NinePShare { path, .. }) => visit(path),
             }
         }
         for device in &mut self.host_devices {
@@ -54,34 +58,39 @@ impl VmConfig {
     }
 
     fn screens(&mut self, visit: &mut Visit<'_>) {
-        if let Display::EglHeadless { render_node } | Display::Dbus { render_node, .. } = &mut self.display {
+        if let Display::EglHeadless(EglHeadlessDisplay { render_node })
+        | Display::Dbus(DbusDisplay { render_node, .. }) = &mut self.display
+        {
             render_node.iter_mut().for_each(&mut *visit);
         }
-        if let Some(VncListen::Unix { path }) = self.vnc.as_mut().map(|vnc| &mut vnc.listen) {
+        if let Some(VncListen::Unix(VncUnix { path })) = self.vnc.as_mut().map(|vnc| &mut vnc.listen) {
             visit(path);
         }
         if let Some(spice) = &mut self.spice {
             [&mut spice.x509_dir, &mut spice.render_node].into_iter().flatten().for_each(&mut *visit);
-            if let SpiceListen::Unix { path } = &mut spice.listen {
+            if let SpiceListen::Unix(SpiceUnix { path }) = &mut spice.listen {
                 visit(path);
             }
         }
         for audio in &mut self.audio {
-            if let AudioBackend::Wav { path } = &mut audio.backend {
+            if let AudioBackend::Wav(WavAudio { path }) = &mut audio.backend {
                 visit(path);
             }
         }
     }
 
     fn streams(&mut self, visit: &mut Visit<'_>) {
-        self.serials.iter_mut().for_each(|serial| char_backend(&mut serial.backend, visit));
+        for serial in &mut self.serials {
+            char_backend(&mut serial.backend, visit);
+            serial.log.iter_mut().for_each(&mut *visit);
+        }
         for chardev in &mut self.chardevs {
             char_backend(&mut chardev.backend, visit);
             chardev.log.iter_mut().for_each(&mut *visit);
         }
         self.channels.iter_mut().for_each(|channel| char_backend(&mut channel.backend, visit));
         for device in &mut self.usb_devices {
-            if let UsbKind::Redirection { backend: Some(backend) } = &mut device.device {
+            if let UsbKind::Redirection(UsbRedirection { backend: Some(backend) }) = &mut device.device {
                 char_backend(backend, visit);
             }
         }
@@ -105,16 +114,18 @@ fn firmware(image: &mut Firmware, visit: &mut Visit<'_>) {
 }
 
 fn address(address: &mut SocketAddress, visit: &mut Visit<'_>) {
-    if let SocketAddress::Unix { path } = address {
+    if let SocketAddress::Unix(UnixAddress { path }) = address {
         visit(path);
     }
 }
 
 fn disk_backend(backend: &mut DiskBackend, visit: &mut Visit<'_>) {
     match backend {
-        DiskBackend::File { path } | DiskBackend::HostDevice { path } => visit(path),
-        DiskBackend::Nbd { server, .. } => address(server, visit),
-        DiskBackend::Rbd { conf, monitors, .. } => {
+        DiskBackend::File(FileDisk { path }) | DiskBackend::HostDevice(HostDeviceDisk { path }) => {
+            visit(path);
+        }
+        DiskBackend::Nbd(NbdDisk { server, .. }) => address(server, visit),
+        DiskBackend::Rbd(RbdDisk { conf, monitors, .. }) => {
             conf.iter_mut().for_each(&mut *visit);
             for monitor in monitors {
                 address(monitor, visit);
@@ -145,10 +156,10 @@ fn net_backend(backend: &mut NetBackend, visit: &mut Visit<'_>) {
         }
         NetBackend::Bridge(bridge) => bridge.helper.iter_mut().for_each(|path| program(path, visit)),
         NetBackend::Socket(socket) => match socket {
-            SocketNet::Listen { address: at }
-            | SocketNet::Connect { address: at }
-            | SocketNet::Mcast { address: at, .. } => address(at, visit),
-            SocketNet::Udp { address: at, local } => {
+            SocketNet::Listen(ListenNet { address: at })
+            | SocketNet::Connect(ConnectNet { address: at })
+            | SocketNet::Mcast(McastNet { address: at, .. }) => address(at, visit),
+            SocketNet::Udp(UdpNet { address: at, local }) => {
                 address(at, visit);
                 address(local, visit);
             }
@@ -168,12 +179,12 @@ fn net_backend(backend: &mut NetBackend, visit: &mut Visit<'_>) {
 
 fn char_backend(backend: &mut CharBackend, visit: &mut Visit<'_>) {
     match backend {
-        CharBackend::File { path, .. }
-        | CharBackend::Pipe { path }
-        | CharBackend::Serial { path }
-        | CharBackend::Parallel { path } => visit(path),
-        CharBackend::Socket { address: at, .. } => address(at, visit),
-        CharBackend::Udp { remote, local } => {
+        CharBackend::File(FileChardev { path, .. })
+        | CharBackend::Pipe(PipeChardev { path })
+        | CharBackend::Serial(SerialChardev { path })
+        | CharBackend::Parallel(ParallelChardev { path }) => visit(path),
+        CharBackend::Socket(SocketChardev { address: at, .. }) => address(at, visit),
+        CharBackend::Udp(UdpChardev { remote, local }) => {
             address(remote, visit);
             if let Some(local) = local {
                 address(local, visit);
@@ -209,18 +220,18 @@ mod tests {
         insta::assert_snapshot!(fields.join("\n"), @"
         address.path
         audio.path
-        block.conf
-        block.path
-        block.path
         boot.dtb
         boot.initrd
         boot.kernel
         boot.splash
+        char_backends.path
+        char_backends.path
+        char_backends.path
+        char_backends.path
         chardev.log
-        chardev.path
-        chardev.path
-        chardev.path
-        chardev.path
+        disk_backends.conf
+        disk_backends.path
+        disk_backends.path
         display.render_node
         display.render_node
         firmware.code
@@ -239,6 +250,7 @@ mod tests {
         netdev.socket
         rng.path
         secret.file
+        serial.log
         share.path
         share.socket
         spice.path

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 use super::size::Size;
-use crate::plan::topology::Address;
+use crate::topology::Address;
 
 /// A virtio random number generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +34,21 @@ pub enum RngSource {
     #[serde(deserialize_with = "flexible::nothing_more")]
     Builtin,
     /// A device of the host, such as `/dev/urandom`.
-    Random {
-        /// The device.
-        path: PathBuf,
-    },
+    Random(RandomSource),
+}
+
+/// A device of the host, such as `/dev/urandom`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RandomSource {
+    /// The device.
+    pub path: PathBuf,
+}
+
+impl RandomSource {
+    /// With what it cannot do without.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
 }

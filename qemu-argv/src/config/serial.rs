@@ -1,5 +1,6 @@
 //! Serial ports.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Serial {
     pub backend: CharBackend,
     /// The id of a character device of `chardevs` to use instead of `backend`.
     pub chardev: Option<String>,
+    /// A file to which QEMU appends everything that the guest sends, whoever is connected to the port. Default: none.
+    pub log: Option<PathBuf>,
 }
 
 impl Default for Serial {
@@ -32,7 +35,7 @@ impl Default for Serial {
 impl Serial {
     /// A port of the board whose bytes go there.
     pub fn new(backend: CharBackend) -> Self {
-        Self { id: None, device: SerialDevice::Board, backend, chardev: None }
+        Self { id: None, device: SerialDevice::Board, backend, chardev: None, log: None }
     }
 }
 

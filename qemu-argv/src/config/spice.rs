@@ -58,22 +58,38 @@ pub enum SpiceListen {
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// A Unix socket.
-    Unix {
-        /// The socket.
-        path: PathBuf,
-    },
+    Unix(SpiceUnix),
     /// TCP ports.
-    Inet {
-        /// The address. Left out: 127.0.0.1.
-        #[serde(default)]
-        host: Option<String>,
-        /// The port without TLS.
-        #[serde(default)]
-        port: Option<u16>,
-        /// The port with TLS.
-        #[serde(default)]
-        tls_port: Option<u16>,
-    },
+    Inet(SpiceInet),
+}
+
+/// A Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SpiceUnix {
+    /// The socket.
+    pub path: PathBuf,
+}
+
+impl SpiceUnix {
+    /// With what it cannot do without.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+/// TCP ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct SpiceInet {
+    /// The address. Left out: 127.0.0.1.
+    pub host: Option<String>,
+    /// The port without TLS.
+    pub port: Option<u16>,
+    /// The port with TLS.
+    pub tls_port: Option<u16>,
 }
 
 /// How SPICE compresses pictures.

@@ -19,6 +19,18 @@ pub struct FwCfg {
     pub file: Option<PathBuf>,
 }
 
+impl FwCfg {
+    /// An entry that holds a text.
+    pub fn text(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: Some(text.into()), file: None }
+    }
+
+    /// An entry that holds the bytes of a file.
+    pub fn file(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), text: None, file: Some(path.into()) }
+    }
+}
+
 /// What the guest reads about its hardware.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

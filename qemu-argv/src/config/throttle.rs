@@ -76,6 +76,6 @@ impl flexible::Short for Rate {
 
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::size()
+        crate::schema_forms::size()
     }
 }

@@ -32,6 +32,22 @@ pub struct Tls {
     pub priority: Option<String>,
 }
 
+impl Tls {
+    /// The credentials in `dir`, of the usual kind: X.509 certificates.
+    pub fn new(id: impl Into<String>, dir: impl Into<PathBuf>, endpoint: TlsEndpoint) -> Self {
+        Self {
+            id: id.into(),
+            dir: dir.into(),
+            endpoint,
+            kind: TlsKind::default(),
+            verify_peer: None,
+            password_secret: None,
+            username: None,
+            priority: None,
+        }
+    }
+}
+
 /// Which end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -16,6 +16,13 @@ pub struct Tpm {
     pub model: TpmModel,
 }
 
+impl Tpm {
+    /// The TPM that a `swtpm` serves at this socket.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into(), model: TpmModel::default() }
+    }
+}
+
 /// The model of a TPM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chardev::CharBackend;
 use super::flexible;
-use crate::plan::topology::Address;
+use crate::topology::Address;
 
 /// A USB controller. In files also just its model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl FromStr for UsbController {
 impl flexible::Short for UsbController {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::words(UsbModel::SHORT.iter().map(|(word, _)| *word))
+        crate::schema_forms::words(UsbModel::SHORT.iter().map(|(word, _)| *word))
     }
 }
 
@@ -123,29 +123,37 @@ pub enum UsbKind {
     #[serde(deserialize_with = "flexible::nothing_more")]
     Hub,
     /// A device of the host, by vendor and product or by bus and port.
-    Host {
-        /// The vendor's number.
-        #[serde(default)]
-        vendor: Option<u16>,
-        /// The product's number.
-        #[serde(default)]
-        product: Option<u16>,
-        /// The host's bus.
-        #[serde(default)]
-        bus: Option<u8>,
-        /// The port on the host's bus, such as `1.2`.
-        #[serde(default)]
-        port: Option<String>,
-    },
+    Host(UsbHost),
     /// A device of a SPICE client or another host.
-    Redirection {
-        /// Where it comes from. Left out: a SPICE client.
-        #[serde(default, deserialize_with = "flexible::optional")]
-        backend: Option<CharBackend>,
-    },
+    Redirection(UsbRedirection),
     /// A reader for smart cards.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Ccid,
+}
+
+/// A device of the host, by vendor and product or by bus and port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct UsbHost {
+    /// The vendor's number.
+    pub vendor: Option<u16>,
+    /// The product's number.
+    pub product: Option<u16>,
+    /// The host's bus.
+    pub bus: Option<u8>,
+    /// The port on the host's bus, such as `1.2`.
+    pub port: Option<String>,
+}
+
+/// A device of a SPICE client or another host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct UsbRedirection {
+    /// Where it comes from. Left out: a SPICE client.
+    #[serde(deserialize_with = "flexible::optional")]
+    pub backend: Option<CharBackend>,
 }
 
 impl UsbKind {
@@ -156,7 +164,7 @@ impl UsbKind {
         ("keyboard", Self::Keyboard),
         ("wacom-tablet", Self::WacomTablet),
         ("hub", Self::Hub),
-        ("redirection", Self::Redirection { backend: None }),
+        ("redirection", Self::Redirection(UsbRedirection { backend: None })),
         ("ccid", Self::Ccid),
     ];
 }
@@ -172,6 +180,6 @@ impl FromStr for UsbKind {
 impl flexible::Short for UsbKind {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::words(Self::SHORT.iter().map(|(word, _)| *word))
+        crate::schema_forms::words(Self::SHORT.iter().map(|(word, _)| *word))
     }
 }

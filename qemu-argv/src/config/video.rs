@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 use super::size::Size;
-use crate::plan::topology::Address;
+use crate::topology::Address;
 use crate::value::Props;
 
 /// A video device. In files also just its model: `video = ["virtio-vga"]`.
@@ -75,7 +75,7 @@ impl FromStr for Video {
 impl flexible::Short for Video {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema::words(VideoModel::ALL.iter().map(|(_, word, _)| *word))
+        crate::schema_forms::words(VideoModel::ALL.iter().map(|(_, word, _)| *word))
     }
 }
 

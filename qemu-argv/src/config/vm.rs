@@ -11,7 +11,7 @@ use super::{
     Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm, UsbController, UsbDevice, UsbKind, Video,
     VideoModel, Vnc, Vsock, Watchdog,
 };
-use crate::target::Arch;
+use crate::qemu_target::Arch;
 
 /// A virtual machine. Everything has a default; a file of three lines is a machine:
 ///
@@ -86,7 +86,8 @@ pub struct VmConfig {
     /// QEMU's own window for the screen. Left out: none.
     #[serde(deserialize_with = "flexible::one")]
     pub display: Display,
-    /// A VNC server. Left out: none.
+    /// A VNC server. In files also just where it listens: `vnc = ":1"`. Left out: none.
+    #[serde(deserialize_with = "flexible::optional")]
     pub vnc: Option<Vnc>,
     /// A SPICE server. Left out: none.
     pub spice: Option<Spice>,
@@ -118,7 +119,8 @@ pub struct VmConfig {
     pub rng: Option<Rng>,
     /// A watchdog. Left out: none.
     pub watchdog: Option<Watchdog>,
-    /// The device by which the guest tells that it panicked. Left out: none.
+    /// The device by which the guest tells that it panicked. Left out: the launcher adds one where the board has a bus
+    /// for it (`isa` on q35 and pc, `pci` on virt); `none` is none.
     pub pvpanic: Option<Pvpanic>,
     /// The generation id that tells the guest it was cloned (x86): `auto` or a UUID. Left out: none.
     pub vmgenid: Option<String>,
@@ -138,7 +140,7 @@ pub struct VmConfig {
     pub actions: Actions,
     /// The system calls that QEMU denies itself.
     pub sandbox: Sandbox,
-    /// Further arguments, put last as they are. Nothing in them is checked.
+    /// Further arguments, put last as they are. Only those are refused that would break the launcher, or that it makes void.
     pub extra_args: Vec<String>,
 }
 

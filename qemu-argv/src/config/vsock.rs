@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::topology::Address;
+use crate::topology::Address;
 
 /// `AF_VSOCK` between host and guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,4 +17,11 @@ pub struct Vsock {
     /// The address (PCI or channel I/O). Left out: planned.
     #[serde(default)]
     pub address: Option<Address>,
+}
+
+impl Vsock {
+    /// The socket device with this context id, which the host has once; 3 is the lowest for guests.
+    pub fn new(cid: u32) -> Self {
+        Self { cid, pass_fd: false, address: None }
+    }
 }

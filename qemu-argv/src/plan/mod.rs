@@ -1,28 +1,25 @@
 //! The plan: every part of a machine with its name, its place and its descriptors, decided once and kept.
 
-mod addition;
-pub(crate) mod ids;
-pub mod pci;
-mod place;
-mod plug;
-pub(crate) mod print;
-pub mod topology;
-mod unplug;
+mod bundle;
+mod changes;
+mod chardev;
+mod parts;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command_line::CommandLine;
-use crate::config::VmConfig;
-use crate::draft::Draft;
 use crate::endpoints::Endpoints;
-use crate::error::PlanError;
-use crate::parts::{BlockNode, CharNode, CliOption, Device, FdSlot, Netdev, Object, PlannedSocket};
-use crate::render;
-use crate::target::{Accelerator, Arch, Target, Version};
-use topology::Topology;
+use crate::qemu_target::{Accelerator, Arch, Target, Version};
+use crate::topology::Topology;
 
-pub use addition::{Addition, NewDevice, QmpCommand};
-pub use unplug::Removal;
+pub use crate::topology;
+pub use crate::topology::pci;
+pub use bundle::{Bundle, Owner, PartKind, PartRef};
+pub use changes::{Addition, QmpCommand, Removal};
+pub use chardev::CharNode;
+pub(crate) use parts::Part;
+pub use parts::{
+    BlockNode, CliOption, Device, FdRole, FdSlot, Netdev, Object, OptionValue, PlannedSocket, SocketRole,
+};
 
 /// A machine, planned to the last detail. It is data: it can be looked at, saved and read back, and says the same
 /// command line every time.
@@ -30,81 +27,28 @@ pub use unplug::Removal;
 #[non_exhaustive]
 pub struct Plan {
     pub(crate) name: String,
-    pub(crate) arch: Arch,
-    pub(crate) version: Version,
-    pub(crate) accel: Accelerator,
+    /// The QEMU it was made for, as far as devices that come later depend on it.
+    pub(crate) target: Target,
+    pub(crate) endpoints: Endpoints,
     pub(crate) machine: String,
     pub(crate) options: Vec<CliOption>,
-    pub(crate) objects: Vec<Object>,
-    pub(crate) chardevs: Vec<CharNode>,
-    pub(crate) block_nodes: Vec<BlockNode>,
-    pub(crate) netdevs: Vec<Netdev>,
-    pub(crate) devices: Vec<Device>,
+    pub(crate) bundles: Vec<Bundle>,
     pub(crate) topology: Topology,
     pub(crate) extra_args: Vec<String>,
-    pub(crate) own_ids: Vec<ids::OwnId>,
-    pub(crate) sockets: Vec<PlannedSocket>,
-    pub(crate) fds: Vec<FdSlot>,
-}
-
-/// Plans a machine for a QEMU.
-///
-/// Pure: the same input gives the same plan, and nothing is opened, read or asked.
-///
-/// # Errors
-///
-/// Everything that is wrong, at once, each with its place in the configuration: bad values, references to what is
-/// not there, conflicts, what this QEMU cannot do, devices without a free place.
-pub fn plan(config: &VmConfig, target: &Target, endpoints: &Endpoints) -> Result<Plan, PlanError> {
-    replan(config, target, endpoints, None)
-}
-
-/// Plans a machine that was planned before: what is still there keeps its name, its MAC address and its place.
-///
-/// # Errors
-///
-/// As for [`plan`].
-pub fn replan(
-    config: &VmConfig,
-    target: &Target,
-    endpoints: &Endpoints,
-    earlier: Option<&Plan>,
-) -> Result<Plan, PlanError> {
-    let attempt = |explaining| {
-        let earlier_ids = earlier.map_or(&[][..], |earlier| &earlier.own_ids);
-        let mut draft = Draft::new(config, target, endpoints, earlier_ids);
-        draft.explaining = explaining;
-        render::all(&mut draft);
-        let topology = place::place(&mut draft, earlier.map(|earlier| &earlier.topology));
-        match topology.filter(|_| draft.problems.is_empty()) {
-            Some(topology) => Ok(Plan::new(draft, topology)),
-            None => Err(PlanError { problems: draft.problems }),
-        }
-    };
-    // A machine with mistakes is planned twice: the places that its mistakes name are of no use to others.
-    attempt(false).or_else(|_| attempt(true))
 }
 
 impl Plan {
-    fn new(draft: Draft<'_>, topology: Topology) -> Self {
-        let accel = draft.accel();
+    /// The same machine with other devices.
+    pub(crate) fn with(&self, bundles: Vec<Bundle>, topology: Topology) -> Self {
         Self {
-            name: draft.name.into_owned(),
-            arch: draft.target.arch,
-            version: draft.target.version,
-            accel,
-            machine: draft.board.kind,
-            options: draft.options,
-            objects: draft.objects,
-            chardevs: draft.chardevs,
-            block_nodes: draft.nodes,
-            netdevs: draft.netdevs,
-            devices: draft.devices,
+            name: self.name.clone(),
+            target: self.target.clone(),
+            endpoints: self.endpoints.clone(),
+            machine: self.machine.clone(),
+            options: self.options.clone(),
+            bundles,
             topology,
-            extra_args: draft.config.extra_args.clone(),
-            own_ids: draft.own_ids,
-            sockets: draft.sockets,
-            fds: draft.fds,
+            extra_args: self.extra_args.clone(),
         }
     }
 
@@ -115,17 +59,17 @@ impl Plan {
 
     /// The guest's architecture.
     pub fn arch(&self) -> Arch {
-        self.arch
+        self.target.arch
     }
 
     /// The version of QEMU it was planned for.
     pub fn version(&self) -> Version {
-        self.version
+        self.target.version
     }
 
     /// What executes the guest.
     pub fn accel(&self) -> Accelerator {
-        self.accel
+        self.target.accel
     }
 
     /// The machine type, with its version where the target told it.
@@ -133,14 +77,19 @@ impl Plan {
         &self.machine
     }
 
+    /// Everything that the machine is made of, by the entries of the configuration that bring it.
+    pub fn bundles(&self) -> &[Bundle] {
+        &self.bundles
+    }
+
     /// The sockets that QEMU will listen to.
-    pub fn sockets(&self) -> &[PlannedSocket] {
-        &self.sockets
+    pub fn sockets(&self) -> impl Iterator<Item = &PlannedSocket> {
+        self.bundles.iter().flat_map(|bundle| &bundle.sockets)
     }
 
     /// The descriptors that QEMU must inherit.
-    pub fn fds(&self) -> &[FdSlot] {
-        &self.fds
+    pub fn fds(&self) -> impl Iterator<Item = &FdSlot> {
+        self.bundles.iter().flat_map(|bundle| &bundle.fds)
     }
 
     /// Options of the command line that are none of the parts below, such as `-machine` and `-m`.
@@ -149,37 +98,32 @@ impl Plan {
     }
 
     /// Objects, in the order they are made.
-    pub fn objects(&self) -> &[Object] {
-        &self.objects
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.bundles.iter().flat_map(|bundle| &bundle.objects)
     }
 
     /// Character devices.
-    pub fn chardevs(&self) -> &[CharNode] {
-        &self.chardevs
+    pub fn chardevs(&self) -> impl Iterator<Item = &CharNode> {
+        self.bundles.iter().flat_map(|bundle| &bundle.chardevs)
     }
 
     /// Nodes of the block graph, lower ones first.
-    pub fn block_nodes(&self) -> &[BlockNode] {
-        &self.block_nodes
+    pub fn block_nodes(&self) -> impl Iterator<Item = &BlockNode> {
+        self.bundles.iter().flat_map(|bundle| &bundle.block_nodes)
     }
 
     /// Network backends.
-    pub fn netdevs(&self) -> &[Netdev] {
-        &self.netdevs
+    pub fn netdevs(&self) -> impl Iterator<Item = &Netdev> {
+        self.bundles.iter().flat_map(|bundle| &bundle.netdevs)
     }
 
     /// Devices, controllers before what sits on them.
-    pub fn devices(&self) -> &[Device] {
-        &self.devices
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.bundles.iter().flat_map(|bundle| &bundle.devices)
     }
 
     /// Where every device sits, and which places are free.
     pub fn topology(&self) -> &Topology {
         &self.topology
-    }
-
-    /// The command line that makes this machine.
-    pub fn command_line(&self) -> CommandLine {
-        CommandLine::new(self)
     }
 }

@@ -2,10 +2,7 @@
 //!
 //! Order is kept as given, so that the same plan is the same bytes.
 
-mod saved;
-mod written;
-
-pub(crate) use written::{JsonObject, write_key_value};
+mod serde;
 
 use std::borrow::Cow;
 
@@ -133,6 +130,17 @@ impl Value {
             Self::List(items) => items.iter().any(Self::has_nul),
             Self::Map(map) => map.0.iter().any(|(_, value)| value.has_nul()),
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) => false,
+        }
+    }
+
+    /// How many bytes its texts have at least, written down.
+    pub(crate) fn text_len(&self) -> usize {
+        match self {
+            Self::Str(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(items) => items.iter().map(Self::text_len).sum(),
+            Self::Map(map) => map.0.iter().map(|(_, value)| value.text_len()).sum(),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) => 0,
         }
     }
 

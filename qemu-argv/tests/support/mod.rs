@@ -30,6 +30,7 @@ pub fn machines() -> Vec<Machine> {
 /// The plan as a launcher would ask for it.
 pub fn planned(config: &VmConfig, version: Version) -> Result<Plan, PlanError> {
     let target = Target::new(version, config.arch.unwrap_or(Arch::X86_64));
-    let endpoints = Endpoints { qmp_fd: Some(0), socket_dir: Some("/run/vms".into()) };
+    let endpoints =
+        Endpoints { qmp_fd: Some(0), socket_dir: Some("/run/vms".into()), ..Endpoints::default() };
     plan(config, &target, &endpoints)
 }

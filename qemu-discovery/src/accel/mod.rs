@@ -6,6 +6,7 @@
 
 mod guest;
 mod kvm;
+mod target;
 #[cfg(test)]
 mod tests;
 mod trial;

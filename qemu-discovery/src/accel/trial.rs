@@ -3,12 +3,11 @@
 //! "Too slow" is measured in processor time that QEMU used, not in time on the clock, so a busy host does not make a
 //! good accelerator look bad. The clock only bounds the whole.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
@@ -16,13 +15,12 @@ use qemu_argv::{Accelerator, Arch, TargetCpu};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::guest::{self, Stage};
 use crate::DiscoveryError;
-use crate::process::{Stderr, clean_words};
-use crate::spawn::spawn;
+use crate::process::{Brief, FdMapping, ProcessExit, Program};
+use crate::words::clean_words;
 
 /// Processor time that the guest may use, counted from its first sign of life. Natively it takes some 30 ms, under TCG 100 ms;
 /// a KVM that emulates does not make the first of eight steps in 3 s.
@@ -109,38 +107,40 @@ pub(crate) async fn run(setup: Setup<'_>) -> Result<Trial, DiscoveryError> {
         Ok(ends) => ends,
         Err(error) => return Err(start(error)),
     };
-    let mut command = Command::new(setup.binary);
-    command.args(["-machine", setup.machine, "-accel", setup.accelerator.qemu_name()]);
+    let mut args: Vec<OsString> =
+        ["-machine", setup.machine, "-accel", setup.accelerator.qemu_name()].map(Into::into).into();
     if let Some(cpu) = setup.cpu {
-        command.arg("-cpu").arg(cpu.to_string());
+        args.extend(["-cpu".into(), cpu.to_string().into()]);
     }
     // `-no-reboot`: the guest ends itself by a reset, which every machine type has.
-    command
-        .args(["-m", "64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
-        .args(["-chardev", "socket,id=report,fd=0", "-serial", "chardev:report", option])
-        .arg(image.path())
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .env("LC_ALL", "C");
-    let mut child = spawn(command).await.map_err(start)?;
-    let stderr = Stderr::collect(child.stderr.take());
-    let (stage, end) = watch(&child, ours).await;
-    let trial = match end {
-        _ if stage == Stage::Done => Trial::Passed { cpu_ms: millis(child.id().and_then(cpu_time)) },
+    args.extend(
+        ["-m", "64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"].map(Into::into),
+    );
+    args.extend(["-chardev", "socket,id=report,fd=0", "-serial", "chardev:report", option].map(Into::into));
+    args.push(image.path().into());
+    let program = Program {
+        path: setup.binary.to_owned(),
+        args,
+        descriptors: vec![FdMapping { parent_fd: theirs, child_fd: 0 }],
+        ..Program::default()
+    };
+    let mut running = Brief::start(program).await.map_err(start)?;
+    let (stage, end) = watch(running.pid(), ours).await;
+    // Its result is known when it is dropped, so how it goes is of no interest; only that it is gone.
+    Ok(match end {
+        _ if stage == Stage::Done => Trial::Passed { cpu_ms: millis(cpu_time(running.pid())) },
         End::Budget(used) => Trial::Slow { stage, cpu_ms: millis(Some(used)) },
         End::Deadline => Trial::Stuck { stage },
         End::Closed => {
-            let status = reap(&mut child).await;
-            let words = clean_words(&stderr.text().await);
-            let signal = status.and_then(|status| status.signal());
-            Trial::Died { stage, signal, words: last_words(words, status) }
+            let exit = timeout(DEADLINE, running.ended()).await.ok();
+            let words = clean_words(&running.last_words().await);
+            let signal = match exit {
+                Some(ProcessExit::Signal { number, .. }) => Some(number),
+                _ => None,
+            };
+            Trial::Died { stage, signal, words: last_words(words, exit) }
         }
-    };
-    // Its result is known, so how it goes is of no interest; only that it is gone.
-    drop(child.start_kill());
-    reap(&mut child).await;
-    Ok(trial)
+    })
 }
 
 /// Why a trial was no longer watched.
@@ -153,7 +153,7 @@ enum End {
     Deadline,
 }
 
-async fn watch(child: &Child, mut ours: UnixStream) -> (Stage, End) {
+async fn watch(pid: u32, mut ours: UnixStream) -> (Stage, End) {
     let deadline = Instant::now() + DEADLINE;
     // No waiting for a state: these are the moments at which the meter is read.
     let mut reading = interval(Duration::from_millis(20));
@@ -175,7 +175,7 @@ async fn watch(child: &Child, mut ours: UnixStream) -> (Stage, End) {
                 _ => return (stage, End::Closed),
             },
             _ = reading.tick() => {
-                if let Some(used) = child.id().and_then(cpu_time) {
+                if let Some(used) = cpu_time(pid) {
                     let budget = if stage > Stage::Nothing {
                         *entered_after.get_or_insert(used) + GUEST_BUDGET
                     } else {
@@ -199,16 +199,11 @@ fn channel() -> std::io::Result<(UnixStream, OwnedFd)> {
     Ok((UnixStream::from_std(ours)?, theirs.into()))
 }
 
-/// Waits until the process is gone; one that was killed is, within the kernel's own time.
-async fn reap(child: &mut Child) -> Option<ExitStatus> {
-    timeout_at(Instant::now() + DEADLINE, child.wait()).await.ok()?.ok()
-}
-
-fn last_words(words: String, status: Option<ExitStatus>) -> String {
+fn last_words(words: String, exit: Option<ProcessExit>) -> String {
     if !words.is_empty() {
         return words;
     }
-    status.map_or_else(|| "it closed the channel and lives on".into(), |status| status.to_string())
+    exit.map_or_else(|| "it closed the channel and lives on".into(), |exit| exit.to_string())
 }
 
 fn millis(time: Option<Duration>) -> u64 {

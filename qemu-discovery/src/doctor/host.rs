@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Check;
+use super::check::Check;
 use crate::Places;
 
 pub(super) fn hugepages(places: &Places) -> Check {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is changed, except that what QEMU tells of itself is remembered as usual.
 
+mod check;
 mod host;
 mod network;
 mod qemu;
@@ -9,58 +10,11 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-use std::fs::OpenOptions;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::Serialize;
+pub use check::{Check, Verdict};
 
 use crate::Places;
-
-/// How grave a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Verdict {
-    /// All is well.
-    Ok,
-    /// Machines run, but slowly, less safely, or without something that some want.
-    Warning,
-    /// Machines do not run.
-    Problem,
-}
-
-/// One finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Check {
-    /// What was looked at, in a word or two.
-    pub name: &'static str,
-    /// How it is.
-    pub verdict: Verdict,
-    /// What was seen.
-    pub detail: String,
-    /// What would help, such as a command to type.
-    pub remedy: Option<String>,
-}
-
-impl Check {
-    fn ok(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Ok, detail: detail.into(), remedy: None }
-    }
-
-    fn warning(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Warning, detail: detail.into(), remedy: None }
-    }
-
-    fn problem(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Problem, detail: detail.into(), remedy: None }
-    }
-
-    fn remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(remedy.into()), ..self }
-    }
-}
 
 /// What to look at beyond the host itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,20 +53,4 @@ pub async fn examine_in(places: &Places, subject: &Subject) -> Vec<Check> {
 /// The gravest verdict.
 pub fn worst(checks: &[Check]) -> Verdict {
     checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok)
-}
-
-/// Opens a device node as QEMU would.
-fn open_device(places: &Places, node: &str) -> io::Result<()> {
-    OpenOptions::new().read(true).write(true).open(places.at(node)).map(drop)
-}
-
-/// The error without Rust's number behind it.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error").map_or_else(|| text.clone(), |(words, _)| words.to_owned())
-}
-
-/// A path as somebody inside the tree would name it.
-fn shown(places: &Places, path: &Path) -> String {
-    places.inside(path).display().to_string()
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::unistd::Uid;
 
-use super::{Check, open_device, plain, shown};
+use super::check::{Check, open_device, plain, shown};
 use crate::Places;
 
 /// Where distributions put the helper that joins a tap device to a bridge.

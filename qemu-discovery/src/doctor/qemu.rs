@@ -5,7 +5,7 @@ use std::path::Path;
 
 use qemu_argv::{Accelerator, Arch};
 
-use super::{Check, shown};
+use super::check::{Check, shown};
 use crate::accel::{self, Standing};
 use crate::error::in_full;
 use crate::firmware::{self, Wanted};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, Uid, access};
 
-use super::{Check, shown};
+use super::check::{Check, shown};
 use crate::Places;
 
 /// `sun_path` holds 108 bytes, the final NUL included.

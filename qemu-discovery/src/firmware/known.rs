@@ -2,7 +2,8 @@
 
 use qemu_argv::Arch;
 
-use super::{Firmware, Interface, Loading, Wanted, raw, readable};
+use super::found::{Firmware, Loading, raw, readable};
+use super::wanted::{Interface, Wanted};
 use crate::Places;
 
 /// One pair of files: code and variables.

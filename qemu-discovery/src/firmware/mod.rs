@@ -3,163 +3,25 @@
 //! The descriptors that distributions ship decide; a list of known paths is asked only where no descriptor fits.
 
 mod descriptor;
+mod found;
 mod known;
+#[cfg(test)]
+mod tests;
 mod vars;
+mod wanted;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use qemu_argv::Arch;
-use serde::{Deserialize, Serialize};
 
 pub use descriptor::{Descriptor, FlashFile, FlashMode, MachineTarget, Mapping, descriptors};
+pub use found::{Firmware, ImageFile, Loading};
 pub use vars::{VarsFormat, create_vars};
+pub use wanted::{Interface, Wanted};
 
+use crate::error::paths;
 use crate::{DiscoveryError, Places};
-
-/// What a firmware is to be good for. The default is UEFI that boots anything and keeps its variables.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The architecture of the guest.
-    pub arch: Arch,
-    /// The *versioned* name of the machine type, such as `pc-q35-10.0`: descriptors do not know aliases.
-    pub machine: String,
-    /// What it is to the guest.
-    pub interface: Interface,
-    /// Whether only signed programs shall boot.
-    pub secure_boot: bool,
-    /// With `secure_boot`: whether the keys of well-known vendors are to be in the variables already. Without keys nothing
-    /// is refused until somebody enrolls some.
-    pub enrolled_keys: bool,
-    /// Whether the machine can do without variables that outlive it; such firmware serves confidential guests.
-    pub stateless: bool,
-    /// Further features it must have, such as `amd-sev`.
-    pub features: Vec<String>,
-}
-
-impl Wanted {
-    /// UEFI for a machine type of this versioned name.
-    pub fn uefi(arch: Arch, machine: impl Into<String>) -> Self {
-        Self {
-            arch,
-            machine: machine.into(),
-            interface: Interface::Uefi,
-            secure_boot: false,
-            enrolled_keys: false,
-            stateless: false,
-            features: Vec::new(),
-        }
-    }
-
-    /// The same with secure boot and the keys of well-known vendors.
-    #[must_use]
-    pub fn secure(self) -> Self {
-        Self { secure_boot: true, enrolled_keys: true, ..self }
-    }
-}
-
-impl fmt::Display for Wanted {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {} ({}", self.arch, self.machine, self.interface.name())?;
-        let flags = [
-            (self.secure_boot, "secure boot"),
-            (self.enrolled_keys, "enrolled keys"),
-            (self.stateless, "stateless"),
-        ];
-        for name in flags.into_iter().filter_map(|(set, name)| set.then_some(name)) {
-            write!(formatter, ", {name}")?;
-        }
-        for feature in &self.features {
-            write!(formatter, ", {feature}")?;
-        }
-        formatter.write_str(")")
-    }
-}
-
-/// What a firmware is to the guest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Interface {
-    /// UEFI.
-    #[default]
-    Uefi,
-    /// The PC BIOS.
-    Bios,
-    /// Open Firmware (IEEE 1275).
-    OpenFirmware,
-    /// U-Boot.
-    Uboot,
-}
-
-impl Interface {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Uefi => "uefi",
-            Self::Bios => "bios",
-            Self::OpenFirmware => "openfirmware",
-            Self::Uboot => "uboot",
-        }
-    }
-}
-
-/// A file with its image format.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ImageFile {
-    /// The file.
-    pub path: PathBuf,
-    /// Its image format: `raw` or `qcow2`.
-    pub format: String,
-}
-
-impl ImageFile {
-    /// A file whose format its name tells: qcow2 if it ends so, else raw.
-    pub fn by_name(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
-        let format = if path.extension().is_some_and(|ending| ending == "qcow2") { "qcow2" } else { "raw" };
-        Self { path, format: format.to_owned() }
-    }
-}
-
-/// How the firmware gets into the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Loading {
-    /// As flash memory, read-only, with the variables in a second flash.
-    Flash,
-    /// As one flash memory that holds the variables too, so each machine needs its own copy of the whole.
-    CombinedFlash,
-    /// As flash memory, read-only; variables do not outlive the machine.
-    StatelessFlash,
-    /// By `-bios`.
-    Bios,
-    /// By `-kernel`.
-    Kernel,
-}
-
-/// Firmware that fits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Firmware {
-    /// The descriptor that told of it. `None`: it was found at a known path.
-    pub descriptor: Option<PathBuf>,
-    /// The code.
-    pub code: ImageFile,
-    /// Where the machine's own variables start from; see [`create_vars`].
-    pub vars_template: Option<ImageFile>,
-    /// How it gets into the machine.
-    pub loading: Loading,
-    /// Whether it works only with System Management Mode: `-machine smm=on` and `-global
-    /// driver=cfi.pflash01,property=secure,value=on`. With `smm=off` it hangs without a word.
-    pub requires_smm: bool,
-    /// Whether it refuses unsigned programs once keys are enrolled.
-    pub secure_boot: bool,
-    /// Whether the keys of well-known vendors are in the template.
-    pub enrolled_keys: bool,
-    /// All features, as the descriptor has them.
-    pub features: Vec<String>,
-}
+use found::raw;
 
 /// Finds firmware on this host.
 ///
@@ -256,10 +118,6 @@ fn admit(
     }))
 }
 
-fn raw(path: PathBuf) -> ImageFile {
-    ImageFile { path, format: "raw".into() }
-}
-
 fn hint(places: &Places, wanted: &Wanted, rejected: &[String]) -> String {
     let package = match wanted.arch {
         Arch::X86_64 | Arch::I386 => "ovmf (Debian), edk2-ovmf (Fedora, Arch)",
@@ -279,10 +137,10 @@ fn hint(places: &Places, wanted: &Wanted, rejected: &[String]) -> String {
     if near {
         format!(
             "the installed ones are for other machine types or lack a feature (looked in {})",
-            crate::binary::paths(&folders)
+            paths(&folders)
         )
     } else {
-        format!("install the package {package} (looked in {})", crate::binary::paths(&folders))
+        format!("install the package {package} (looked in {})", paths(&folders))
     }
 }
 
@@ -290,11 +148,3 @@ fn hint(places: &Places, wanted: &Wanted, rejected: &[String]) -> String {
 pub fn descriptor_folders(places: &Places) -> Vec<PathBuf> {
     descriptor::folders(places)
 }
-
-/// Whether the file can be read by the caller.
-fn readable(path: &Path) -> bool {
-    std::fs::File::open(path).is_ok()
-}
-
-#[cfg(test)]
-mod tests;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::ImageFile;
 use crate::DiscoveryError;
-use crate::process::clean_words;
+use crate::words::clean_words;
 
 /// How long a conversion may take; it handles 64 MiB at most.
 const DEADLINE: Duration = Duration::from_secs(60);

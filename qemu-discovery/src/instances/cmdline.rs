@@ -3,52 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use qemu_argv::{Accelerator, Arch};
+use qemu_argv::{Accelerator, Arch, FLAG_OPTIONS};
 
 use super::options::Options;
 use super::{procfs, readconfig};
 use crate::Places;
-
-/// The options that take no value, of all versions; every other one takes the next argument, whatever it looks like.
-const SWITCHES: [&str; 37] = [
-    "S",
-    "async-teardown",
-    "audio-help",
-    "daemonize",
-    "enable-fips",
-    "enable-kvm",
-    "enable-sync-profile",
-    "full-screen",
-    "h",
-    "help",
-    "jitdump",
-    "mem-prealloc",
-    "no-acpi",
-    "no-fd-bootchk",
-    "no-frame",
-    "no-hpet",
-    "no-kvm",
-    "no-quit",
-    "no-reboot",
-    "no-shutdown",
-    "no-user-config",
-    "nodefaults",
-    "nodefconfig",
-    "nographic",
-    "old-param",
-    "only-migratable",
-    "perfmap",
-    "portrait",
-    "preconfig",
-    "s",
-    "semihosting",
-    "singlestep",
-    "snapshot",
-    "usb",
-    "version",
-    "win2k-hack",
-    "xen-attach",
-];
 
 /// The longest `-readconfig` file that is read.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -140,7 +99,7 @@ fn pairs(argv: &[OsString]) -> Vec<(String, String)> {
         let Some(option) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else {
             continue;
         };
-        let value = if SWITCHES.contains(&option) {
+        let value = if FLAG_OPTIONS.contains(&option) {
             String::new()
         } else {
             arguments.next().unwrap_or_default().into_owned()

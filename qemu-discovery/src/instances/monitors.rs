@@ -117,6 +117,15 @@ pub(super) fn find(places: &Places, pid: u32, line: &CommandLine, files: Option<
     for monitor in &mut monitors {
         settle(places, pid, monitor, &sockets, files);
     }
+    // Several monitors may share one socket: whoever connects gets one that is free.
+    let mut seen = Vec::new();
+    monitors.retain(|monitor| {
+        let first = !seen.contains(monitor);
+        if first {
+            seen.push(monitor.clone());
+        }
+        first
+    });
     monitors.sort_by_key(|monitor| monitor.protocol != Protocol::Qmp);
     let known: Vec<Address> = chardevs
         .values()

@@ -2,27 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
 
-use tokio::process::Command;
+use tokio::io::AsyncReadExt;
 
 use crate::DiscoveryError;
-use crate::spawn::spawn;
+use crate::process::{Brief, Program};
 
 /// The back ends that `-OPTION help` names. An option that the binary does not have yields none.
 ///
 /// Unlike the schema, `help` leaves out what is in a module that is not installed.
 pub(super) async fn backends(binary: &Path, option: &str) -> Result<BTreeSet<String>, DiscoveryError> {
-    let mut command = Command::new(binary);
-    command
-        .args([option, "help"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .env("LC_ALL", "C");
     let io = |source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source };
-    let output = spawn(command).await.map_err(io)?.wait_with_output().await.map_err(io)?;
-    Ok(names(&String::from_utf8_lossy(&output.stdout)))
+    let (mut output, standard_output) = Brief::output().map_err(io)?;
+    let program = Program {
+        path: binary.to_owned(),
+        args: vec![option.into(), "help".into()],
+        descriptors: vec![standard_output],
+        ..Program::default()
+    };
+    let running = Brief::start(program).await.map_err(io)?;
+    let mut text = Vec::new();
+    output.read_to_end(&mut text).await.map_err(io)?;
+    running.ended().await;
+    Ok(names(&String::from_utf8_lossy(&text)))
 }
 
 /// The lines that hold a single word; headings and advice have several.

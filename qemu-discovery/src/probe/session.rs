@@ -3,20 +3,19 @@
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use qemu_argv::{Arch, Version};
-use qmp_client::{ClientError, Options, Session};
+use qmp_client::{ClientError, LineEnds, Options, Session};
 use qmp_proto::Command as QmpCommand;
-use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::{CpuModel, Machine, Probe, Property, help, reply, schema};
+use super::abilities::{CpuModel, Machine, Probe, Property};
+use super::{help, reply, schema};
 use crate::DiscoveryError;
 use crate::error::in_full;
-use crate::process::{Stderr, clean_words};
-use crate::spawn::spawn;
+use crate::process::{Brief, FdMapping, Program};
+use crate::words::clean_words;
 
 /// The longest that a whole probe may take. It takes 0.1 s; a host that is short of everything may need more.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,21 +38,21 @@ pub(super) async fn ask(binary: &Path) -> Result<Probe, DiscoveryError> {
 }
 
 async fn interview(binary: &Path) -> Result<Probe, DiscoveryError> {
-    let (running, ours) = Running::start(binary).await?;
-    let answer = converse(binary, &running.child, ours).await;
-    running.end(binary, answer).await
+    let (running, ours) = start(binary).await?;
+    let answer = converse(binary, running.pid(), ours).await;
+    end(running, binary, answer).await
 }
 
 /// Asks for the properties of a device driver. `None`: there is no such driver.
 pub(super) async fn properties(binary: &Path, driver: &str) -> Result<Option<Vec<Property>>, DiscoveryError> {
     let question = async {
-        let (running, ours) = Running::start(binary).await?;
+        let (running, ours) = start(binary).await?;
         let answer = async {
             let session = open(ours).await?;
             ask_one(&session, reply::DeviceProperties { typename: driver }).await
         };
         let answer = answer.await;
-        running.end(binary, answer).await
+        end(running, binary, answer).await
     };
     let answer = timeout(DEADLINE, question)
         .await
@@ -73,54 +72,46 @@ pub(super) async fn properties(binary: &Path, driver: &str) -> Result<Option<Vec
     }))
 }
 
-/// A QEMU without a machine that waits for questions. It does not outlive the value.
-struct Running {
-    child: Child,
-    stderr: Stderr,
+/// Starts a QEMU without a machine that waits for questions, and returns our end of its monitor.
+async fn start(binary: &Path) -> Result<(Brief, UnixStream), DiscoveryError> {
+    let io = |source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source };
+    let (ours, theirs) = UnixStream::pair().map_err(io)?;
+    let args = [
+        ["-machine", "none", "-S", "-nodefaults", "-no-user-config", "-display", "none"].as_slice(),
+        // The second is for builds without TCG.
+        &["-accel", "tcg", "-accel", "kvm"],
+        &["-chardev", "socket,id=qmp,fd=0", "-qmp", "chardev:qmp"],
+    ];
+    let program = Program {
+        path: binary.to_owned(),
+        args: args.concat().into_iter().map(Into::into).collect(),
+        descriptors: vec![FdMapping { parent_fd: theirs.into(), child_fd: 0 }],
+        ..Program::default()
+    };
+    Ok((Brief::start(program).await.map_err(io)?, ours))
 }
 
-impl Running {
-    async fn start(binary: &Path) -> Result<(Self, UnixStream), DiscoveryError> {
-        let io = |source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source };
-        let (ours, theirs) = UnixStream::pair().map_err(io)?;
-        let mut command = Command::new(binary);
-        command
-            .args(["-machine", "none", "-S", "-nodefaults", "-no-user-config", "-display", "none"])
-            // The second is for builds without TCG.
-            .args(["-accel", "tcg", "-accel", "kvm"])
-            .args(["-chardev", "socket,id=qmp,fd=0", "-qmp", "chardev:qmp"])
-            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .env("LC_ALL", "C");
-        let mut child = spawn(command).await.map_err(io)?;
-        let stderr = Stderr::collect(child.stderr.take());
-        Ok((Self { child, stderr }, ours))
-    }
-
-    /// Ends it, and adds what it said to an error.
-    async fn end<T>(mut self, binary: &Path, answer: Result<T, Fault>) -> Result<T, DiscoveryError> {
-        drop(self.child.start_kill());
-        let status = self.child.wait().await;
-        let mut reason = match answer {
-            Ok(answer) => return Ok(answer),
-            Err(Fault::Answer(command, reason)) => {
-                return Err(DiscoveryError::Answer { path: binary.to_owned(), command, reason });
-            }
-            Err(Fault::Gone(reason)) => reason,
-        };
-        let words = clean_words(&self.stderr.text().await);
-        if !words.is_empty() {
-            reason = words;
-        } else if let Ok(status) = status {
-            reason = format!("{reason} ({status})");
+/// Ends it, and adds what it said to an error.
+async fn end<T>(mut running: Brief, binary: &Path, answer: Result<T, Fault>) -> Result<T, DiscoveryError> {
+    let exit = running.kill();
+    let mut reason = match answer {
+        Ok(answer) => return Ok(answer),
+        Err(Fault::Answer(command, reason)) => {
+            return Err(DiscoveryError::Answer { path: binary.to_owned(), command, reason });
         }
-        Err(DiscoveryError::NotQemu { path: binary.to_owned(), reason })
+        Err(Fault::Gone(reason)) => reason,
+    };
+    let words = clean_words(&running.last_words().await);
+    if words.is_empty() {
+        reason = format!("{reason} ({exit})");
+    } else {
+        reason = words;
     }
+    Err(DiscoveryError::NotQemu { path: binary.to_owned(), reason })
 }
 
 async fn open(ours: UnixStream) -> Result<Session, Fault> {
-    let options = Options { greeting: DEADLINE, ..Options::default() };
+    let options = Options { greeting: DEADLINE, line_ends: LineEnds::Never, ..Options::default() };
     Session::from_unix_stream(ours, &options).await.map_err(|error| Fault::Gone(in_full(&error)))
 }
 
@@ -146,7 +137,7 @@ async fn must<C: QmpCommand>(session: &Session, command: C) -> Result<C::Return,
     ask_one(session, command).await?.ok_or_else(|| Fault::Answer(C::NAME, "it is refused".into()))
 }
 
-async fn converse(binary: &Path, child: &Child, ours: UnixStream) -> Result<Probe, Fault> {
+async fn converse(binary: &Path, pid: u32, ours: UnixStream) -> Result<Probe, Fault> {
     let session = open(ours).await?;
     let version = must(&session, reply::Version {}).await?;
     let target = must(&session, reply::Target {}).await?;
@@ -175,7 +166,7 @@ async fn converse(binary: &Path, child: &Child, ours: UnixStream) -> Result<Prob
     let chardevs = human("chardev-add help").await?.map(|text| help::names(&text)).unwrap_or_default();
     let mut probe = Probe {
         binary: binary.to_owned(),
-        executable: executable(binary, child),
+        executable: executable(binary, pid),
         version: Version {
             micro: version.qemu.micro,
             ..Version::new(version.qemu.major, version.qemu.minor)
@@ -227,9 +218,9 @@ fn arch(told: &str, binary: &Path) -> Option<Arch> {
 }
 
 /// The file behind wrapper scripts and links.
-fn executable(binary: &Path, child: &Child) -> PathBuf {
-    let running = child.id().and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
-    running.or_else(|| binary.canonicalize().ok()).unwrap_or_else(|| binary.to_owned())
+fn executable(binary: &Path, pid: u32) -> PathBuf {
+    let running = std::fs::read_link(format!("/proc/{pid}/exe"));
+    running.or_else(|_| binary.canonicalize()).unwrap_or_else(|_| binary.to_owned())
 }
 
 fn names(named: Vec<reply::Named>) -> BTreeSet<String> {

@@ -6,6 +6,7 @@ use qemuctl::qmp_client::agent::{Agent, Exec};
 use qemuctl::{ClientError, Error, Instance};
 
 use super::context::Context;
+use super::duration::Span;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::progress::Progress;
@@ -26,7 +27,7 @@ pub(crate) async fn reach(vm: &Instance, within: Duration, context: &Context) ->
         Ok(agent) => Ok(agent),
         Err(error @ Error::Missing { .. }) => Err(Failure::from(error).with_help(NO_CHANNEL)),
         Err(Error::Qmp(ClientError::NoAgent { .. } | ClientError::Timeout { .. })) => {
-            let text = format!("no guest agent has answered in {name} within {} s", within.as_secs());
+            let text = format!("no guest agent has answered in {name} within {}", Span(within));
             Err(Failure::new(Exit::Failed, text).with_help(format!(
                 "the guest needs the package qemu-guest-agent; if it is still booting: `qemuctl wait {name} --for agent`"
             )))

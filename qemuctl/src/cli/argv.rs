@@ -1,5 +1,7 @@
 //! `argv`: QEMU's command line for a machine, without starting it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
@@ -51,7 +53,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         _ => std::path::absolute(context.dir()?)?,
     };
     let endpoints = Endpoints { socket_dir: Some(socket_dir), ..Endpoints::default() };
-    let config = qemuctl::launch::with_firmware(&loaded.config, &qemu.program, &qemu.target)?;
+    let config = loaded.complete(&qemu)?;
     let earlier = args.from_plan.as_deref().map(read_plan).transpose()?;
     let plan = replan(&config, &qemu.target, &endpoints, earlier.as_ref())
         .map_err(|error| loaded.explain(&error))?;
@@ -64,17 +66,21 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         context.print_json(&Rendered { program: &qemu.program, command_line: &command_line })?;
     } else {
         let program = shell_word(&qemu.program.to_string_lossy());
-        context.print(format_args!("{program} \\\n{}", indented(&command_line.to_string())))?;
+        context.print_exactly(format_args!("{program} \\\n{}", indented(&command_line.to_string())))?;
     }
     Ok(Exit::Done)
 }
+
+/// No plan is larger; a disk image given by mistake is.
+const LARGEST: u64 = 64 << 20;
 
 fn read_plan(path: &Path) -> Result<Plan, Failure> {
     let fail = |error: std::io::Error| {
         Failure::new(Exit::BadConfig, format!("cannot read the plan {}: {error}", path.display()))
             .with_help("give a file that `qemuctl argv --plan` has written")
     };
-    let text = std::fs::read_to_string(path).map_err(fail)?;
+    let mut text = String::new();
+    File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text)).map_err(fail)?;
     serde_json::from_str(&text).map_err(|error| fail(error.into()))
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::loaded::{LoadError, Problem};
+use super::loaded::Problem;
 use super::machine::MachineArgs;
 
 /// Check a config without starting anything
@@ -29,19 +29,25 @@ struct Report {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let loaded = match args.machine.load() {
-        Ok(loaded) => loaded,
-        Err(LoadError::Other(failure)) => return Err(failure),
-        Err(LoadError::Config(faults)) => {
-            return report(faults.into_iter().map(Problem::from).collect(), Vec::new(), context);
-        }
+    let loaded = args.machine.load_in_part()?;
+    let mut problems: Vec<Problem> = loaded.faults().iter().cloned().map(Problem::from).collect();
+    if !loaded.has_rest() {
+        return report(problems, Vec::new(), context);
+    }
+    problems.extend(loaded.missing_files());
+    let qemu = match Qemu::find(&loaded.config).await {
+        Ok(qemu) => qemu,
+        // What is wrong in the text comes first.
+        Err(_) if !problems.is_empty() => return report(problems, Vec::new(), context),
+        Err(error) => return Err(error.into()),
     };
-    let mut problems = loaded.missing_files();
-    let qemu = Qemu::find(&loaded.config).await?;
-    let planned = plan(&loaded.config, &qemu.target, &Endpoints::default());
+    let planned = match loaded.complete(&qemu) {
+        Ok(config) => plan(&config, &qemu.target, &Endpoints { qmp_fd: Some(0), ..Endpoints::default() }),
+        Err(_) if !problems.is_empty() => return report(problems, Vec::new(), context),
+        Err(failure) => return Err(failure),
+    };
     if let Err(error) = planned {
-        let found = error.problems.iter();
-        problems.extend(found.map(|problem| loaded.problem(&problem.path, problem.fault.to_string(), None)));
+        problems.extend(loaded.problems_of(&error));
     }
     problems.sort_by(|one, other| one.place.cmp(&other.place));
     let exit = report(problems, qemu.warning.into_iter().collect(), context)?;

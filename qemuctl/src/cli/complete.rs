@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::{PathCompleter, ValueCompleter};
+use qemuctl::home::{Home, StoredMachine};
 use qemuctl::runtime::{Record, default_socket_dir};
 
 /// The names of running VMs that begin with what has been typed. The socket directory is the environment's: options
@@ -18,6 +19,21 @@ pub(crate) fn guest_paths(typed: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = PathCompleter::any().complete(typed);
     found.extend(names(typed).into_iter().map(|name| CompletionCandidate::new(format!("{name}:"))));
     found
+}
+
+/// The names of the machines of the home, and files.
+pub(crate) fn machines_and_files(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = machine_names(typed);
+    found.extend(PathCompleter::any().complete(typed));
+    found
+}
+
+/// The names of the machines of the home that begin with what has been typed.
+pub(crate) fn machine_names(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else { return Vec::new() };
+    let machines = Home::open().and_then(|home| home.machines()).unwrap_or_default();
+    let names = machines.iter().map(StoredMachine::name).filter(|name| name.starts_with(typed));
+    names.map(CompletionCandidate::new).collect()
 }
 
 fn names(typed: &OsStr) -> Vec<String> {

@@ -2,11 +2,10 @@
 
 use std::io::{self, Write};
 
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::env::Shells;
 use clap_mangen::Man;
 
-use super::Cli;
 use super::exit::Exit;
 use super::failure::Failure;
 
@@ -37,8 +36,8 @@ pub(crate) fn completions(args: &Completions) -> Result<Exit, Failure> {
     write_out(&script)
 }
 
-pub(crate) fn manual(args: &Manual) -> Result<Exit, Failure> {
-    let mut program = Cli::command();
+/// Prints a page of the manual of `program`.
+pub(crate) fn manual(args: &Manual, mut program: Command) -> Result<Exit, Failure> {
     program.build();
     let page = match &args.subcommand {
         None => program,
@@ -54,9 +53,9 @@ pub(crate) fn manual(args: &Manual) -> Result<Exit, Failure> {
     write_out(&text)
 }
 
-fn no_subcommand(name: &str, program: &clap::Command) -> Failure {
+fn no_subcommand(name: &str, program: &Command) -> Failure {
     let failure = Failure::new(Exit::Usage, format!("there is no subcommand {name}"));
-    match qemuctl::config::nearest(name, program.get_subcommands().map(clap::Command::get_name)) {
+    match qemuctl::config::nearest(name, program.get_subcommands().map(Command::get_name)) {
         Some(nearest) => failure.with_help(format!("did you mean `{nearest}`?")),
         None => failure.with_help("`qemuctl --help` lists them"),
     }

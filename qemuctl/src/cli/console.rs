@@ -1,15 +1,12 @@
 //! `console`: a guest's serial console in this terminal.
 
-use qemu_argv::{Plan, SocketRole};
-use qemuctl::Instance;
-use qmp_proto::{ChardevInfo, QueryChardev};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::signals::{Asked, Signals};
-use super::terminal::{Mode, Terminal, read_keys};
+use super::terminal::{Terminal, read_keys};
 use super::vm::Vm;
 use super::window::Window;
 
@@ -29,10 +26,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let vm = args.vm.attach(context).await?;
-    refuse_taken(&vm).await?;
     let console = vm.console().await?;
     let mut signals = Signals::listen()?;
-    let mut terminal = Terminal::take(Mode::Raw)?;
+    let mut terminal = Terminal::take()?;
     let window = terminal.as_ref().map(|_| Window::follow(&vm));
     if terminal.is_some() {
         let key = char::from(args.escape + b'@');
@@ -87,28 +83,6 @@ enum End {
     Left,
     /// A signal came.
     Asked(Asked),
-}
-
-/// QEMU serves a console to one client; another one would be left waiting without a word.
-async fn refuse_taken(vm: &Instance) -> Result<(), Failure> {
-    let plan = vm.plan();
-    let sockets = plan.as_deref().map(Plan::sockets).unwrap_or_default();
-    let Some(socket) = sockets.iter().find(|socket| socket.role == SocketRole::Console(0)) else {
-        return Ok(());
-    };
-    let path = socket.path.display().to_string();
-    let devices = vm.execute(QueryChardev {}).await?;
-    // A socket that nobody is connected to is told as `disconnected:unix:PATH,server=on`.
-    let is_taken = |device: &&ChardevInfo| {
-        device.filename.contains(&path) && !device.filename.starts_with("disconnected:")
-    };
-    if devices.iter().any(|device| is_taken(&device)) {
-        let text = format!("the console of {} is in use by another program", vm.name());
-        return Err(Failure::new(Exit::Failed, text).with_help(
-            "a VM started by `qemuctl run` has its console there; one started by `start` is free",
-        ));
-    }
-    Ok(())
 }
 
 /// `^X` as the byte that the Ctrl key makes of X.

@@ -1,13 +1,14 @@
 //! What all subcommands share: where VMs are, how much to say, and in which form.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::{ArgAction, Args, ValueHint};
 use qemu_discovery::doctor::Verdict;
-use qemuctl::runtime::default_socket_dir;
+use qemuctl::qmp_client::Printable;
+use qemuctl::runtime::{Ended, default_socket_dir};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -41,6 +42,10 @@ pub(crate) struct Context {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
+
+    /// What a keeper is started with: it is this program, for one machine
+    #[arg(long, global = true, hide = true, value_name = "NAME")]
+    pub(crate) keeper_of: Option<String>,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -65,6 +70,11 @@ impl Context {
         }
     }
 
+    /// The same for a process that nobody listens to.
+    pub(crate) fn silent(&self) -> Self {
+        Self { quiet: true, verbose: 0, ..self.clone() }
+    }
+
     /// Settles whether colours are printed.
     pub(crate) fn set_up(&self) {
         match self.color {
@@ -79,9 +89,19 @@ impl Context {
         !self.quiet && !matches!(self.color, Color::Never) && io::stderr().is_terminal()
     }
 
-    /// Prints data.
-    #[expect(clippy::unused_self, reason = "who may print has the context, and asks it to")]
+    /// Prints data. What a terminal would obey in it is neutralised.
     pub(crate) fn print(&self, text: impl Display) -> Result<(), Failure> {
+        self.print_styled(Printable::text(&text.to_string()))
+    }
+
+    /// Prints data to the byte, as for a shell that reads it; neutralised for a terminal.
+    pub(crate) fn print_exactly(&self, text: impl Display) -> Result<(), Failure> {
+        if io::stdout().is_terminal() { self.print(text) } else { self.print_styled(text) }
+    }
+
+    /// Prints data with colours of ours. What others wrote in it is [`Printable`] already.
+    #[expect(clippy::unused_self, reason = "who may print has the context, and asks it to")]
+    pub(crate) fn print_styled(&self, text: impl Display) -> Result<(), Failure> {
         let mut out = anstream::stdout().lock();
         writeln!(out, "{text}")?;
         out.flush()?;
@@ -95,7 +115,8 @@ impl Context {
             Verdict::Problem => (ERROR, "problem"),
             _ => (WARNING, "warning"),
         };
-        self.print(format_args!("{style}{word:>9}{style:#}  {name}: {detail}"))
+        let detail = Printable::text(detail);
+        self.print_styled(format_args!("{style}{word:>9}{style:#}  {name}: {detail}"))
     }
 
     /// Prints data as JSON: indented for a terminal, else in one line.
@@ -105,7 +126,13 @@ impl Context {
         } else {
             serde_json::to_string(data)
         };
-        self.print(text.map_err(io::Error::from)?)
+        self.print_styled(escaped(text.map_err(io::Error::from)?))
+    }
+
+    /// Prints data as JSON in one line.
+    pub(crate) fn print_json_line(&self, data: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(data).map_err(io::Error::from)?;
+        self.print_styled(escaped(text))
     }
 
     /// Prints data in the form that was asked for.
@@ -116,37 +143,91 @@ impl Context {
     /// Tells what has been done.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
-            say(format_args!("{text}"));
+            say("", &text);
         }
     }
 
     /// Tells what is done on the way, for those who want to know.
     pub(crate) fn detail(&self, text: impl Display) {
         if self.verbose > 0 {
-            say(format_args!("{text}"));
+            say("", &text);
         }
     }
 
     /// Tells what may surprise.
     pub(crate) fn warn(&self, text: impl Display) {
         if !self.quiet {
-            say(format_args!("{WARNING}warning:{WARNING:#} {text}"));
+            say(&format!("{WARNING}warning:{WARNING:#} "), &text);
+        }
+    }
+
+    /// Tells of VMs that were found dead. Those that ended with their launcher are no news.
+    pub(crate) fn tell_ended(&self, ended: &[Ended]) {
+        for vm in ended {
+            if vm.detached { self.note(vm) } else { self.detail(vm) }
         }
     }
 
     /// Tells why something was not done.
     pub(crate) fn fail(&self, failure: &Failure) {
-        say(format_args!("{ERROR}error:{ERROR:#} {}", failure.message));
+        say(&format!("{ERROR}error:{ERROR:#} "), &failure.message);
         if let Some(detail) = failure.detail.as_ref().filter(|_| self.verbose > 0) {
-            say(format_args!("{detail}"));
+            say("", detail);
         }
         if let Some(help) = &failure.help {
-            say(format_args!("{HELP}help:{HELP:#} {help}"));
+            say(&format!("{HELP}help:{HELP:#} "), help);
         }
     }
 }
 
-/// A line on standard error. If nobody listens there, there is nobody to tell.
-fn say(text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+/// A line on standard error, behind a title of ours. What a terminal would obey in the text is neutralised. If nobody listens
+/// there, there is nobody to tell.
+fn say(title: &str, text: &dyn Display) {
+    let text = text.to_string();
+    let mut line = String::new();
+    for (number, part) in text.split('\n').enumerate() {
+        if number > 0 {
+            line.push('\n');
+        }
+        // On a terminal in raw mode each line begins and ends where it is told to.
+        let inner = part.trim_matches('\r');
+        let (begin, end) = part.split_at(part.len() - part.trim_start_matches('\r').len());
+        line.push_str(begin);
+        line.push_str(if number == 0 { title } else { "" });
+        line.push_str(&Printable::text(inner).to_string());
+        line.push_str(&end[inner.len().min(end.len())..]);
+    }
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+/// JSON that means the same and holds nothing that a terminal obeys: serde leaves some of it in texts as it is.
+pub(crate) fn escaped(json: String) -> String {
+    let is_special = |c: char| c != '\n' && Printable::is_obeyed(c);
+    if !json.contains(is_special) {
+        return json;
+    }
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        if is_special(c) {
+            // All of these are in the first plane. Writing to a String cannot fail.
+            let _ = fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys_and_means_the_same() {
+        let data = serde_json::json!({"a\u{9b}": "x\u{1b}]0;\u{7}\u{7f}\u{202e}\u{9d}\n\t \u{2028}日本"});
+        for text in [serde_json::to_string(&data), serde_json::to_string_pretty(&data)] {
+            let text = escaped(text.expect("JSON"));
+            assert!(!text.contains(|c| c != '\n' && Printable::is_obeyed(c)), "{text:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), data);
+        }
+    }
 }

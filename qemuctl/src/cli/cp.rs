@@ -4,7 +4,7 @@ mod here;
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::ValueHint;
 use clap_complete::ArgValueCompleter;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::agent::{self, ask};
 use super::complete;
 use super::context::Context;
+use super::duration::Span;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::progress::Progress;
@@ -38,9 +39,9 @@ pub(crate) struct Args {
     #[arg(value_name = "[VM:]TARGET", value_hint = ValueHint::FilePath, add = ArgValueCompleter::new(complete::guest_paths))]
     target: String,
 
-    /// How long to wait for the guest agent to answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    wait: u64,
+    /// How long to wait for the guest agent to answer
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    wait: Span,
 }
 
 /// What `--json` prints.
@@ -80,7 +81,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let vm = Vm::named(vm).attach(context).await?;
     let begin = Instant::now();
     let copying = async {
-        let agent = agent::reach(&vm, Duration::from_secs(args.wait), context).await?;
+        let agent = agent::reach(&vm, args.wait.0, context).await?;
         match source {
             Some(source) => copy_in(&vm, &agent, source, path, context).await,
             None => copy_out(&vm, &agent, &path, &other, context).await,

@@ -1,14 +1,15 @@
 //! `events`: what happens to a VM, as it happens.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use qemuctl::EventsError;
+use qemuctl::qmp_client::Printable;
 use qmp_proto::AnyEvent;
 use serde_json::Value;
 
-use super::context::Context;
+use super::context::{Context, escaped};
+use super::duration::Span;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::signals::Signals;
@@ -31,9 +32,9 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "EVENT")]
     until: Option<String>,
 
-    /// End after that many seconds, with exit code 5
-    #[arg(short, long, value_name = "SECONDS")]
-    timeout: Option<u64>,
+    /// End after that time, with exit code 5
+    #[arg(short, long, value_name = "DURATION")]
+    timeout: Option<Span>,
 }
 
 const TIME: Style = Style::new().dimmed();
@@ -47,7 +48,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let mut events = vm.events();
     let mut signals = Signals::listen()?;
     context.note(format_args!("listening to {}", vm.name()));
-    let deadline = args.timeout.map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds));
+    let deadline = args.timeout.map(|timeout| tokio::time::Instant::now() + timeout.0);
     loop {
         let next = async {
             match deadline {
@@ -77,7 +78,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         let name = event.event.name().to_owned();
         if args.only.is_empty() || args.only.iter().any(|only| is_name(only, &name)) {
             let data = serde_json::to_value(&event).map_err(std::io::Error::from)?;
-            if context.json { context.print(&data)? } else { context.print(line(&data, TIME, NAME))? }
+            if context.json {
+                context.print_json_line(&data)?;
+            } else {
+                context.print_styled(line(&data, TIME, NAME))?;
+            }
         }
         if args.until.as_ref().is_some_and(|until| is_name(until, &name)) {
             return Ok(Exit::Done);
@@ -108,19 +113,20 @@ fn line(event: &Value, time: Style, strong: Style) -> String {
     let millis = stamp["microseconds"].as_i64().unwrap_or_default() / 1_000;
     let name = event["event"].as_str().unwrap_or_default();
     let mut line = format!(
-        "{time}{:02}:{:02}:{:02}.{millis:03}{time:#}  {strong}{name}{strong:#}",
+        "{time}{:02}:{:02}:{:02}.{millis:03}{time:#}  {strong}{}{strong:#}",
         seconds / 3_600,
         seconds / 60 % 60,
-        seconds % 60
+        seconds % 60,
+        Printable::line(name)
     );
     for (position, (key, value)) in event["data"].as_object().into_iter().flatten().enumerate() {
         let gap = if position == 0 { "  " } else { " " };
         // Writing to a String cannot fail.
         let _ = match value.as_str() {
-            Some(text) if !text.contains(|c: char| c.is_whitespace() || c.is_control()) => {
-                write!(line, "{gap}{key}={text}")
+            Some(text) if !text.contains(|c: char| c.is_whitespace() || Printable::is_obeyed(c)) => {
+                write!(line, "{gap}{}={text}", Printable::line(key))
             }
-            _ => write!(line, "{gap}{key}={value}"),
+            _ => write!(line, "{gap}{}={}", Printable::line(key), escaped(value.to_string())),
         };
     }
     line
@@ -140,5 +146,11 @@ mod tests {
         insta::assert_snapshot!(line(&event, Style::new(), Style::new()), @r#"22:13:20.123  BLOCK_IO_ERROR  device= node-name=disk0 nospace=true reason="No space left on device""#);
         let bare = serde_json::json!({"event": "STOP", "timestamp": {"seconds": -1, "microseconds": -1}});
         insta::assert_snapshot!(line(&bare, Style::new(), Style::new()), @"23:59:59.000  STOP");
+        let hostile = serde_json::json!({
+            "event": "X\u{1b}[2J",
+            "data": {"k\u{9b}": "v\u{1b}]52;c;x\u{7}", "b": "\u{202e}", "n": ["\u{9d}"]},
+        });
+        let printed = line(&hostile, Style::new(), Style::new());
+        assert!(!printed.contains(Printable::is_obeyed), "{printed:?}");
     }
 }

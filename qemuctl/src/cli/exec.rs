@@ -3,14 +3,13 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use qemuctl::ClientError;
-use qemuctl::qmp_client::agent::{Agent, Exec, ExecOutput, Output};
+use qemuctl::{ClientError, Error, Exec, ExecOutput, GuestProcess, GuestSignal, Output};
 use serde::Serialize;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::agent::{self, ask};
+use super::agent;
 use super::context::Context;
+use super::duration::Span;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::signals::Signals;
@@ -38,13 +37,13 @@ pub(crate) struct Args {
     #[arg(short = 'i', long)]
     stdin: bool,
 
-    /// End the program after that many seconds, with exit code 124
-    #[arg(short, long, value_name = "SECONDS")]
-    timeout: Option<u64>,
+    /// End the program after that time, with exit code 124: by SIGTERM, and 5 s later by SIGKILL
+    #[arg(short, long, value_name = "DURATION")]
+    timeout: Option<Span>,
 
-    /// How long to wait for the guest agent to answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    wait: u64,
+    /// How long to wait for the guest agent to answer
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    wait: Span,
 
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
@@ -76,6 +75,8 @@ struct Ran {
     /// What it wrote to standard output; what is no UTF-8 is replaced.
     stdout: String,
     stderr: String,
+    /// Whether more than 16 MiB were written to either; the rest is not here.
+    truncated: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -89,74 +90,63 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
 
 async fn execute(args: Args, context: &Context) -> Result<Exit, Failure> {
     let input = if args.stdin { read_input()? } else { Vec::new() };
+    let program = program(&args, input)?;
     let mut signals = Signals::listen()?;
     let vm = args.vm.attach(context).await?;
-    let agent = tokio::select! {
-        agent = agent::reach(&vm, Duration::from_secs(args.wait), context) => agent?,
+    tokio::select! {
+        agent = agent::reach(&vm, args.wait.0, context) => drop(agent?),
         asked = signals.next() => return Err(asked.failure("waiting for the agent")),
+    }
+    let start = async {
+        // All at once at the end needs no files in the guest.
+        if context.json { vm.spawn_collected(&program).await } else { vm.spawn(&program).await }
     };
-    let (env, script) = (environment(&agent, &args.env).await?, args.workdir);
-    let program = in_folder(&args.command, script, env, input);
-    let (happenings, mut happened) = mpsc::channel(16);
-    tokio::spawn(run_in_guest(agent.clone(), program, happenings));
-    let mut deadline = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let (mut pid, mut late, mut collected) = (None, false, ExecOutput::default());
-    let ended = loop {
+    let mut process = tokio::select! {
+        process = start => process.map_err(|error| refused(&args.command[0], error, &vm))?,
+        asked = signals.next() => return Err(asked.failure("the program's start")),
+    };
+    let mut deadline = args.timeout.map(|timeout| Instant::now() + timeout.0);
+    let (mut asked_to_end, mut late) = (false, false);
+    loop {
         let limit = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };
+        let failed = |error| refused(&args.command[0], error, &vm);
         tokio::select! {
-            next = happened.recv() => match next {
-                Some(Happened::Started(started)) => pid = Some(started),
-                Some(Happened::Piece(piece)) if context.json => collect(&mut collected, piece),
-                Some(Happened::Piece(piece)) => if let Err(error) = print(&piece) {
+            piece = process.next() => match piece.map_err(failed)? {
+                Some(piece) => if let Err(error) = print(&piece) {
                     // As if the program had written there itself.
-                    signal(&agent, pid, "PIPE").await;
+                    end(&mut process, GuestSignal::Pipe).await;
                     return Err(error.into());
                 },
-                Some(Happened::Ended(output)) => break output,
-                Some(Happened::Failed(error)) => return Err(refused(&args.command[0], &error, &vm)),
-                None => return Err(Failure::new(Exit::Failed, "the connection to the guest agent has ended")),
+                None => break,
             },
             asked = signals.next() => {
-                let Some(pid) = pid.take() else { return Err(asked.failure("the program's start")) };
-                signal(&agent, Some(pid), asked.short_name()).await;
+                if asked_to_end {
+                    end(&mut process, GuestSignal::Kill).await;
+                    return Err(asked.failure("the program in the guest"));
+                }
+                process.signal(asked.guest_signal()).await.map_err(failed)?;
+                asked_to_end = true;
             }
             () = limit => {
                 if late {
-                    let text = format!("{} has not ended and runs on in the guest", args.command[0]);
-                    return Err(Failure::new(Exit::Code(124), text));
+                    process.kill().await.map_err(failed)?;
+                    break;
                 }
-                signal(&agent, pid, "TERM").await;
+                process.signal(GuestSignal::Term).await.map_err(failed)?;
                 late = true;
                 deadline = Some(Instant::now() + ENDS);
             }
         }
-    };
-    if context.json {
-        // A guest without a shell gave all of it at the end.
-        collected.stdout.extend_from_slice(&ended.stdout);
-        collected.stderr.extend_from_slice(&ended.stderr);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        context.print_json(&Ran {
-            code: ended.code,
-            signal: ended.signal,
-            stdout: text(&collected.stdout),
-            stderr: text(&collected.stderr),
-        })?;
-    } else {
-        print(&Output::Stdout(ended.stdout))?;
-        print(&Output::Stderr(ended.stderr))?;
     }
-    if ended.truncated {
-        context.warn("the guest agent has kept the first 16 MiB of the output only");
-    }
-    if late {
-        let seconds = args.timeout.unwrap_or_default();
-        let text = format!("{} was ended in the guest after {seconds} s", args.command[0]);
+    let ended = process.wait().await.map_err(|error| refused(&args.command[0], error, &vm))?;
+    tell(&ended, context)?;
+    if let Some(timeout) = args.timeout.filter(|_| late) {
+        let text = format!("{} was ended in the guest after {timeout}", args.command[0]);
         return Err(Failure::new(Exit::Code(124), text));
     }
     Ok(match (ended.code, ended.signal) {
@@ -164,6 +154,35 @@ async fn execute(args: Args, context: &Context) -> Result<Exit, Failure> {
         (None, Some(signal)) => Exit::Signal(signal),
         (None, None) => Exit::Code(125),
     })
+}
+
+/// Ends a program that nobody wants to hear of any more. What cannot be done is left.
+async fn end(process: &mut GuestProcess, signal: GuestSignal) {
+    let ended = async { process.signal(signal).await.is_ok() && process.wait().await.is_ok() };
+    if !matches!(tokio::time::timeout(ENDS, ended).await, Ok(true)) {
+        let _ = tokio::time::timeout(ENDS, process.kill()).await;
+    }
+}
+
+/// Says how the program ended, with the output that has not been printed yet.
+fn tell(ended: &ExecOutput, context: &Context) -> Result<(), Failure> {
+    if context.json {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        return context.print_json(&Ran {
+            code: ended.code,
+            signal: ended.signal,
+            stdout: text(&ended.stdout),
+            stderr: text(&ended.stderr),
+            truncated: ended.truncated,
+        });
+    }
+    // A guest without a shell gave all of it at the end.
+    print(&Output::Stdout(ended.stdout.clone()))?;
+    print(&Output::Stderr(ended.stderr.clone()))?;
+    if ended.truncated {
+        context.warn("the guest agent has kept the first 16 MiB of the output only");
+    }
+    Ok(())
 }
 
 fn read_input() -> io::Result<Vec<u8>> {
@@ -176,14 +195,10 @@ fn read_input() -> io::Result<Vec<u8>> {
     Ok(input)
 }
 
-/// The environment that the program gets: the agent's own, with what is set here. None: the agent's own.
-async fn environment(agent: &Agent, set: &[String]) -> Result<Option<Vec<String>>, Failure> {
-    if set.is_empty() {
-        return Ok(None);
-    }
-    let own = ask(agent, "env", &["-0"]).await.unwrap_or_default();
-    let mut all: Vec<String> = own.split_terminator('\0').map(str::to_owned).collect();
-    for variable in set {
+fn program(args: &Args, stdin: Vec<u8>) -> Result<Exec, Failure> {
+    let mut exec = Exec::with_args(&args.command[0], &args.command[1..]).stdin(stdin);
+    exec.current_dir.clone_from(&args.workdir);
+    for variable in &args.env {
         let (name, value) = match variable.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (&variable[..], std::env::var(variable).ok()),
@@ -194,77 +209,9 @@ async fn environment(agent: &Agent, set: &[String]) -> Result<Option<Vec<String>
                 Failure::new(Exit::Usage, text).with_help(format!("give it a value: --env {variable}=VALUE"))
             );
         };
-        all.retain(|known| known.split_once('=').is_none_or(|(known, _)| known != name));
-        all.push(format!("{name}={value}"));
+        exec = exec.env(name, &value);
     }
-    Ok(Some(all))
-}
-
-fn in_folder(command: &[String], folder: Option<String>, env: Option<Vec<String>>, stdin: Vec<u8>) -> Exec {
-    let exec = match folder {
-        None => Exec::with_args(&command[0], &command[1..]),
-        Some(folder) => {
-            let script = r#"cd -- "$1" || exit 125; shift; exec "$@""#.to_owned();
-            let args =
-                ["-c".to_owned(), script, "sh".to_owned(), folder].into_iter().chain(command.iter().cloned());
-            Exec::with_args("/bin/sh", args)
-        }
-    };
-    Exec { env, stdin, ..exec }
-}
-
-/// What the program in the guest did.
-enum Happened {
-    Started(i64),
-    Piece(Output),
-    Ended(ExecOutput),
-    Failed(ClientError),
-}
-
-/// Runs the program to its end. A task of its own: a piece of output must not be lost to a signal that comes meanwhile.
-async fn run_in_guest(agent: Agent, exec: Exec, happenings: mpsc::Sender<Happened>) {
-    let last = match run_to_end(&agent, &exec, &happenings).await {
-        Ok(output) => Happened::Ended(output),
-        Err(error) => Happened::Failed(error),
-    };
-    // Nobody is there any more to be told.
-    let _ = happenings.send(last).await;
-}
-
-async fn run_to_end(
-    agent: &Agent,
-    exec: &Exec,
-    happenings: &mpsc::Sender<Happened>,
-) -> Result<ExecOutput, ClientError> {
-    let mut running = match agent.exec_streamed(exec, agent::SHORT).await {
-        Ok(running) => running,
-        // A guest without a POSIX shell, such as Windows, tells everything at the end.
-        Err(ClientError::Refused { .. }) => return agent.exec(exec, Duration::MAX).await,
-        Err(error) => return Err(error),
-    };
-    let _ = happenings.send(Happened::Started(running.pid())).await;
-    while let Some(piece) = running.next().await? {
-        if happenings.send(Happened::Piece(piece)).await.is_err() {
-            break;
-        }
-    }
-    let output = running.wait().await?;
-    // Its files are removed by a command that nobody waits for; the agent takes one after the other.
-    let _ = agent.execute(qmp_proto::qga::GuestPing {}).await;
-    Ok(output)
-}
-
-async fn signal(agent: &Agent, pid: Option<i64>, name: &str) {
-    if let Some(pid) = pid {
-        ask(agent, "/bin/sh", &["-c", r#"kill -s "$0" "$1""#, name, &pid.to_string()]).await;
-    }
-}
-
-fn collect(output: &mut ExecOutput, piece: Output) {
-    match piece {
-        Output::Stdout(bytes) => output.stdout.extend(bytes),
-        Output::Stderr(bytes) => output.stderr.extend(bytes),
-    }
+    Ok(exec)
 }
 
 fn print(piece: &Output) -> io::Result<()> {
@@ -278,23 +225,34 @@ fn print(piece: &Output) -> io::Result<()> {
     }
 }
 
-fn refused(program: &str, error: &ClientError, vm: &qemuctl::Instance) -> Failure {
+fn refused(program: &str, error: Error, vm: &qemuctl::Instance) -> Failure {
     match error {
-        ClientError::Refused { desc, .. } if desc.contains("No such file or directory") => {
-            Failure::new(Exit::Code(127), format!("{program} was not found in {}", vm.name()))
+        Error::Qmp(ClientError::Refused { desc, .. }) => refusal(program, &desc, vm),
+        Error::Interrupted { end, .. } => {
+            Failure::new(Exit::Failed, format!("{program}: the guest of {} {end} meanwhile", vm.name()))
         }
-        ClientError::Refused { desc, .. } if desc.contains("Permission denied") => {
-            Failure::new(Exit::Code(126), format!("{program} cannot be executed in {}: {desc}", vm.name()))
+        Error::Gone { reason, .. } => {
+            Failure::new(Exit::Failed, format!("{program}: {} has ended meanwhile: {reason}", vm.name()))
         }
-        ClientError::Refused { desc, .. } if desc.contains("has been disabled") => {
-            Failure::new(Exit::Failed, format!("the agent of {} may not run programs: {desc}", vm.name()))
-                .with_help("allow guest-exec in the guest's /etc/qemu/qemu-ga.conf or its qemu-ga options")
-        }
-        _ => match vm.exit_reason() {
-            Some(reason) => {
-                Failure::new(Exit::Failed, format!("{} has ended meanwhile: {reason}", vm.name()))
-            }
-            None => Failure::of(Exit::Failed, error),
-        },
+        error => error.into(),
     }
+}
+
+/// The agent's reason why a program cannot be started.
+fn refusal(program: &str, desc: &str, vm: &qemuctl::Instance) -> Failure {
+    let name = vm.name();
+    if desc.starts_with("Failed to change to directory") {
+        return Failure::new(Exit::Code(125), format!("{program} cannot be started in {name}: {desc}"));
+    }
+    if desc.contains("No such file or directory") {
+        return Failure::new(Exit::Code(127), format!("{program} was not found in {name}"));
+    }
+    if desc.contains("Permission denied") {
+        return Failure::new(Exit::Code(126), format!("{program} cannot be executed in {name}: {desc}"));
+    }
+    if desc.contains("has been disabled") {
+        return Failure::new(Exit::Failed, format!("the agent of {name} may not run programs: {desc}"))
+            .with_help("allow guest-exec in the guest's /etc/qemu/qemu-ga.conf or its qemu-ga options");
+    }
+    Failure::new(Exit::Failed, format!("{program} cannot be started in {name}: {desc}"))
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use qemuctl::ExitReason;
+use qemuctl::{ExitReason, ProcessExit};
 
 /// What the program ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     BadConfig,
     /// The time was up.
     TimedOut,
+    /// The guest was asked to shut down and did not in time, so QEMU was stopped.
+    Disobeyed,
     /// The guest's kernel panicked.
     GuestPanicked,
     /// A signal ended QEMU.
@@ -30,43 +32,57 @@ pub(crate) enum Exit {
 /// The table in the help.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0      done; for `run`: the guest shut down, or was stopped as asked
-  1      not done; the message says why
+  0      done; for `run` and `wait`: the guest shut down, or QEMU was told to quit
+  1      failed; the message says why
   2      the command line is not valid
   3      there is no such VM
   4      the config is not valid
-  5      the time was up
+  5      timed out
+  6      the guest did not shut down when asked, and QEMU was stopped
   10     the guest's kernel panicked
   128+N  signal N ended QEMU, such as 137 for SIGKILL
-  other  `run`: QEMU's own exit code";
+  other  `run`, `start` and `wait`: QEMU's own exit code, as a guest can set it";
 
 impl Exit {
-    /// What `run` and `wait` end with.
-    pub(crate) fn of(reason: &ExitReason) -> Self {
-        match reason {
-            ExitReason::GuestPanicked => Self::GuestPanicked,
-            ExitReason::Killed { signal } | ExitReason::Crashed { signal, .. } => Self::Signal(*signal),
-            ExitReason::Exited { code } => Self::Code(*code),
-            ExitReason::Lost => Self::Failed,
+    /// What `run`, `start` and `wait` end with: QEMU's own code, unless that is 0 and hides a failure.
+    pub(crate) fn of(exit: &qemuctl::Exit) -> Self {
+        match (&exit.reason, exit.process) {
+            (ExitReason::Killed { signal } | ExitReason::Crashed { signal, .. }, _) => Self::Signal(*signal),
+            (ExitReason::Exited { code }, _) => Self::Code(*code),
+            (_, ProcessExit::Code(code)) if code != 0 => Self::Code(code),
+            (ExitReason::GuestPanicked, _) => Self::GuestPanicked,
+            (ExitReason::Lost, _) => Self::Failed,
             _ => Self::Done,
+        }
+    }
+
+    /// Whether it is success to who looks at the code.
+    pub(crate) fn is_done(self) -> bool {
+        matches!(self, Self::Done | Self::Code(0))
+    }
+}
+
+impl Exit {
+    /// The number that the program ends with.
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::BadConfig => 4,
+            Self::TimedOut => 5,
+            Self::GuestPanicked => 10,
+            Self::Signal(signal) => 128 + signal,
+            Self::Code(code) => code,
+            Self::Disobeyed => 6,
         }
     }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        let code = match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::NotFound => 3,
-            Exit::BadConfig => 4,
-            Exit::TimedOut => 5,
-            Exit::GuestPanicked => 10,
-            Exit::Signal(signal) => 128 + signal,
-            Exit::Code(code) => code,
-        };
         // What does not fit a byte, such as -1, is a failure still.
-        Self::from(u8::try_from(code).unwrap_or(u8::MAX))
+        Self::from(u8::try_from(exit.number()).unwrap_or(u8::MAX))
     }
 }

@@ -26,7 +26,7 @@ impl Failure {
 
     /// A failure with the message of an error and of everything that caused it.
     pub(crate) fn of(exit: Exit, error: &dyn StdError) -> Self {
-        Self::new(exit, chain(error))
+        Self::new(exit, qemuctl::explain(error))
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -51,20 +51,6 @@ pub(crate) fn without_numbers(message: &str) -> String {
     parts.fold(first, |text, part| {
         text + part.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')')
     })
-}
-
-/// An error and its causes in one line. Many errors repeat their cause already.
-fn chain(error: &dyn StdError) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        source = cause.source();
-    }
-    message
 }
 
 /// How a machine gets what it has not.
@@ -102,13 +88,8 @@ impl From<DiscoveryError> for Failure {
 
 impl From<LaunchFailure> for Failure {
     fn from(failure: LaunchFailure) -> Self {
-        let mut message =
-            format!("cannot launch {}: {} while {}", failure.name, failure.cause, failure.phase);
-        if let Some(exit) = failure.exit {
-            message = format!("{message} (QEMU ended with {exit})");
-        }
         let lines = failure.output.iter().chain(&failure.console);
-        let message = lines.fold(message, |message, line| format!("{message}\n  {line}"));
+        let message = lines.fold(failure.headline(), |message, line| format!("{message}\n  {line}"));
         let help =
             failure.cause.advice().map_or_else(|| "-v shows QEMU's command line".to_owned(), str::to_owned);
         let detail = Some(failure.command);
@@ -126,7 +107,7 @@ impl From<qemuctl::Error> for Failure {
         };
         let exit = match &error {
             Error::InvalidName { .. } | Error::Plan(_) => Exit::BadConfig,
-            Error::NotFound { .. } => Exit::NotFound,
+            Error::NotFound { .. } | Error::NoSuchMachine { .. } => Exit::NotFound,
             Error::Timeout { .. } => Exit::TimedOut,
             _ => Exit::Failed,
         };
@@ -134,7 +115,25 @@ impl From<qemuctl::Error> for Failure {
             Error::NameTaken { name, .. } => Some(format!(
                 "see it with `qemuctl status {name}`, or give this one another name with --name"
             )),
+            Error::NoSocketDir | Error::NoStateDir => {
+                Some("or give a directory of your own with --socket-dir or QEMUCTL_SOCKET_DIR".to_owned())
+            }
+            Error::Io { action: "create the socket directory", .. } | Error::SocketDirUnsafe { .. } => {
+                Some("give a directory of your own with --socket-dir or QEMUCTL_SOCKET_DIR".to_owned())
+            }
+            Error::NoSuchMachine { .. } => Some("`qemuctl list --all` shows the machines".to_owned()),
+            Error::MachineRuns { name, .. } => Some(format!("`qemuctl stop {name}` stops it")),
+            Error::MachineBusy { .. } => Some("try again when it has finished".to_owned()),
+            Error::NoHome | Error::HomeUnsafe { .. } => {
+                Some("or give a directory of your own with QEMUCTL_HOME".to_owned())
+            }
             Error::NotFound { .. } => Some("`qemuctl list` shows the VMs that run".to_owned()),
+            Error::InUse { what: "console", .. } => Some(
+                "a VM started by `qemuctl run` has its console there; one started by `start` is free until `console` \
+                 has it"
+                    .to_owned(),
+            ),
+            Error::InUse { .. } => Some("try again when that has ended".to_owned()),
             Error::Missing { what, .. } => remedy(what).map(str::to_owned),
             _ => None,
         };

@@ -1,8 +1,12 @@
 //! What a file is that somebody names to be run.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+
+use qemu_argv::BlockFormat;
+use qemuctl::launch::{ImageFault, ImageProblem, check_image};
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -19,11 +23,26 @@ pub(crate) enum Kind {
 /// How much of a file is looked at, in bytes: an ISO image tells itself after 32 KiB.
 const HEAD: usize = 33 << 10;
 
-/// What the file is: by its name, else by its content.
+/// What the file is: by its name, else by its content. A pipe, which can be read only once, is a config.
 pub(crate) fn kind_of(path: &Path) -> Result<Kind, Failure> {
-    let head = head(path, "give a config file (.toml, .json), a disk image, an ISO image or a kernel")?;
+    let fail = |error| {
+        let text = format!("cannot open {}: {error}", path.display());
+        Failure::new(Exit::Failed, text)
+            .with_help("give a config file (.toml, .json), a disk image, an ISO image or a kernel")
+    };
+    let metadata = std::fs::metadata(path).map_err(fail)?;
     let named = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    Ok(kind(&named.to_ascii_lowercase(), &head))
+    let named = named.to_ascii_lowercase();
+    if metadata.file_type().is_block_device() {
+        return Ok(if named == "iso" { Kind::Cdrom } else { Kind::Disk });
+    }
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Ok(if kind(&named, b"") == Kind::Config { Kind::Config } else { kind(&named, &[0]) });
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    read.map_err(fail)?;
+    Ok(kind(&named, &head))
 }
 
 fn kind(named: &str, head: &[u8]) -> Kind {
@@ -56,31 +75,45 @@ fn kind(named: &str, head: &[u8]) -> Kind {
     }
 }
 
-/// Refuses an image whose content is in another format than its name says. Nothing else is concluded from the content: a
-/// guest can write any header into a raw disk.
-pub(crate) fn check_format(path: &Path) -> Result<(), Failure> {
-    let head = head(path, "is the path right? it counts from the current directory")?;
-    let named = path.extension().and_then(|extension| extension.to_str());
-    if head.starts_with(b"QFI\xfb") && named != Some("qcow2") {
-        let text = format!("{} holds a qcow2 image, but its name does not say so", path.display());
+/// Refuses a disk image that the command line names and that would not be read as what it is.
+pub(crate) fn check_format(path: &Path, format: Option<BlockFormat>) -> Result<(), Failure> {
+    check_image(path, format).map_err(|fault| refused(&fault))?;
+    let is_device = std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device());
+    if format.is_none() && BlockFormat::of_name(path).is_none() && !is_device {
+        let text = format!("the name of {} does not tell its format", path.display());
         return Err(Failure::new(Exit::BadConfig, text).with_help(
-            "rename it to end in .qcow2, or write a config with `format = \"qcow2\"`; \
-             formats are never guessed, since a guest can write any header into a raw disk",
+            "give it with --format, such as `--format raw`; it is never guessed from the content",
         ));
     }
     Ok(())
 }
 
-fn head(path: &Path, help: &str) -> Result<Vec<u8>, Failure> {
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
-    match read {
-        Ok(_) => Ok(head),
-        Err(error) => {
-            let text = format!("cannot open {}: {error}", path.display());
-            Err(Failure::new(Exit::Failed, text).with_help(help))
-        }
+/// The same for what goes into a CD-ROM drive.
+pub(crate) fn check_medium(path: &Path, format: Option<BlockFormat>) -> Result<(), Failure> {
+    qemuctl::launch::check_medium(path, format).map_err(|fault| refused(&fault))
+}
+
+fn refused(fault: &ImageFault) -> Failure {
+    if matches!(fault.problem, ImageProblem::Unreadable(_)) {
+        return Failure::new(Exit::Failed, fault.to_string())
+            .with_help("is the path right? it counts from the current directory");
     }
+    let help = fault.help(|format| format!("--format {format}"));
+    Failure { help, ..Failure::new(Exit::BadConfig, fault.to_string()) }
+}
+
+/// Whether a file of the config can be read. Nothing is waited for, and no pipe is opened, whose writer would be lost.
+pub(crate) fn readable(path: &Path, may_be_pipe: bool) -> io::Result<()> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_fifo() {
+        return if may_be_pipe { Ok(()) } else { Err(io::Error::other("it is a named pipe, not a file")) };
+    }
+    File::open(path).map(drop)
+}
+
+/// A format as config files name it. One that does not exist is answered with those that do.
+pub(crate) fn format(text: &str) -> Result<BlockFormat, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

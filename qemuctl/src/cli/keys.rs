@@ -3,14 +3,15 @@
 use qemuctl::Error;
 
 use super::context::Context;
+use super::duration::Span;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::vm::Vm;
 
 /// Press keys of a VM's keyboard together and let them go
 ///
-/// For example `qemuctl send-key web ctrl alt delete`, or `ctrl-alt-f1` in one word. The names are QEMU's: ret, esc, spc,
-/// f1, up, a, 1 and so on.
+/// For example `qemuctl send-key web ctrl alt delete`, or `ctrl-alt-f1` in one word. The names are the usual ones or
+/// QEMU's, in any case of letters: enter (ret), esc, space (spc), del, f1, up, a, 1 and so on.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SendKey {
     #[command(flatten)]
@@ -34,6 +35,10 @@ pub(crate) struct Type {
     /// Press the Enter key after it
     #[arg(short, long)]
     enter: bool,
+
+    /// The time for each character; a guest that is too busy to read its keyboard loses some
+    #[arg(long, value_name = "DURATION", default_value = "30ms")]
+    pace: Span,
 }
 
 pub(crate) async fn send(args: SendKey, context: &Context) -> Result<Exit, Failure> {
@@ -50,7 +55,7 @@ pub(crate) async fn send(args: SendKey, context: &Context) -> Result<Exit, Failu
 pub(crate) async fn type_text(args: Type, context: &Context) -> Result<Exit, Failure> {
     let vm = args.vm.attach(context).await?;
     let text = if args.enter { format!("{}\n", args.text) } else { args.text };
-    vm.type_text(&text).await.map_err(|error| match error {
+    vm.type_text_at(args.pace.0, &text).await.map_err(|error| match error {
         error @ Error::Unsupported { .. } => {
             Failure::from(error).with_help("an American keyboard has the characters of ASCII")
         }

@@ -1,7 +1,9 @@
 //! The launch of a VM, as `run` and `start` have it in common.
 
+use std::path::PathBuf;
 use std::pin::pin;
 
+use qemuctl::runtime::{default_socket_dir, sweep};
 use qemuctl::{Instance, LaunchOptions, Ownership, Phase};
 use tokio::sync::watch;
 
@@ -15,13 +17,22 @@ use super::signals::Signals;
 pub(crate) async fn launch(
     loaded: &Loaded,
     ownership: Ownership,
+    options: LaunchOptions,
     signals: &mut Signals,
     context: &Context,
 ) -> Result<Instance, Failure> {
     loaded.check_files()?;
+    if let Ok(dir) = socket_dir(loaded, context) {
+        // What is wrong with the directory is told by the launch.
+        context.tell_ended(&sweep(&dir).unwrap_or_default());
+    }
     let (phase, mut phases) = watch::channel(Phase::Prepare);
-    let options =
-        LaunchOptions { socket_dir: context.chosen_dir(), phase: Some(phase), ..LaunchOptions::default() };
+    let options = LaunchOptions {
+        socket_dir: context.chosen_dir(),
+        config_file: loaded.path().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
+        phase: Some(phase),
+        ..options
+    };
     let name = loaded.config.name.as_deref().unwrap_or("the VM");
     let progress = Progress::start(context, format!("starting {name}: {}", Phase::Prepare));
     let start = async {
@@ -47,4 +58,13 @@ pub(crate) async fn launch(
         context.warn(warning);
     }
     Ok(vm)
+}
+
+/// Where the VM's sockets go.
+pub(crate) fn socket_dir(loaded: &Loaded, context: &Context) -> Result<PathBuf, Failure> {
+    let dir = context.chosen_dir().or_else(|| loaded.config.socket_dir.clone());
+    match dir {
+        Some(dir) => Ok(std::path::absolute(dir)?),
+        None => Ok(default_socket_dir()?),
+    }
 }

@@ -1,26 +1,91 @@
 //! A config with the file it is from, so that whatever goes wrong can be shown there.
 
-use std::fs::File;
 use std::path::Path;
 
-use qemu_argv::{DiskBackend, Firmware, PlanError, UefiFirmware, VmConfig};
+use qemu_argv::{Firmware, PlanError, VmConfig};
 use qemuctl::Error;
-use qemuctl::config::{ConfigError, ConfigFault, ConfigFile};
+use qemuctl::config::{ConfigError, ConfigFault, ConfigFile, Keep};
+use qemuctl::home::StoredMachine;
+use qemuctl::launch::{Qemu, image_faults, with_block_devices, with_firmware};
 use serde::Serialize;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::image::readable;
+
+/// More problems than a person can correct at a time are not shown.
+const MOST: usize = 50;
 
 /// A config, and the file it is from.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: VmConfig,
     file: Option<ConfigFile>,
+    /// What is wrong in the file; the rest of it is `config`.
+    faults: Vec<ConfigFault>,
+    /// The machine of the home that it describes.
+    machine: Option<StoredMachine>,
 }
 
 impl Loaded {
-    pub(crate) fn new(config: VmConfig, file: Option<ConfigFile>) -> Self {
-        Self { config, file }
+    /// A config of which parts are wrong and left out.
+    pub(crate) fn in_part(config: VmConfig, file: Option<ConfigFile>, faults: Vec<ConfigFault>) -> Self {
+        Self { config, file, faults, machine: None }
+    }
+
+    /// The same, which is that of a machine of the home.
+    pub(crate) fn of_home(self, machine: StoredMachine) -> Self {
+        Self { machine: Some(machine), ..self }
+    }
+
+    /// The machine of the home that it describes.
+    pub(crate) fn machine(&self) -> Option<&StoredMachine> {
+        self.machine.as_ref()
+    }
+
+    /// How the machine is kept.
+    pub(crate) fn keep(&self) -> Keep {
+        self.file.as_ref().map(|file| file.keep().clone()).unwrap_or_default()
+    }
+
+    /// The config, if all of it is right.
+    pub(crate) fn whole(self) -> Result<Self, Failure> {
+        if self.faults.is_empty() {
+            Ok(self)
+        } else {
+            Err(ConfigError::Invalid { faults: self.faults }.into())
+        }
+    }
+
+    /// What is wrong in the file.
+    pub(crate) fn faults(&self) -> &[ConfigFault] {
+        &self.faults
+    }
+
+    /// Whether anything of the file can be looked at: one whose text cannot be read at all has no rest.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.faults.is_empty() || self.file.is_some()
+    }
+
+    /// The problems of a plan. Those that a left-out part may be the reason of are left out as well.
+    pub(crate) fn problems_of(&self, error: &PlanError) -> Vec<Problem> {
+        let is_own = |problem: &&qemu_argv::Problem| match &self.file {
+            Some(file) => !file.may_follow(problem),
+            None => true,
+        };
+        let problems = error.problems.iter().filter(is_own).take(MOST);
+        problems.map(|problem| self.problem(&problem.path, problem.fault.to_string(), None)).collect()
+    }
+
+    /// The config with what a launch adds to it: firmware, and block devices as such.
+    pub(crate) fn complete(&self, qemu: &Qemu) -> Result<VmConfig, Failure> {
+        let config = with_block_devices(self.config.clone());
+        Ok(with_firmware(&config, &qemu.program, &qemu.target)?)
+    }
+
+    /// The file that the config is from.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(ConfigFile::path)
     }
 
     /// A failed plan, told in terms of the file where there is one.
@@ -49,7 +114,10 @@ impl Loaded {
         match &self.file {
             Some(file) => file.fault(field, message, help).into(),
             None => Problem {
-                text: format!("{field}: {message}"),
+                text: match &help {
+                    Some(help) => format!("{field}: {message}; {help}"),
+                    None => format!("{field}: {message}"),
+                },
                 field: field.to_owned(),
                 message,
                 help,
@@ -71,46 +139,36 @@ impl Loaded {
         Failure::new(Exit::BadConfig, lines.join("\n"))
     }
 
-    /// Files that QEMU would not find.
+    /// Files that QEMU would not find, and images that it would read as something else.
     pub(crate) fn missing_files(&self) -> Vec<Problem> {
         let config = &self.config;
-        let mut problems = Vec::new();
-        let mut look = |field: String, path: &Path| {
-            if let Err(error) = File::open(path) {
+        let mut problems: Vec<Problem> = image_faults(config)
+            .into_iter()
+            .take(MOST)
+            .map(|fault| {
+                let help = fault.help(|format| format!("format = \"{format}\""));
+                self.problem(&fault.field, fault.to_string(), help)
+            })
+            .collect();
+        let mut look = |field: String, path: &Path, may_be_pipe: bool| {
+            if let Err(error) = readable(path, may_be_pipe) {
                 let message = format!("cannot open {}: {error}", path.display());
                 problems.push(self.problem(&field, message, None));
             }
         };
-        let mut look_at = |field: String, backend: &DiskBackend| {
-            if let DiskBackend::File { path } | DiskBackend::HostDevice { path } = backend {
-                look(field, path);
-            }
-        };
-        for (index, disk) in config.disks.iter().enumerate() {
-            look_at(format!("disks[{index}].backend"), &disk.backend);
-        }
-        for (index, drive) in config.cdroms.iter().enumerate() {
-            if let Some(medium) = &drive.medium {
-                look_at(format!("cdroms[{index}].medium"), medium);
-            }
-        }
         for (index, secret) in config.secrets.iter().enumerate() {
             if let Some(file) = &secret.file {
-                look(format!("secrets[{index}].file"), file);
+                look(format!("secrets[{index}].file"), file, true);
             }
         }
-        match &config.firmware {
-            Some(Firmware::Bios(bios)) => look("firmware.path".to_owned(), &bios.path),
-            Some(Firmware::Uefi(UefiFirmware { code: Some(code), .. })) => {
-                look("firmware.code".to_owned(), code);
-            }
-            _ => {}
+        if let Some(Firmware::Bios(bios)) = &config.firmware {
+            look("firmware.path".to_owned(), &bios.path, false);
         }
         let boot =
             [("kernel", &config.boot.kernel), ("initrd", &config.boot.initrd), ("dtb", &config.boot.dtb)];
         for (field, path) in boot {
             if let Some(path) = path {
-                look(format!("boot.{field}"), path);
+                look(format!("boot.{field}"), path, false);
             }
         }
         problems
@@ -147,38 +205,6 @@ impl From<ConfigFault> for Problem {
             field: fault.field,
             message: fault.message,
             help: fault.help,
-        }
-    }
-}
-
-/// Why there is no machine to speak of.
-#[derive(Debug)]
-pub(crate) enum LoadError {
-    /// The text of the config is wrong, in these places.
-    Config(Vec<ConfigFault>),
-    Other(Failure),
-}
-
-impl From<ConfigError> for LoadError {
-    fn from(error: ConfigError) -> Self {
-        match error {
-            ConfigError::Invalid { faults } => Self::Config(faults),
-            error => Self::Other(error.into()),
-        }
-    }
-}
-
-impl From<Failure> for LoadError {
-    fn from(failure: Failure) -> Self {
-        Self::Other(failure)
-    }
-}
-
-impl From<LoadError> for Failure {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Config(faults) => ConfigError::Invalid { faults }.into(),
-            LoadError::Other(failure) => failure,
         }
     }
 }

@@ -3,25 +3,61 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
+use clap_complete::ArgValueCompleter;
 use qemu_argv::{
-    AccelChoice, Arch, Cdrom, Disk, Firmware, HostForward, NetBackend, Network, Size, UefiFirmware, UserNet,
-    VmConfig, Vnc, VncListen,
+    AccelChoice, Arch, BlockFormat, Cdrom, CdromInterface, Disk, DiskInterface, Firmware, HostForward,
+    NetBackend, Network, Size, UefiFirmware, UserNet, VmConfig, Vnc, VncListen,
 };
+use qemuctl::Error;
 use qemuctl::config::ConfigFile;
+use qemuctl::home::{Home, StoredMachine};
 
+use super::boot::BootFrom;
+use super::complete;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::image::{Kind, kind_of};
-use super::loaded::{LoadError, Loaded};
+use super::loaded::Loaded;
 
-/// What the machine is. Options go before what the file says.
+/// The machine that a command is about. Options go before what the file says.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
-    /// A config file (TOML or JSON), or what to boot: a disk image, an ISO image or a kernel
-    #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["kernel", "disk", "cdrom"])]
+    /// A machine of the home, a config file (TOML or JSON), or what to boot: a disk image, an ISO image or a kernel
+    #[arg(add = ArgValueCompleter::new(complete::machines_and_files), required_unless_present_any = ["kernel", "disk", "cdrom"])]
     file: Option<PathBuf>,
 
+    #[command(flatten)]
+    options: MachineOptions,
+}
+
+impl MachineArgs {
+    /// Reads the file and applies the options.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        self.load_in_part()?.whole()
+    }
+
+    /// The same with what is wrong in the file put aside, so that the rest can be looked at.
+    pub(crate) fn load_in_part(&self) -> Result<Loaded, Failure> {
+        self.options.load_in_part(self.file.as_deref())
+    }
+
+    /// The machine that is named instead of the one on the command line, with the same options.
+    pub(crate) fn load_as(&self, file: &Path) -> Result<Loaded, Failure> {
+        self.options.load(Some(file))
+    }
+
+    /// What was named on the command line.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+/// What the machine is.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Machine")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+pub(crate) struct MachineOptions {
     /// The VM's name. Left out: the config's, or the image's file name
     #[arg(short, long, value_hint = ValueHint::Other)]
     name: Option<String>,
@@ -59,8 +95,20 @@ pub(crate) struct MachineArgs {
     disk: Vec<PathBuf>,
 
     /// An ISO image in a CD-ROM drive; may be given several times
-    #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    #[arg(long, visible_alias = "iso", value_name = "IMAGE", value_hint = ValueHint::FilePath)]
     cdrom: Vec<PathBuf>,
+
+    /// The format of the disk images given here, such as raw or qcow2 [default: by the ending of each name]
+    #[arg(long, value_parser = super::image::format)]
+    format: Option<BlockFormat>,
+
+    /// Throw away what the guest writes to its disks when the VM ends
+    #[arg(long)]
+    snapshot: bool,
+
+    /// What to boot from: disk, cdrom, network, or the firmware's menu [default: FILE]
+    #[arg(long, value_name = "DEVICE")]
+    boot: Option<BootFrom>,
 
     /// A port of this host that leads into the guest: [ADDRESS:]HOST:GUEST[/udp], such as 2222:22. Host port 0: any free one
     #[arg(short = 'p', long, value_name = "PORTS", value_parser = forward)]
@@ -70,8 +118,8 @@ pub(crate) struct MachineArgs {
     #[arg(long, conflicts_with = "forward")]
     no_network: bool,
 
-    /// Show the screen by VNC at this address. Left out after --vnc: the first free port from 127.0.0.1:5900 on
-    #[arg(long, value_name = "[ADDRESS:]PORT", num_args = 0..=1, default_missing_value = "", require_equals = true, value_parser = vnc)]
+    /// Show the screen by VNC at this address, such as 5901, :1 or a socket's path [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "", require_equals = true, value_parser = vnc)]
     vnc: Option<VncListen>,
 
     /// Boot by UEFI
@@ -95,23 +143,77 @@ pub(crate) struct MachineArgs {
     paused: bool,
 }
 
-impl MachineArgs {
-    /// Reads the file and applies the options.
-    pub(crate) fn load(&self) -> Result<Loaded, LoadError> {
-        let kind = self.file.as_deref().map(kind_of).transpose()?;
-        let (mut config, file) = match (&self.file, kind) {
+impl MachineOptions {
+    /// Reads a file and applies the options.
+    pub(crate) fn load(&self, file: Option<&Path>) -> Result<Loaded, Failure> {
+        self.load_in_part(file)?.whole()
+    }
+
+    /// The same with what is wrong in the file put aside, so that the rest can be looked at.
+    pub(crate) fn load_in_part(&self, named: Option<&Path>) -> Result<Loaded, Failure> {
+        if let Some(machine) = named.map(stored).transpose()?.flatten() {
+            return self.load_stored(machine);
+        }
+        let kind = named.map(kind_of).transpose()?;
+        let mut faults = Vec::new();
+        let (mut config, file) = match (named, kind) {
             (Some(path), Some(Kind::Config)) => {
-                let file = ConfigFile::read(path)?;
+                let (file, found) = ConfigFile::read_in_part(path)?;
+                faults = found;
+                let Some(file) = file else {
+                    return Ok(Loaded::in_part(VmConfig::default(), None, faults));
+                };
                 (file.config().clone(), Some(file))
             }
             (Some(path), Some(kind)) => (self.around(path, kind)?, None),
             _ => (self.plain(), None),
         };
-        self.apply(&mut config)?;
+        self.apply(&mut config, file.is_none() && named.is_some())?;
         if file.is_none() && config.boot.kernel.is_some() && config.boot.append.is_none() {
             config.boot.append = config.arch.map(|arch| format!("console={}", arch.default_console()));
         }
-        Ok(Loaded::new(config, file))
+        Ok(Loaded::in_part(config, file, faults))
+    }
+
+    /// Whether the name is told by an option.
+    pub(crate) fn has_name(&self) -> bool {
+        self.name.is_some()
+    }
+
+    /// Whether it is told what to boot from.
+    pub(crate) fn has_boot(&self) -> bool {
+        self.boot.is_some()
+    }
+
+    /// Takes out what is the size of a disk to be made, such as `20GiB`, and no path of one.
+    pub(crate) fn take_sizes(&mut self) -> Vec<Size> {
+        let size = |path: &PathBuf| path.to_str().and_then(|text| text.parse().ok());
+        let sizes = self.disk.iter().filter_map(size).collect();
+        self.disk.retain(|path| size(path).is_none());
+        sizes
+    }
+
+    /// A machine of the home.
+    fn load_stored(&self, machine: StoredMachine) -> Result<Loaded, Failure> {
+        if self.name.is_some() {
+            let text = format!("{} is a machine of the home and has its name", machine.name());
+            return Err(Failure::new(Exit::Usage, text).with_help(
+                "`qemuctl rename` gives it another one, `qemuctl clone` makes another machine like it",
+            ));
+        }
+        let path = machine.config_path();
+        let (file, faults) = ConfigFile::read_in_part(&path)?;
+        let Some(file) = file else {
+            return Ok(Loaded::in_part(VmConfig::default(), None, faults));
+        };
+        if faults.is_empty() {
+            // The name is told by the folder alone.
+            machine.parse(file.text())?;
+        }
+        let mut config = file.config().clone();
+        self.apply(&mut config, false)?;
+        config.name = Some(machine.name().to_owned());
+        Ok(Loaded::in_part(config, Some(file), faults).of_home(machine))
     }
 
     /// The machine that most images want.
@@ -119,12 +221,12 @@ impl MachineArgs {
         let mut config = self.plain();
         config.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         match kind {
-            Kind::Cdrom => config.cdroms.push(cdrom(path)?),
+            Kind::Cdrom => config.cdroms.push(cdrom(path, CdromInterface::Auto)?),
             Kind::Kernel => {
                 config.boot.kernel = Some(absolute(path)?);
                 config.firmware = None;
             }
-            _ => config.disks.push(disk(path)?),
+            _ => config.disks.push(self.image(path)?),
         }
         Ok(config)
     }
@@ -141,7 +243,27 @@ impl MachineArgs {
         config
     }
 
-    fn apply(&self, config: &mut VmConfig) -> Result<(), Failure> {
+    /// A disk on an image.
+    fn image(&self, path: &Path) -> Result<Disk, Failure> {
+        super::image::check_format(path, self.format)?;
+        Ok(Disk { format: self.format, ..Disk::file(absolute(path)?) })
+    }
+
+    /// What a further CD-ROM drive is connected to. A guest that boots from a virtio disk has drivers for virtio, and not
+    /// always for AHCI: the kernel of Debian's cloud images has none.
+    fn drive(&self, config: &VmConfig) -> CdromInterface {
+        let starts_from_virtio =
+            config.disks.first().is_some_and(|disk| disk.interface == DiskInterface::Virtio);
+        if starts_from_virtio && self.boot != Some(BootFrom::Cdrom) {
+            CdromInterface::VirtioScsi
+        } else {
+            CdromInterface::Auto
+        }
+    }
+
+    fn apply(&self, config: &mut VmConfig, is_image: bool) -> Result<(), Failure> {
+        // What FILE is, if it is an image; the options below add further ones.
+        let booted = super::boot::image_of(config).filter(|_| is_image);
         let set = |field: &mut Option<String>, value: &Option<String>| {
             if value.is_some() {
                 field.clone_from(value);
@@ -174,10 +296,14 @@ impl MachineArgs {
             }
         }
         for path in &self.disk {
-            config.disks.push(disk(path)?);
+            config.disks.push(self.image(path)?);
         }
         for path in &self.cdrom {
-            config.cdroms.push(cdrom(path)?);
+            config.cdroms.push(cdrom(path, self.drive(config))?);
+        }
+        if self.snapshot {
+            let written = config.disks.iter_mut().filter(|disk| !disk.read_only);
+            written.for_each(|disk| disk.snapshot = true);
         }
         for (option, given) in [("--initrd", self.initrd.is_some()), ("--append", self.append.is_some())] {
             if given && config.boot.kernel.is_none() {
@@ -198,7 +324,22 @@ impl MachineArgs {
             forward_into(config, &self.forward)?;
         }
         config.paused |= self.paused;
+        super::boot::order(config, self.boot, booted)?;
         Ok(())
+    }
+}
+
+/// The machine of the home that is meant, unless it is a file that is.
+fn stored(named: &Path) -> Result<Option<StoredMachine>, Failure> {
+    let Some(name) = named.to_str().filter(|name| !name.contains('/')) else { return Ok(None) };
+    if std::fs::metadata(named).is_ok_and(|facts| !facts.is_dir()) {
+        return Ok(None);
+    }
+    let Ok(home) = Home::open() else { return Ok(None) };
+    match home.machine(name) {
+        Ok(machine) => Ok(Some(machine)),
+        Err(Error::NoSuchMachine { .. } | Error::InvalidName { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -207,17 +348,12 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot find {}: {error}", path.display())))
 }
 
-/// A disk on an image whose name tells its format truly.
-fn disk(path: &Path) -> Result<Disk, Failure> {
-    super::image::check_format(path)?;
-    Ok(Disk::file(absolute(path)?))
-}
-
 /// A drive with an image in it.
-fn cdrom(path: &Path) -> Result<Cdrom, Failure> {
-    super::image::check_format(path)?;
+fn cdrom(path: &Path, interface: CdromInterface) -> Result<Cdrom, Failure> {
+    // A drive reads raw bytes, whatever the name says.
+    super::image::check_medium(path, None)?;
     let medium = qemu_argv::DiskBackend::file(absolute(path)?);
-    Ok(Cdrom { medium: Some(medium), ..Cdrom::default() })
+    Ok(Cdrom { medium: Some(medium), interface, ..Cdrom::default() })
 }
 
 /// Puts ports into the first user-mode network, or into a new one.
@@ -249,17 +385,9 @@ fn forward(text: &str) -> Result<HostForward, String> {
         .map_err(|_| "ports look like 2222:22, 127.0.0.1:8080:80 or 5353:53/udp".to_owned())
 }
 
-/// `[ADDRESS:]PORT`; nothing: a free port.
+/// Where VNC listens; nothing: on a free port.
 fn vnc(text: &str) -> Result<VncListen, String> {
-    if text.is_empty() {
-        return Ok(VncListen::Inet { host: None, port: 5900, last_port: Some(5999) });
-    }
-    let (host, port) = text.rsplit_once(':').map_or((None, text), |(host, port)| (Some(host), port));
-    let host = host.filter(|host| !host.is_empty()).map(|host| host.trim_matches(['[', ']']).to_owned());
-    match port.parse() {
-        Ok(port @ 5900..) => Ok(VncListen::Inet { host, port, last_port: None }),
-        _ => Err("an address looks like 5901 or 127.0.0.1:5901; VNC ports begin at 5900".to_owned()),
-    }
+    if text.is_empty() { Ok(VncListen::default()) } else { text.parse() }
 }
 
 #[cfg(test)]

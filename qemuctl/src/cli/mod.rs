@@ -3,6 +3,7 @@
 mod agent;
 mod argv;
 mod block;
+mod boot;
 mod check;
 mod complete;
 mod completions;
@@ -10,18 +11,24 @@ mod console;
 mod context;
 mod cp;
 mod doctor;
+mod duration;
 mod events;
 mod exec;
 mod exit;
 mod failure;
 mod hmp;
+mod home;
 mod image;
+mod images;
+mod input;
+mod keeper;
 mod keys;
 mod kill;
 mod launch;
 mod list;
 mod loaded;
 mod machine;
+mod menu;
 mod power;
 mod progress;
 mod qmp;
@@ -30,6 +37,7 @@ mod schema;
 mod screenshot;
 mod signals;
 mod start;
+mod started;
 mod status;
 mod stop;
 mod table;
@@ -40,6 +48,7 @@ mod uptime;
 mod vm;
 mod vnc;
 mod wait;
+mod ways;
 mod window;
 
 use std::process::ExitCode;
@@ -67,12 +76,22 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Run(run::Args),
+    Create(home::create::Args),
     Start(start::Args),
     #[command(visible_alias = "ps")]
     List(list::Args),
     Status(status::Args),
+    Info(home::info::Args),
+    Logs(home::logs::Args),
     Stop(stop::Args),
+    Restart(home::restart::Args),
     Kill(kill::Args),
+    Set(home::set::Args),
+    Edit(home::edit::Args),
+    Rename(home::rename::Args),
+    Clone(home::clone::Args),
+    Rm(home::rm::Args),
+    Adopt(home::adopt::Args),
     /// Let a VM's processors stand still
     Pause {
         #[command(flatten)]
@@ -106,6 +125,7 @@ enum Command {
     Type(keys::Type),
     Block(block::Args),
     Throttle(throttle::Args),
+    Image(images::Args),
     Vnc(vnc::Args),
     Argv(argv::Args),
     Check(check::Args),
@@ -120,7 +140,17 @@ impl Command {
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Run(args) => run::run(args, context).await,
-            Self::Start(args) => start::run(args, context).await,
+            Self::Create(args) => home::create::run(args, context).await,
+            Self::Start(args) => Box::pin(start::run(args, context)).await,
+            Self::Info(args) => home::info::run(args, context).await,
+            Self::Logs(args) => home::logs::run(args, context).await,
+            Self::Restart(args) => home::restart::run(args, context).await,
+            Self::Set(args) => home::set::run(&args, context),
+            Self::Edit(args) => home::edit::run(&args, context),
+            Self::Rename(args) => home::rename::run(&args, context),
+            Self::Clone(args) => home::clone::run(args, context).await,
+            Self::Rm(args) => home::rm::run(args, context).await,
+            Self::Adopt(args) => home::adopt::run(args, context).await,
             Self::List(args) => list::run(args, context).await,
             Self::Status(args) => status::run(args, context).await,
             Self::Stop(args) => stop::run(args, context).await,
@@ -141,6 +171,7 @@ impl Command {
             Self::Type(args) => keys::type_text(args, context).await,
             Self::Block(args) => block::run(args, context).await,
             Self::Throttle(args) => throttle::run(args, context).await,
+            Self::Image(args) => images::run(args, context).await,
             Self::Vnc(args) => vnc::run(args, context).await,
             Self::Argv(args) => argv::run(args, context).await,
             Self::Check(args) => check::run(args, context).await,
@@ -148,10 +179,19 @@ impl Command {
             Self::Schema(args) => schema::run(&args, context),
             Self::Doctor(args) => doctor::run(args, context).await,
             Self::Completions(args) => completions::completions(&args),
-            Self::Man(args) => completions::manual(&args),
+            Self::Man(args) => completions::manual(&args, Cli::command()),
         }
     }
 }
+
+/// Whether the few descriptors can be opened that an async runtime needs: without them it panics.
+fn check_room() -> std::io::Result<()> {
+    let pipes: Result<Vec<_>, _> = (0..DESCRIPTORS.div_ceil(2)).map(|_| std::io::pipe()).collect();
+    pipes.map(drop)
+}
+
+/// What the runtime of this program and the one of its signals open.
+const DESCRIPTORS: usize = 10;
 
 /// Does what the command line asks for.
 pub(crate) fn main() -> ExitCode {
@@ -159,6 +199,12 @@ pub(crate) fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).complete();
     let Cli { context, command } = Cli::parse();
     context.set_up();
+    if let Err(error) = check_room() {
+        let failure = Failure::of(Exit::Failed, &error)
+            .with_help("raise the limit of open files, for example with `ulimit -n 1024`");
+        context.fail(&failure);
+        return failure.exit.into();
+    }
     // One thread: QEMU is tied to the thread that starts it, and nothing here computes.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(Failure::from).and_then(|runtime| {

@@ -1,5 +1,7 @@
 //! `pause`, `resume`, `reset` and `wake`: one word to the VM, one word back.
 
+use qemuctl::State;
+
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
@@ -15,14 +17,32 @@ pub(crate) enum Action {
 }
 
 pub(crate) async fn run(vm: &Vm, action: Action, context: &Context) -> Result<Exit, Failure> {
-    let instance = vm.attach(context).await?;
-    let (done, words) = match action {
-        Action::Pause => (instance.pause().await, "is paused"),
-        Action::Resume => (instance.resume().await, "runs"),
-        Action::Reset => (instance.reset().await, "is reset"),
-        Action::Wake => (instance.wake().await, "is woken"),
+    let vm = vm.attach(context).await?;
+    let done = match action {
+        Action::Pause => {
+            vm.pause().await?;
+            "paused"
+        }
+        Action::Resume => {
+            vm.resume().await?;
+            "resumed"
+        }
+        Action::Reset => {
+            vm.reset().await?;
+            "reset"
+        }
+        Action::Wake => {
+            vm.wake().await?;
+            "woke"
+        }
     };
-    done?;
-    context.note(format_args!("{} {words}", instance.name()));
+    let name = vm.name();
+    match (action, vm.state()) {
+        // What was stopped before the reset is so after it.
+        (Action::Reset, State::Prelaunch | State::Paused) => {
+            context.note(format_args!("{done} {name}; it waits for `qemuctl resume {name}`"));
+        }
+        _ => context.note(format_args!("{done} {name}")),
+    }
     Ok(Exit::Done)
 }

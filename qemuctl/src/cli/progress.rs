@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use qemuctl::qmp_client::Printable;
 use tokio::task::AbortHandle;
 
 use super::context::Context;
@@ -37,12 +38,18 @@ impl Progress {
         )
     }
 
+    /// Something of which the hundredth part that is done is known.
+    pub(crate) fn percent(context: &Context, what: impl Into<String>) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::hidden());
+        Self::show(context, "{msg} {bar:30.cyan} {pos} %, {eta} left", bar, what)
+    }
+
     fn show(context: &Context, template: &str, bar: ProgressBar, what: impl Into<String>) -> Self {
         if !context.is_lively() {
             return Self(None);
         }
         let style = ProgressStyle::with_template(template).expect("the template is valid");
-        let bar = bar.with_style(style).with_message(what.into());
+        let bar = bar.with_style(style).with_message(Printable::line(&what.into()).to_string());
         let shown = bar.clone();
         let timer = tokio::spawn(async move {
             tokio::time::sleep(MOMENT).await;
@@ -55,7 +62,7 @@ impl Progress {
     /// Tells what is being done now.
     pub(crate) fn say(&self, what: impl Into<String>) {
         if let Some((bar, _)) = &self.0 {
-            bar.set_message(what.into());
+            bar.set_message(Printable::line(&what.into()).to_string());
         }
     }
 

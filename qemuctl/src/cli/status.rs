@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use qemu_argv::SocketRole;
-use qmp_proto::{QueryCpusFast, QueryMemorySizeSummary, QueryVnc};
+use qmp_proto::{QueryCpusFast, QueryMemorySizeSummary, QueryTarget};
 use serde::Serialize;
 
 use super::block::{Disk, disks};
@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::table::size;
 use super::uptime::{Uptime, uptime_s};
 use super::vm::Vm;
+use super::ways::Ways;
 
 /// Show what a VM does and what it has
 #[derive(clap::Args, Debug)]
@@ -28,17 +29,24 @@ struct Status {
     name: String,
     /// What the VM does, such as `running`.
     state: String,
+    /// The disks whose errors have stopped the guest, with what is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disk_errors: Vec<String>,
     pid: Option<u32>,
     uptime_s: Option<u64>,
     /// The version of its QEMU.
     qemu: String,
+    /// What the guest's processor is, such as `x86_64`.
+    arch: String,
+    /// The file it was started from.
+    config: Option<PathBuf>,
     cpus: usize,
     memory_bytes: u64,
     /// What executes the guest, such as `kvm`; none for a VM that something else started.
     accelerator: Option<&'static str>,
     disks: Vec<Disk>,
-    /// Where the VNC server listens.
-    vnc: Option<String>,
+    #[serde(flatten)]
+    ways: Ways,
     sockets: Vec<Socket>,
 }
 
@@ -53,25 +61,27 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let memory = vm.execute(QueryMemorySizeSummary {}).await?;
     let cpus = vm.execute(QueryCpusFast {}).await?;
     let disks = disks(&vm).await?;
-    // Not every build has VNC.
-    let vnc = vm.execute(QueryVnc {}).await.ok().filter(|vnc| vnc.enabled);
+    let arch = vm.execute(QueryTarget {}).await?.arch;
+    let record = args.vm.record(context)?;
     let version = &vm.qmp().greeting().version.qemu;
     let status = Status {
         name: vm.name().to_owned(),
         state: vm.state().to_string(),
+        disk_errors: vm.disk_errors().await?.iter().map(ToString::to_string).collect(),
         pid: vm.pid(),
         uptime_s: vm.pid().and_then(uptime_s),
         qemu: format!("{}.{}.{}", version.major, version.minor, version.micro),
+        arch: arch.to_string(),
+        config: record.and_then(|record| record.config_file),
         cpus: cpus.len(),
         memory_bytes: memory.base_memory + memory.plugged_memory.unwrap_or_default(),
         accelerator: vm.plan().map(|plan| plan.accel().qemu_name()),
         disks,
-        vnc: vnc.and_then(|vnc| Some(format!("{}:{}", vnc.host?, vnc.service?))),
+        ways: Ways::with_addresses(&vm).await,
         sockets: vm
             .plan()
             .map(|plan| {
                 plan.sockets()
-                    .iter()
                     .map(|socket| Socket { role: role(&socket.role), path: socket.path.clone() })
                     .collect()
             })
@@ -92,7 +102,9 @@ fn role(role: &SocketRole) -> String {
 }
 
 fn text(status: &Status) -> String {
-    let mut out = format!("{}: {}\n", status.name, status.state);
+    let why = status.disk_errors.join(", ");
+    let why = if why.is_empty() { why } else { format!(" ({why})") };
+    let mut out = format!("{}: {}{why}\n", status.name, status.state);
     let mut line = |key: &str, value: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "  {key:<10} {value}");
@@ -101,7 +113,11 @@ fn text(status: &Status) -> String {
         let uptime = status.uptime_s.map(|seconds| format!(", up {}", Uptime(seconds))).unwrap_or_default();
         line("process", format!("{pid}{uptime}"));
     }
-    line("qemu", format!("{} ({})", status.qemu, status.accelerator.unwrap_or("accelerator unknown")));
+    if let Some(config) = &status.config {
+        line("config", config.display().to_string());
+    }
+    let accelerator = status.accelerator.unwrap_or("accelerator unknown");
+    line("qemu", format!("{} ({}, {accelerator})", status.qemu, status.arch));
     line("cpus", status.cpus.to_string());
     line("memory", size(status.memory_bytes));
     for disk in &status.disks {
@@ -113,8 +129,8 @@ fn text(status: &Status) -> String {
         let mode = if disk.read_only { ", read-only" } else { "" };
         line("disk", format!("{} {file} ({}{size}{mode})", disk.id, disk.format.as_deref().unwrap_or("?")));
     }
-    if let Some(vnc) = &status.vnc {
-        line("vnc", vnc.clone());
+    for (key, value) in status.ways.lines() {
+        line(key, value);
     }
     for socket in &status.sockets {
         line("socket", format!("{} {}", socket.role, socket.path.display()));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use qemu_argv::Size;
+use qemuctl::qmp_client::Printable;
 
 /// A table with a head; its columns are as wide as they need to be.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 
     pub(crate) fn row(&mut self, cells: [String; COLUMNS]) {
         // A cell is one line of text, whatever a guest or a file name puts into it.
-        self.0.push(cells.map(|cell| cell.replace(char::is_control, "\u{fffd}")));
+        self.0.push(cells.map(|cell| Printable::line(&cell).to_string().replace('\t', " ")));
     }
 }
 

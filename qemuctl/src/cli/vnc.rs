@@ -1,31 +1,44 @@
 //! `vnc`: where a VM's screen can be seen, and the password for it.
 
-use std::io::{self, BufRead, IsTerminal};
-use std::time::Duration;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
+use clap::ValueHint;
 use qemuctl::qmp_client::ClientError;
 use qemuctl::{Error, Expiry};
 use qmp_proto::{QueryVnc, QueryVncServers};
 use serde::Serialize;
 
 use super::context::Context;
+use super::duration::Span;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::input::Input;
 use super::vm::Vm;
 
 /// Show where a VM's screen can be seen by VNC, or set the password for it
+///
+/// A password is never an argument: other users of the host see those.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// Set the password to the first line of standard input. Never give it as an argument: others see those
-    #[arg(long)]
+    /// Ask for a new password on the terminal, unshown
+    #[arg(long, group = "new")]
+    password: bool,
+
+    /// Set the password to the first line of standard input
+    #[arg(long, group = "new")]
     password_stdin: bool,
 
-    /// How long the password is good, in seconds; 0: nobody gets in any more. Left out: as it was
-    #[arg(long, value_name = "SECONDS")]
-    expire: Option<u64>,
+    /// Set the password to the content of a file, without the end of its last line
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "new")]
+    password_file: Option<PathBuf>,
+
+    /// The password's lifetime; 0 expires it now [default: unchanged]
+    #[arg(long, value_name = "DURATION")]
+    expire: Option<Span>,
 }
 
 /// What `--json` prints.
@@ -43,12 +56,20 @@ struct Server {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let vm = args.vm.attach(context).await?;
-    if args.password_stdin {
-        if io::stdin().is_terminal() {
-            context.note("type the password and press Enter; it is shown");
+    let input = match &args.password_file {
+        Some(file) => Some(Input::File(file.clone())),
+        None if args.password && !io::stdin().is_terminal() => {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--password asks on a terminal, and standard input is none",
+            )
+            .with_help("give it with --password-stdin or --password-file FILE"));
         }
-        let mut password = String::new();
-        io::stdin().lock().read_line(&mut password)?;
+        None => (args.password || args.password_stdin).then_some(Input::Line),
+    };
+    let is_new = input.is_some();
+    if let Some(input) = input {
+        let password = input.read("the new password").await?;
         let set = vm.set_vnc_password(password.trim_end_matches(['\r', '\n'])).await;
         if let Err(error) = set {
             let is_refused = matches!(error, Error::Qmp(ClientError::Refused { .. }));
@@ -62,11 +83,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         }
         context.note("the password is set");
     }
-    if let Some(seconds) = args.expire {
-        let expiry = if seconds == 0 { Expiry::Now } else { Expiry::After(Duration::from_secs(seconds)) };
+    if let Some(Span(lifetime)) = args.expire {
+        let expiry = if lifetime.is_zero() { Expiry::Now } else { Expiry::After(lifetime) };
         vm.expire_vnc_password(expiry).await?;
     }
-    if args.password_stdin || args.expire.is_some() {
+    if is_new || args.expire.is_some() {
         return Ok(Exit::Done);
     }
     let info = vm.execute(QueryVnc {}).await?;

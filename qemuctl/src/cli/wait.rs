@@ -1,11 +1,14 @@
 //! `wait`: until a VM ends, or does something.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
-use qemuctl::{ClientError, Error, Instance};
+use qemuctl::runtime::Record;
+use qemuctl::{ClientError, Error, ExitReason, Instance};
 
 use super::agent::NO_CHANNEL;
 use super::context::Context;
+use super::duration::Span;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::progress::Progress;
@@ -23,9 +26,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "STATE", value_parser = GOALS)]
     r#for: Option<String>,
 
-    /// How long to wait, in seconds. Left out: for ever
-    #[arg(short, long, value_name = "SECONDS")]
-    timeout: Option<u64>,
+    /// If no such VM runs, wait until one is started
+    #[arg(long)]
+    appear: bool,
+
+    /// How long to wait [default: for ever]
+    #[arg(short, long, value_name = "DURATION")]
+    timeout: Option<Span>,
 }
 
 /// What can be waited for: the agent, or the name of a state.
@@ -44,26 +51,69 @@ const GOALS: [&str; 12] = [
     "unresponsive",
 ];
 
+/// How long until a VM that has not appeared is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let vm = args.vm.attach(context).await?;
+    let name = args.vm.typed();
     let goal = args.r#for.as_deref();
     let what = match goal {
-        Some("agent") => format!("the guest agent of {} to answer", vm.name()),
-        Some(state) => format!("{} to be {state}", vm.name()),
-        None => format!("{} to end", vm.name()),
+        Some("agent") => format!("the guest agent of {name} to answer"),
+        Some(state) => format!("{name} to be {state}"),
+        None => format!("{name} to end"),
     };
     let progress = Progress::start(context, format!("waiting for {what}"));
-    let limit = args.timeout.map_or(Duration::MAX, Duration::from_secs);
-    let waited = tokio::time::timeout(limit, reach(&vm, goal, context)).await;
+    let limit = args.timeout.map_or(Duration::MAX, |timeout| timeout.0);
+    let found = OnceCell::new();
+    let waited = tokio::time::timeout(limit, async {
+        match find(&args, context).await? {
+            Found::Vm(vm) => reach(found.get_or_init(|| vm), goal, context).await,
+            Found::Process(record) => {
+                record.ended().await?;
+                let reason = ExitReason::Lost;
+                context.note(format_args!("{name}: {reason}: its monitors were in use"));
+                Ok(Exit::Failed)
+            }
+        }
+    });
+    let waited = waited.await;
     progress.finish();
     waited.unwrap_or_else(|_| {
-        let seconds = limit.as_secs();
-        let text = match goal {
-            Some("agent") => format!("no guest agent has answered in {} within {seconds} s", vm.name()),
-            _ => format!("{} is {} still after {seconds} s", vm.name(), vm.state()),
+        let limit = Span(limit);
+        let text = match (found.get(), goal) {
+            (None, _) if args.appear => format!("no VM called {name} has appeared within {limit}"),
+            (_, Some("agent")) => format!("no guest agent has answered in {name} within {limit}"),
+            (Some(vm), _) => format!("{name} is still {} after {limit}", vm.state()),
+            (None, _) => format!("{name} is still running after {limit}"),
         };
         Err(Failure::new(Exit::TimedOut, text))
     })
+}
+
+/// What can be waited for.
+enum Found {
+    /// A VM whose monitor tells what it does and how it ends.
+    Vm(Instance),
+    /// A VM whose monitors are all in use. Its process tells its end.
+    Process(Box<Record>),
+}
+
+async fn find(args: &Args, context: &Context) -> Result<Found, Failure> {
+    loop {
+        let failure = match args.vm.attach(context).await {
+            Ok(vm) => return Ok(Found::Vm(vm)),
+            Err(failure) => failure,
+        };
+        if failure.exit == Exit::NotFound && args.appear {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            continue;
+        }
+        // An end needs no monitor, so it is waited for whoever has them.
+        return match args.vm.record(context) {
+            Ok(Some(record)) if args.r#for.is_none() => Ok(Found::Process(Box::new(record))),
+            _ => Err(failure),
+        };
+    }
 }
 
 /// How long one question to the agent lasts; then it is asked again.
@@ -71,9 +121,9 @@ const ATTEMPT: Duration = Duration::from_secs(60);
 
 async fn reach(vm: &Instance, goal: Option<&str>, context: &Context) -> Result<Exit, Failure> {
     let Some(goal) = goal else {
-        let reason = vm.wait().await;
-        context.note(format_args!("{}: {reason}", vm.name()));
-        return Ok(Exit::of(&reason));
+        let ended = vm.wait_exit().await;
+        context.note(format_args!("{}: {}", vm.name(), ended.reason));
+        return Ok(Exit::of(&ended));
     };
     let never = || Failure::new(Exit::Failed, format!("{} has ended and was never {goal}", vm.name()));
     if goal == "agent" {

@@ -7,14 +7,15 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use qemuctl::qmp_client::agent::Agent;
-use qemuctl::{Exec, Instance};
+use qemuctl::{Error, EventsError, Exec, Instance};
+use qmp_proto::AnyEvent;
 use rustix::termios::tcgetwinsize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::AbortHandle;
 
 use super::agent::SHORT;
 
-/// How long the agent may take to show itself; a guest without one costs nothing but this.
+/// How long the agent may take to show itself once it may be there.
 const ANSWERS: Duration = Duration::from_secs(5);
 
 /// Linux's console is the last of those it lists, the one that `console=` named last.
@@ -40,10 +41,27 @@ impl Drop for Window {
 
 async fn tell(vm: &Instance) -> io::Result<()> {
     let mut changes = signal(SignalKind::window_change())?;
-    let Ok(agent) = vm.wait_agent(ANSWERS).await else { return Ok(()) };
+    // The guest opens its end of the agent's channel when the agent starts, however late, and again after a reboot.
+    let mut events = vm.events();
     loop {
-        resize(&agent).await?;
-        changes.recv().await;
+        match vm.wait_agent(ANSWERS).await {
+            Ok(agent) => resize(&agent).await?,
+            Err(Error::Missing { .. }) => return Ok(()),
+            Err(_) => {}
+        }
+        loop {
+            tokio::select! {
+                _ = changes.recv() => break,
+                event = events.recv() => match event {
+                    Ok(event) => match event.event {
+                        AnyEvent::VserportChange(port) if port.open => break,
+                        _ => {}
+                    },
+                    Err(EventsError::Missed(_)) => break,
+                    Err(_) => return Ok(()),
+                }
+            }
+        }
     }
 }
 

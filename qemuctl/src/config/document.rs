@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use toml::de::{DeTable, DeValue};
 
+use super::fault::MOST;
+use super::hint::short;
 use super::path::Step;
 
 /// What is wrong with a text as such, and where.
@@ -19,6 +21,30 @@ use super::path::Step;
 pub(super) struct SyntaxError {
     pub(super) message: String,
     pub(super) span: Range<usize>,
+}
+
+/// What is wrong with a text: the first faults in it, and how many more there are.
+#[derive(Debug, Default)]
+pub(super) struct SyntaxErrors {
+    pub(super) first: Vec<SyntaxError>,
+    pub(super) left_out: usize,
+}
+
+/// Without this a config that was lost on its way would be another machine.
+const EMPTY: &str = "the file is empty";
+
+impl SyntaxErrors {
+    fn one(message: String, span: Range<usize>) -> Self {
+        Self { first: vec![SyntaxError { message, span }], left_out: 0 }
+    }
+
+    fn push(&mut self, message: impl FnOnce() -> String, span: Range<usize>) {
+        if self.first.len() < MOST {
+            self.first.push(SyntaxError { message: message(), span });
+        } else {
+            self.left_out += 1;
+        }
+    }
 }
 
 /// Where a value stands, and what is in it.
@@ -56,15 +82,21 @@ impl Node {
 }
 
 /// Reads TOML. What could be read comes with everything that could not.
-pub(super) fn from_toml(text: &str) -> (Value, Node, Vec<SyntaxError>) {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    let errors = errors
+pub(super) fn from_toml(text: &str) -> (Value, Node, SyntaxErrors) {
+    if text.trim().is_empty() {
+        return (Value::Object(Map::new()), Node::default(), SyntaxErrors::one(EMPTY.to_owned(), 0..0));
+    }
+    let (table, found) = DeTable::parse_recoverable(text);
+    let left_out = found.len().saturating_sub(MOST);
+    let first = found
         .into_iter()
+        .take(MOST)
         .map(|error| SyntaxError {
             message: error.message().to_owned(),
             span: error.span().unwrap_or(text.len()..text.len()),
         })
         .collect();
+    let errors = SyntaxErrors { first, left_out };
     let span = table.span();
     let (value, inner) = toml_table(table.get_ref());
     (value, Node { key: None, value: span, inner }, errors)
@@ -122,10 +154,10 @@ fn float(digits: &str) -> Value {
 }
 
 /// Reads JSON.
-pub(super) fn from_json(text: &str) -> (Value, Node, Vec<SyntaxError>) {
+pub(super) fn from_json(text: &str) -> (Value, Node, SyntaxErrors) {
     match serde_json::from_str(text) {
         Ok(value) => {
-            let mut errors = Vec::new();
+            let mut errors = SyntaxErrors::default();
             let whole = text.len() - text.trim_start().len()..text.trim_end().len();
             let node = json_node(text, whole, None, &mut errors);
             (value, node, errors)
@@ -135,12 +167,11 @@ pub(super) fn from_json(text: &str) -> (Value, Node, Vec<SyntaxError>) {
             let message = error.to_string();
             // The place is told by the span.
             let message = match message.split_once(" at line ") {
-                _ if text.trim().is_empty() => "the file is empty".to_owned(),
+                _ if text.trim().is_empty() => EMPTY.to_owned(),
                 Some((message, _)) => message.to_owned(),
                 None => message,
             };
-            let empty = (Value::Object(Map::new()), Node::default());
-            (empty.0, empty.1, vec![SyntaxError { message, span: at..at }])
+            (Value::Object(Map::new()), Node::default(), SyntaxErrors::one(message, at..at))
         }
     }
 }
@@ -152,12 +183,7 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
 }
 
 /// The positions within `text[span]`, which is known to be one JSON value.
-fn json_node(
-    text: &str,
-    span: Range<usize>,
-    key: Option<Range<usize>>,
-    errors: &mut Vec<SyntaxError>,
-) -> Node {
+fn json_node(text: &str, span: Range<usize>, key: Option<Range<usize>>, errors: &mut SyntaxErrors) -> Node {
     let raw = &text[span.clone()];
     let inner = match raw.as_bytes().first() {
         Some(b'{') => match serde_json::from_str::<Entries<'_>>(raw) {
@@ -175,13 +201,13 @@ fn json_node(
     Node { key, value: span, inner }
 }
 
-fn json_table(text: &str, entries: &Entries<'_>, errors: &mut Vec<SyntaxError>) -> Inner {
+fn json_table(text: &str, entries: &Entries<'_>, errors: &mut SyntaxErrors) -> Inner {
     let mut nodes = BTreeMap::new();
     for (name, raw) in &entries.0 {
         let value = position(text, raw);
         let key = json_key(text, value.start);
         if nodes.contains_key(name) {
-            errors.push(SyntaxError { message: format!("`{name}` is here twice"), span: key.clone() });
+            errors.push(|| format!("`{}` is here twice", short(name)), key.clone());
         }
         nodes.insert(name.clone(), json_node(text, value, Some(key), errors));
     }

@@ -3,7 +3,7 @@
 //! The text need not be valid, so this looks at lines, and rather hides too much.
 
 /// What stands in place of the rest of a line.
-const HIDDEN: &str = "… (not shown, it may be a secret)";
+pub(super) const HIDDEN: &str = "… (not shown, it may be a secret)";
 
 /// Keys of a secret whose values are none.
 const HARMLESS: [&str; 3] = ["id", "file", "format"];
@@ -11,37 +11,89 @@ const HARMLESS: [&str; 3] = ["id", "file", "format"];
 /// Words for secrets, wherever they stand.
 const WORDS: [&str; 5] = ["value", "password", "passwd", "passphrase", "secret"];
 
-/// The line of `text` that begins at `start` and ends at `end`, without what may be a secret.
-pub(super) fn line(text: &str, start: usize, end: usize) -> String {
-    let line = text[start..end].trim_end();
-    match visible(&text[..start], line) {
-        Some(visible) => format!("{}{HIDDEN}", &line[..visible]),
-        None => line.to_owned(),
+/// How alike a word must be to one of these, from 0 to 1, to be taken for it.
+const ALIKE: f64 = 0.9;
+
+/// Longer words are none of these.
+const LONGEST_WORD: usize = 24;
+
+/// For each line of a text: where it begins, and how much of it can be shown.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Vec<(usize, Option<usize>)>);
+
+impl Lines {
+    /// Looks at a text once, so that many faults in it cost no more than one.
+    pub(super) fn of(text: &str) -> Self {
+        let mut section = Section::default();
+        let mut start = 0;
+        let mut lines = Vec::new();
+        for whole in text.split_inclusive('\n') {
+            let line = whole.strip_suffix('\n').unwrap_or(whole);
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            lines.push((start, visible(section.inside, line.trim_end())));
+            section.pass(line);
+            start += whole.len();
+        }
+        if start == text.len() && (text.is_empty() || text.ends_with('\n')) {
+            lines.push((start, None));
+        }
+        Self(lines)
+    }
+
+    /// The line that has the byte at `offset`: its number from 0, where it begins, how many of its bytes can be shown (all
+    /// of them: `None`).
+    pub(super) fn at(&self, offset: usize) -> (usize, usize, Option<usize>) {
+        let number = self.0.partition_point(|(start, _)| *start <= offset).saturating_sub(1);
+        let (start, visible) = self.0.get(number).copied().unwrap_or_default();
+        (number, start, visible)
     }
 }
 
+/// Whether a word is one for secrets, or a slip of the fingers away from one.
+pub(super) fn is_word(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    WORDS.iter().any(|known| word.contains(known))
+        || (word.len() <= LONGEST_WORD
+            && WORDS.iter().any(|known| strsim::jaro_winkler(&word, known) >= ALIKE))
+}
+
 /// How much of a line can be shown; all of it: `None`.
-fn visible(before: &str, line: &str) -> Option<usize> {
+fn visible(in_secrets: bool, line: &str) -> Option<usize> {
     let key = key(line);
     if is_header(line) {
         let alone = line.trim_start().trim_matches(['[', ']', ' ', '"', '\'']) == "secrets";
         return if alone { None } else { Some(line.find('s').unwrap_or(0)) };
     }
-    if is_in_secrets(before) {
+    if in_secrets {
         let harmless = key.is_some_and(|(name, _)| HARMLESS.contains(&name)) && is_alone(line);
         let closes = line.trim().chars().all(|c| "[]{},".contains(c));
         return if harmless || closes { None } else { Some(key.map_or(0, |(_, end)| end)) };
     }
     // Elsewhere: the section in one line, and a secret where none belongs. `password = true` is none.
-    let found =
-        |word: &str| line.to_ascii_lowercase().match_indices(word).map(|(at, _)| at + word.len()).min();
-    let after = WORDS.iter().filter_map(|word| found(word)).min()?;
-    let separator = line[after..].find(['=', ':']).map(|at| after + at + 1)?;
+    let separator = separator_of_secret(line)?;
     let rest = line[separator..].trim_start();
     let is_switch = ["true", "false"].iter().any(|switch| rest.trim_end_matches(',') == *switch);
     // `password_secret` and `key_secret` name a secret by its id.
     let names_one = key.is_some_and(|(name, _)| name.ends_with("_secret")) && is_alone(line);
     if is_switch || names_one { None } else { Some(separator) }
+}
+
+/// Behind the first `=` or `:` that follows a word for secrets.
+fn separator_of_secret(line: &str) -> Option<usize> {
+    let lower = line.to_ascii_lowercase();
+    let inside = WORDS.iter().filter_map(|word| lower.find(word).map(|at| at + word.len()));
+    let is_separator =
+        |at: usize| line[at..].trim_start_matches(['"', '\'', ' ', '\t']).starts_with(['=', ':']);
+    let ends = line.match_indices(|c: char| !(c.is_alphanumeric() || "_-".contains(c)));
+    let mut start = 0;
+    let mut alike = ends.chain([(line.len(), "")]).filter_map(|(end, what)| {
+        let word = &line[start..end];
+        start = end + what.len();
+        let long = (4..=LONGEST_WORD).contains(&word.len());
+        (long && is_separator(end) && is_word(word)).then_some(end)
+    });
+    let after = inside.chain(alike.next()).min()?;
+    line[after..].find(['=', ':']).map(|at| after + at + 1)
 }
 
 /// The key that a line begins with, and where its separator ends.
@@ -63,36 +115,40 @@ fn is_header(line: &str) -> bool {
     line.starts_with('[') && line.trim_start_matches(['[', ' ', '"', '\'']).starts_with("secrets")
 }
 
-/// Whether what follows `before` belongs to the secrets.
-fn is_in_secrets(before: &str) -> bool {
-    let mut inside = false;
-    // Brackets that the section has opened; what a string holds is counted too, and then more is hidden.
-    let mut open = 0_isize;
-    let mut quoted = false;
-    for line in before.lines() {
+/// What the lines so far say about the next one.
+#[derive(Default)]
+struct Section {
+    /// Whether the next line belongs to the secrets.
+    inside: bool,
+    /// Brackets that the section has opened; what a string holds is counted too, and then more is hidden.
+    open: isize,
+    quoted: bool,
+}
+
+impl Section {
+    fn pass(&mut self, line: &str) {
         let starts_here = key(line).is_some_and(|(name, _)| name == "secrets");
         let opening = line.matches(['[', '{']).count().cast_signed();
         let closing = line.matches([']', '}']).count().cast_signed();
         if is_header(line) || starts_here {
-            (inside, open) = (true, if starts_here { opening - closing } else { isize::MIN });
-            quoted = false;
+            self.open = if starts_here { opening - closing } else { isize::MIN };
+            self.quoted = false;
             // Both in one line: nothing follows.
-            inside &= !starts_here || open != 0;
-            continue;
+            self.inside = !starts_here || self.open != 0;
+            return;
         }
-        if !inside {
-            continue;
+        if !self.inside {
+            return;
         }
-        quoted ^= (line.matches("\"\"\"").count() + line.matches("'''").count()) % 2 == 1;
-        if open == isize::MIN {
+        self.quoted ^= (line.matches("\"\"\"").count() + line.matches("'''").count()) % 2 == 1;
+        if self.open == isize::MIN {
             // A table in TOML lasts until the next one begins.
-            inside = quoted || !line.trim_start().starts_with('[');
+            self.inside = self.quoted || !line.trim_start().starts_with('[');
         } else {
-            open += opening - closing;
-            inside = open > 0;
+            self.open += opening - closing;
+            self.inside = self.open > 0;
         }
     }
-    inside
 }
 
 #[cfg(test)]
@@ -101,10 +157,15 @@ mod tests {
 
     /// Every line as it would be shown.
     fn shown(text: &str) -> String {
+        let index = Lines::of(text);
         let mut start = 0;
         let mut lines = Vec::new();
         for whole in text.split_inclusive('\n') {
-            lines.push(line(text, start, start + whole.len()));
+            let line = whole.trim_end();
+            lines.push(match index.at(start) {
+                (_, _, Some(visible)) => format!("{}{HIDDEN}", &line[..visible]),
+                (.., None) => line.to_owned(),
+            });
             start += whole.len();
         }
         lines.join("\n")
@@ -116,7 +177,8 @@ mod tests {
             [[secrets]]\nid = \"a\"\nvalue = \"hunter2\"\n[[secrets]]\nfile = \"/x\"\nvaule = hunter2\nhunter2\n\
             value = \"\"\"\nhunter2\n[not a table] hunter2\n\"\"\"\nid = \"hunter\", value = \"hunter2\"\n\
             [vnc]\npassword = true\npassword_secret = \"k\"\npassword = \"hunter2\"\n[[disks]]\nbackend = \"/a\"\n\
-            secrets = [\n{ id = \"k\", valu = 'hunter2' },\n]\nname = \"x\"\n";
+            secrets = [\n{ id = \"k\", valu = 'hunter2' },\n]\nname = \"x\"\n\
+            vnc = { passwrod = \"hunter2\" }\npasword = hunter2\nvolume = 7\n";
         let json = "{\"name\": \"x\",\n \"secrets\": [\n  {\n   \"id\": \"k\",\n   \"value\": \"hunter2\"\n  }\n ],\n \"memory\": 1\n}\n";
         let shown = format!("{}\n{}", shown(toml), shown(json));
         assert!(!shown.contains("hunter2"), "{shown}");
@@ -146,6 +208,9 @@ mod tests {
         … (not shown, it may be a secret)
         ]
         name = "x"
+        vnc = { passwrod =… (not shown, it may be a secret)
+        pasword =… (not shown, it may be a secret)
+        volume = 7
         {"name": "x",
          "secrets":… (not shown, it may be a secret)
           {

@@ -21,14 +21,23 @@ pub(super) fn advice(message: &str) -> Advice {
             continue;
         };
         return Advice {
-            message: format!("unknown {what} `{word}`"),
+            message: format!("unknown {what} `{}`", short(word)),
             help: choose(word, &quoted(expected), what),
         };
     }
     if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         return Advice { message: format!("`{name}` is missing here"), help: None };
     }
-    Advice { message: with_plain_words(message), help: None }
+    Advice { message: short(&with_plain_words(message)), help: None }
+}
+
+/// A text that somebody wrote, shortened for a message.
+pub(super) fn short(text: &str) -> String {
+    const KEEP: usize = 300;
+    match text.char_indices().nth(KEEP) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The words in backticks of a text.
@@ -50,6 +59,11 @@ fn choose(word: &str, choices: &[&str], what: &str) -> Option<String> {
 
 /// The choice that `word` most likely was meant to be, if any is near: a slip of the fingers, or another tool's word.
 pub fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Nothing that a word could be a slip for is as long.
+    const LONGEST: usize = 100;
+    if word.len() > LONGEST {
+        return None;
+    }
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);
     let meant = synonym(&word);

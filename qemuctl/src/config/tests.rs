@@ -80,9 +80,6 @@ mac = "52:54"
     vm.toml:15:10: disks[1].format: unknown value `qcow3`
      15 | format = "qcow3"
         |          ^^^^^^^ did you mean `qcow2`?
-    vm.toml:18:11: disks[2].backend: `path` is missing here
-     18 | backend = { type = "file", pth = "/x" }
-        |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     vm.toml:18:28: disks[2].backend: unknown field `pth`
      18 | backend = { type = "file", pth = "/x" }
         |                            ^^^ did you mean `path`?

@@ -10,12 +10,10 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::document::Node;
-use super::fault::{ConfigFault, Place};
-use super::hint::{Advice, advice};
+use super::fault::{ConfigFault, MOST, Place};
+use super::hide::{Lines, is_word};
+use super::hint::{Advice, advice, short};
 use super::path::{Display, Step};
-
-/// Enough for a person to mend at a time.
-const MOST: usize = 50;
 
 /// Something wrong at some place of a config.
 #[derive(Debug)]
@@ -26,7 +24,7 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn in_file(self, file: &Path, text: &str, root: &Node) -> ConfigFault {
+    pub(super) fn in_file(self, file: &Path, text: &str, lines: &Lines, root: &Node) -> ConfigFault {
         let node = root.nearest(&self.steps);
         // A long table is told by its name; a single value by itself.
         let span = match &node.key {
@@ -38,12 +36,14 @@ impl Finding {
         // The message has the name of a field that does not exist.
         let known =
             if is_unknown(&self.message) { &self.steps[..self.steps.len().max(1) - 1] } else { &self.steps };
+        // Where the id of a secret belongs, people write the secret itself.
+        let hidden = matches!(self.steps.last(), Some(Step::Field(name)) if name.ends_with("_secret"));
         ConfigFault {
             file: file.into(),
-            field: Display(known).to_string(),
+            field: short(&Display(known).to_string()),
             message: self.message,
             help: self.help,
-            place: somewhere.then(|| Place::of(text, span)),
+            place: somewhere.then(|| Place::of(text, lines, span, hidden)),
         }
     }
 }
@@ -52,13 +52,25 @@ fn is_unknown(message: &str) -> bool {
     message.starts_with("unknown field ")
 }
 
+/// What could be read of a value.
+pub(super) struct Read<T> {
+    /// What is left without the parts that are at fault, if anything is.
+    pub(super) whole: Option<T>,
+    pub(super) findings: Vec<Finding>,
+    /// The ways in the file to the parts that were cut out.
+    pub(super) cut: Vec<Vec<Step>>,
+}
+
 /// Reads a `T`, and everything that stands in its way.
-pub(super) fn read<T: DeserializeOwned>(mut value: Value) -> (Option<T>, Vec<Finding>) {
+pub(super) fn read<T: DeserializeOwned>(mut value: Value) -> Read<T> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut cut: Vec<Vec<Step>> = Vec::new();
     while findings.len() < MOST {
         let error = match serde_path_to_error::deserialize::<_, T>(&value) {
-            Ok(read) => return (Some(read), findings),
+            Ok(read) => {
+                without_repetition(&mut findings);
+                return Read { whole: Some(read), findings, cut };
+            }
             Err(error) => error,
         };
         let message = error.inner().to_string();
@@ -78,10 +90,7 @@ pub(super) fn read<T: DeserializeOwned>(mut value: Value) -> (Option<T>, Vec<Fin
         });
         if !is_consequence {
             let Advice { mut message, help } = advice(&message);
-            if steps.first() == Some(&Step::Field("secrets".to_owned())) {
-                // What was found may be the secret.
-                message.truncate(message.find(", found ").unwrap_or(message.len()));
-            }
+            without_secrets(&mut message, &steps, &value);
             findings.push(Finding { steps: original.clone(), message, help });
         }
         if !remove(&mut value, &steps) {
@@ -90,7 +99,43 @@ pub(super) fn read<T: DeserializeOwned>(mut value: Value) -> (Option<T>, Vec<Fin
         cut.push(original);
     }
     without_repetition(&mut findings);
-    (None, findings)
+    Read { whole: None, findings, cut }
+}
+
+/// Takes what may be a secret out of a message about the value at `steps`.
+fn without_secrets(message: &mut String, steps: &[Step], value: &Value) {
+    let is_word = |step: &Step| matches!(step, Step::Field(name) if is_word(name));
+    let mut secrets = Vec::new();
+    if let Some(value) = follow(value, steps) {
+        collect_secrets(value, steps.iter().any(is_word), &mut secrets);
+    }
+    if secrets.is_empty() {
+        return;
+    }
+    message.truncate(message.find(", found ").unwrap_or(message.len()));
+    for secret in secrets {
+        for (written, instead) in [(format!("{secret:?}"), "…"), (format!("`{secret}`"), "`…`")] {
+            if message.contains(&written) {
+                *message = message.replace(&written, instead);
+            }
+        }
+    }
+}
+
+/// The texts in `value` that may be secrets: all of them if it is in a field for secrets itself.
+fn collect_secrets<'a>(value: &'a Value, is_secret: bool, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(table) => {
+            for (key, value) in table {
+                collect_secrets(value, is_secret || is_word(key), found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect_secrets(value, is_secret, found)),
+        Value::String(text) if is_secret => found.push(text),
+        // Its text is in no quotes.
+        Value::Number(_) if is_secret => found.push("number"),
+        _ => {}
+    }
 }
 
 /// A field that is there under a misspelt name is not missing as well.
@@ -151,7 +196,7 @@ fn find(value: &Value, name: &str) -> Option<Vec<Step>> {
 }
 
 /// The way in the file to what stands at `steps` now, after the elements in `cut` have gone from their lists.
-fn in_the_file(steps: &[Step], cut: &[Vec<Step>]) -> Vec<Step> {
+pub(super) fn in_the_file(steps: &[Step], cut: &[Vec<Step>]) -> Vec<Step> {
     let mut way: Vec<Step> = Vec::new();
     for step in steps {
         let Step::Item(index) = step else {

@@ -74,7 +74,7 @@ impl Instance {
 }
 
 /// The id of the device in a path such as `/machine/peripheral/disk0/virtio-backend`, or the id itself.
-fn device_id(qdev: &str) -> &str {
+pub(super) fn device_id(qdev: &str) -> &str {
     let inner = qdev.strip_prefix("/machine/peripheral/").unwrap_or(qdev);
     inner.split_once('/').map_or(inner, |(id, _)| id)
 }

@@ -10,16 +10,14 @@ mod commands;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use qemu_argv::{FdRole, NewDevice, Plan};
+use qemu_argv::{FdRole, NetBackend, Network, NewDevice, Plan};
 use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::instance::Instance;
+use crate::launch::{self, Plugged};
 
 use commands::{Failure, Outcome, add, remove};
-
-/// Where QEMU keeps the devices that have an id.
-const DEVICES: &str = "/machine/peripheral";
 
 impl Instance {
     /// Adds a device to the running VM, as its configuration would describe it: a [`Disk`](qemu_argv::Disk), a
@@ -71,27 +69,38 @@ impl Instance {
         device: impl Into<NewDevice<'d>>,
         descriptors: Vec<(FdRole, OwnedFd)>,
     ) -> Result<String, Error> {
+        let device = device.into();
+        let checked = Plugged::look(&device)?;
         let changing = self.plans().change().await?;
         let plan = self.plan().ok_or_else(|| self.unplanned())?;
-        let addition = plan.plug(device)?;
+        let passt = match &device {
+            NewDevice::Network(Network { backend: NetBackend::Passt(net), .. }) => Some(net.clone()),
+            _ => None,
+        };
+        let addition = plan.plug(checked.device(device))?;
         let mut descriptors = descriptors;
         let mut passed = Vec::new();
         for slot in &addition.fds {
             let found = descriptors.iter().position(|(role, _)| *role == slot.role);
-            let at = found.ok_or_else(|| self.missing(&format!("descriptor for {:?}", slot.role)))?;
-            passed.push((slot.monitor_name(), descriptors.swap_remove(at).1));
+            let descriptor = match (found, &passt) {
+                (Some(at), _) => descriptors.swap_remove(at).1,
+                (None, Some(net)) => launch::passt::start(net).await?,
+                (None, None) => return Err(self.missing(&format!("descriptor for {:?}", slot.role))),
+            };
+            passed.push((slot.monitor_name(), descriptor));
         }
-        for socket in &addition.sockets {
+        for socket in addition.sockets() {
             crate::runtime::check_socket_path(&socket.path)?;
         }
-        self.vm().own_files(addition.sockets.iter().map(|socket| socket.path.clone()));
+        self.vm().own_files(addition.sockets().map(|socket| socket.path.clone()));
         // A place that is written down and not used is no harm; one used and not written down would be.
         let (id, commands) = (addition.id.clone(), addition.commands());
         self.plans().set(addition.plan)?;
         let (session, plans) = (self.qmp().clone(), self.plans().clone());
         let task = tokio::spawn(async move {
             let added = add(&session, commands, passed).await;
-            if added.is_err() {
+            // What QEMU may have keeps its place.
+            if added.as_ref().is_err_and(|failed| failed.is_undone) {
                 // The error of the device is the one to tell.
                 let _ = plans.set(plan.as_ref().clone());
             }
@@ -100,7 +109,7 @@ impl Instance {
         });
         match task.await {
             Ok(Ok(())) => Ok(id),
-            Ok(Err(error)) => Err(self.explain("device_add", error)),
+            Ok(Err(failed)) => Err(self.explain("device_add", failed.error)),
             Err(error) => Err(task_ended(error)),
         }
     }
@@ -158,7 +167,7 @@ impl Instance {
 
 /// Whether a device is planned, or a network backend without one.
 fn has(plan: &Plan, id: &str) -> bool {
-    plan.devices().iter().any(|device| device.id == id) || plan.netdevs().iter().any(|netdev| netdev.id == id)
+    plan.devices().any(|device| device.id == id) || plan.netdevs().any(|netdev| netdev.id == id)
 }
 
 /// The runtime shuts down.

@@ -15,8 +15,11 @@ use crate::instance::Instance;
 
 use super::keymap;
 
-/// How long each key of typed text is held, in milliseconds. QEMU waits as long again before the next one.
-const HOLD_MS: i64 = 15;
+/// How long it takes to type a character.
+const PACE: Duration = Duration::from_millis(30);
+
+/// How long its keys are held at the most. Guests repeat a key that is held for some 250 ms.
+const HOLD: Duration = Duration::from_millis(15);
 
 /// The largest coordinate of an absolute pointer, at the right and lower edge.
 const POINTER_MAX: f64 = 32767.0;
@@ -25,7 +28,8 @@ const POINTER_MAX: f64 = 32767.0;
 pub type MouseButton = InputButton;
 
 impl Instance {
-    /// Presses keys together and lets them go, such as `["ctrl", "alt", "delete"]`: QEMU's key names.
+    /// Presses keys together and lets them go, such as `["ctrl", "alt", "delete"]`: QEMU's key names in any
+    /// case of letters, or the usual ones, such as `Enter`, `Space`, `Del`, `PageUp`.
     ///
     /// # Errors
     ///
@@ -46,6 +50,23 @@ impl Instance {
     ///
     /// If the future is dropped, a part has been typed.
     pub async fn type_text(&self, text: &str) -> Result<(), Error> {
+        self.type_text_at(PACE, text).await
+    }
+
+    /// As [`Instance::type_text`], with so much time for each character, at least 2 ms.
+    ///
+    /// A keyboard holds a dozen bytes, fewer than three capital letters, and loses what does not fit. A guest that does not
+    /// read it for 80 ms, since it or its host is busy, needs more than the 30 ms of [`Instance::type_text`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::type_text`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, a part has been typed.
+    pub async fn type_text_at(&self, pace: Duration, text: &str) -> Result<(), Error> {
+        let hold = (pace / 2).clamp(Duration::from_millis(1), HOLD);
         let strokes: Vec<_> = text
             .chars()
             .map(|letter| keymap::stroke(letter).ok_or(letter))
@@ -53,10 +74,10 @@ impl Instance {
             .map_err(|letter| self.no_key(&letter.to_string()))?;
         for keys in strokes {
             let mut command = SendKey::new(keys.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?);
-            command.hold_time = Some(HOLD_MS);
+            command.hold_time = Some(i64::try_from(hold.as_millis()).unwrap_or(i64::MAX));
             self.execute(command).await?;
             // QEMU queues keys and drops what does not fit: it is given the time that it takes for this one.
-            tokio::time::sleep(Duration::from_millis(2 * HOLD_MS.unsigned_abs())).await;
+            tokio::time::sleep(pace.max(2 * hold)).await;
         }
         Ok(())
     }
@@ -102,7 +123,8 @@ impl Instance {
     }
 
     fn key(&self, name: &str) -> Result<KeyValue, Error> {
-        let word: StrDeserializer<'_, NoWord> = name.into_deserializer();
+        let canonical = keymap::canonical(name);
+        let word: StrDeserializer<'_, NoWord> = canonical.as_str().into_deserializer();
         match QKeyCode::deserialize(word) {
             Ok(QKeyCode::Unknown(_)) | Err(_) => Err(self.no_key(name)),
             Ok(code) => Ok(KeyValue::Qcode(QKeyCodeWrapper::new(code))),

@@ -21,6 +21,25 @@ pub(super) fn stroke(letter: char) -> Option<Vec<&'static str>> {
     })
 }
 
+/// QEMU's name of a key that people call otherwise, in any case of letters; others are left as they are.
+pub(super) fn canonical(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let known = match name.as_str() {
+        "enter" | "return" => "ret",
+        "space" => "spc",
+        "escape" => "esc",
+        "del" => "delete",
+        "ins" => "insert",
+        "control" => "ctrl",
+        "pageup" | "page_up" => "pgup",
+        "pagedown" | "page_down" => "pgdn",
+        "win" | "super" | "meta" => "meta_l",
+        "altgr" => "alt_r",
+        _ => return name,
+    };
+    known.to_owned()
+}
+
 fn same(letter: char) -> Option<&'static str> {
     const NAMES: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
     let at = NAMES.find(letter)?;

@@ -1,9 +1,11 @@
 //! What one does to a VM.
 
 mod block;
+mod disk_error;
 mod display;
 mod hotplug;
 mod input;
+mod job;
 mod keymap;
 mod machine;
 mod memory;
@@ -11,12 +13,15 @@ mod network;
 mod power;
 mod ppm;
 mod screenshot;
+mod stats;
 mod stop;
 mod throttle;
 
+pub use disk_error::DiskError;
 pub use display::{Authentication, ClientStream, Expiry};
 pub use input::MouseButton;
 pub use memory::BalloonStats;
-pub use network::ForwardedPort;
-pub use stop::{Rung, StopOutcome};
+pub use network::{ForwardedPort, NetworkInterface};
+pub use stats::{DiskStats, ProcessStats, Stats, TapStats, VcpuStats};
+pub use stop::{GuestAnswer, Rung, StopOutcome};
 pub use throttle::{IoBurst, IoLimits};

@@ -21,7 +21,39 @@ pub struct ForwardedPort {
     pub guest: SocketAddrV4,
 }
 
+/// A network interface of the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NetworkInterface {
+    /// The device's id, or QEMU's own name for it.
+    pub device: String,
+    /// The device that the guest sees, such as `virtio-net-pci`.
+    pub model: String,
+    /// Its MAC address.
+    pub mac: String,
+    /// The id of the network behind it. `None` if it is not connected.
+    pub network: Option<String>,
+    /// What that network is, such as `user` or `tap`.
+    pub backend: Option<String>,
+}
+
 impl Instance {
+    /// The guest's network interfaces as QEMU has them, those that were plugged in included. What the guest makes of
+    /// them is told by [`network_interfaces`](Self::network_interfaces).
+    ///
+    /// QEMU tells them only to people, so this reads what `info network` prints.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed.
+    pub async fn networks(&self) -> Result<Vec<NetworkInterface>, Error> {
+        Ok(interfaces(&self.human_monitor("info network").await?))
+    }
+
     /// The host's ports that lead into the guest through user-mode networks.
     ///
     /// QEMU tells them only to people, so this reads what `info usernet` prints.
@@ -36,6 +68,41 @@ impl Instance {
     pub async fn forwarded_ports(&self) -> Result<Vec<ForwardedPort>, Error> {
         Ok(parse(&self.human_monitor("info usernet").await?))
     }
+}
+
+/// Reads `net0-dev: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56`, each with a line ` \\ net0:
+/// index=0,type=user,…` for what is behind it. Further queues of an interface have lines of their own.
+fn interfaces(text: &str) -> Vec<NetworkInterface> {
+    let mut interfaces: Vec<NetworkInterface> = Vec::new();
+    let mut of_interface = false;
+    for line in text.lines() {
+        let (peer, line) = match line.strip_prefix(" \\ ") {
+            Some(line) => (true, line),
+            None => (false, line),
+        };
+        let Some((name, facts)) = line.split_once(": index=") else { continue };
+        let fact = |key: &str| facts.split(',').find_map(|fact| fact.strip_prefix(key)?.strip_prefix('='));
+        let kind = fact("type").unwrap_or_default();
+        if peer && of_interface {
+            if let Some(interface) = interfaces.last_mut() {
+                interface.network.get_or_insert(name.to_owned());
+                interface.backend.get_or_insert(kind.to_owned());
+            }
+        } else if !peer {
+            let known = interfaces.iter().any(|interface| interface.device == name);
+            of_interface = kind == "nic" && !known;
+            if of_interface {
+                interfaces.push(NetworkInterface {
+                    device: name.to_owned(),
+                    model: fact("model").unwrap_or_default().to_owned(),
+                    mac: fact("macaddr").unwrap_or_default().to_owned(),
+                    network: None,
+                    backend: None,
+                });
+            }
+        }
+    }
+    interfaces
 }
 
 fn parse(text: &str) -> Vec<ForwardedPort> {
@@ -66,4 +133,36 @@ fn port(network: &str, line: &str) -> Option<ForwardedPort> {
         Some(SocketAddrV4::new(host.parse().ok()?, words.next()?.parse().ok()?))
     };
     Some(ForwardedPort { network: network.to_owned(), transport, host: address()?, guest: address()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_read_with_what_is_behind_them() {
+        let text = "lonely: index=0,type=nic,model=e1000e,macaddr=52:54:00:12:34:57\r\n\
+                    fast: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56\r\n \\ net0: \
+                    index=0,type=tap,fd=12\r\nfast: index=1,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56\r\n                     \\ net0: index=1,type=tap,fd=13\r\nunused: index=0,type=user,net=10.0.2.0,restrict=off\r\n";
+        let told: Vec<_> = interfaces(text)
+            .into_iter()
+            .map(|found| {
+                let behind = found.network.zip(found.backend);
+                (found.device, found.model, found.mac, behind)
+            })
+            .collect();
+        let text = str::to_owned;
+        assert_eq!(
+            told,
+            [
+                (text("lonely"), text("e1000e"), text("52:54:00:12:34:57"), None),
+                (
+                    text("fast"),
+                    text("virtio-net-pci"),
+                    text("52:54:00:12:34:56"),
+                    Some((text("net0"), text("tap")))
+                ),
+            ]
+        );
+    }
 }

@@ -3,42 +3,77 @@
 use std::time::Duration;
 
 use qmp_client::ClientError;
+use qmp_proto::event::Reset;
 use qmp_proto::{Command, Cont, Quit, Stop, SystemPowerdown, SystemReset};
+use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::reason::ExitReason;
+use crate::state::State;
 use crate::supervise::KILL_LIMIT;
+
+/// How long a guest that a disk had stopped is watched after it was resumed: what failed is tried again at once.
+const FAILS_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long the machine may take to be reset once QEMU has agreed to do so.
+const RESETS: Duration = Duration::from_secs(2);
 
 impl Instance {
     /// Stops the guest's virtual CPUs.
     ///
     /// # Errors
     ///
-    /// As [`Instance::execute`].
+    /// [`Error::WrongState`] if the guest is not paused afterwards, since it had stopped for another reason before; else as
+    /// [`Instance::execute`].
     pub async fn pause(&self) -> Result<(), Error> {
-        self.execute(Stop {}).await?;
-        self.query_state().await.map(drop)
+        self.execute(Stop {}).await.map_err(|error| error.of("pause"))?;
+        match self.query_state().await? {
+            // One that has never run stays so until `resume`, too.
+            State::Paused | State::Prelaunch => Ok(()),
+            state => Err(self.wrong_state("pause", state).await),
+        }
     }
 
-    /// Lets the guest's virtual CPUs run on.
+    /// Resumes the guest's virtual CPUs.
     ///
     /// # Errors
     ///
-    /// As [`Instance::execute`].
+    /// [`Error::WrongState`] if the guest does not run afterwards: a disk that had stopped it has done so again. Else as
+    /// [`Instance::execute`].
     #[doc(alias = "cont")]
     pub async fn resume(&self) -> Result<(), Error> {
-        self.execute(Cont {}).await?;
-        self.query_state().await.map(drop)
+        let before = self.state();
+        self.execute(Cont {}).await.map_err(|error| error.of("resume"))?;
+        let mut state = self.query_state().await?;
+        if before == State::IoError && state == State::Running {
+            let mut states = self.states();
+            if let Ok(Ok(other)) =
+                timeout(FAILS_AGAIN, states.wait_for(|state| *state != State::Running)).await
+            {
+                state = other.clone();
+            }
+        }
+        match state {
+            State::Running | State::Suspended => Ok(()),
+            state => Err(self.wrong_state("resume", state).await),
+        }
     }
 
-    /// Resets the machine as its reset button would.
+    /// Resets the machine as its reset button would, and returns when that is done. A machine that was stopped is stopped
+    /// afterwards, too: its [state](Self::state) is [`State::Prelaunch`] until [`resume`](Self::resume).
     ///
     /// # Errors
     ///
     /// As [`Instance::execute`].
     pub async fn reset(&self) -> Result<(), Error> {
-        let Err(error) = self.vm().session.execute(SystemReset {}).await else { return Ok(()) };
+        let mut resets = self.events_of::<Reset>();
+        let Err(error) = self.vm().session.execute(SystemReset {}).await else {
+            // The reply says that it will be done. What is asked next is answered afterwards.
+            let _ = timeout(RESETS, resets.recv()).await;
+            let _ = timeout(RESETS, self.query_state()).await;
+            return Ok(());
+        };
         // A VM that was told to end at a reset (`-no-reboot`) may be gone before its reply.
         if matches!(error, ClientError::Closed { .. })
             && let Ok(exit) = self.wait_for_exit("resetting", KILL_LIMIT).await
@@ -46,7 +81,7 @@ impl Instance {
         {
             return Ok(());
         }
-        Err(self.explain(SystemReset::NAME, error))
+        Err(self.explain(SystemReset::NAME, error).of("reset"))
     }
 
     /// Presses the power button (ACPI) and returns at once. Whether the guest obeys is the guest's affair: see
@@ -57,7 +92,7 @@ impl Instance {
     /// As [`Instance::execute`].
     #[doc(alias = "system_powerdown")]
     pub async fn shutdown(&self) -> Result<(), Error> {
-        self.execute(SystemPowerdown {}).await.map(drop)
+        self.execute(SystemPowerdown {}).await.map(drop).map_err(|error| error.of("shut down"))
     }
 
     /// Tells QEMU to quit, and waits until it has. The guest is not asked.
@@ -69,5 +104,18 @@ impl Instance {
         // QEMU may be gone before the reply: how it ended tells whether that was this command's doing.
         let _ = self.vm().session.execute(Quit {}).await;
         self.wait_for_exit("quitting", limit).await.map(|exit| exit.reason)
+    }
+
+    /// Says why the VM is in a state that is not the one it was to be in.
+    async fn wrong_state(&self, action: &'static str, state: State) -> Error {
+        let mut reason = state.clause();
+        if state == State::IoError {
+            let disks = self.disk_errors().await.unwrap_or_default();
+            let told: Vec<String> = disks.iter().map(ToString::to_string).collect();
+            if !told.is_empty() {
+                reason = format!("{reason} ({})", told.join(", "));
+            }
+        }
+        Error::WrongState { action, name: self.name().to_owned(), state, reason }
     }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use qmp_client::ClientError;
 use qmp_proto::{ImageFormat, Screendump};
+use tokio::io::AsyncWriteExt;
 
 use crate::error::Error;
 use crate::instance::Instance;
@@ -42,7 +43,8 @@ impl Instance {
         }
     }
 
-    /// Takes a picture of the first screen into the file `path`, as PNG.
+    /// Takes a picture of the first screen into the file `path`, as PNG. A new file is readable for its owner alone: a screen may
+    /// show what is nobody else's business. One that is there keeps its permissions.
     ///
     /// # Errors
     ///
@@ -50,11 +52,13 @@ impl Instance {
     pub async fn screenshot_to(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let picture = self.screenshot().await?;
         let path = path.as_ref();
-        tokio::fs::write(path, picture).await.map_err(|source| Error::Io {
-            action: "write the screenshot",
-            path: path.into(),
-            source,
-        })
+        let write = async {
+            let mut options = tokio::fs::OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).await?;
+            file.write_all(&picture).await?;
+            file.flush().await
+        };
+        write.await.map_err(|source| Error::Io { action: "write the screenshot", path: path.into(), source })
     }
 
     async fn screendump(&self, format: ImageFormat) -> Result<Vec<u8>, Error> {

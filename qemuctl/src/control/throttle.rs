@@ -204,9 +204,9 @@ impl Instance {
     /// The group that limits a planned disk, if it goes through a filter.
     fn throttle_group(&self, disk: &str) -> Option<String> {
         let plan = self.plan()?;
-        let device = plan.devices().iter().find(|device| device.id == disk)?;
+        let device = plan.devices().find(|device| device.id == disk)?;
         let node = device.props.get_str("drive")?;
-        let filter = plan.block_nodes().iter().find(|part| part.node_name == node)?;
+        let filter = plan.block_nodes().find(|part| part.node_name == node)?;
         filter.props.get_str("throttle-group").map(str::to_owned)
     }
 }

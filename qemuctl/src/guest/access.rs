@@ -1,12 +1,15 @@
 //! From a VM to its console.
 
+use std::io;
+
 use qemu_argv::SocketRole;
 
+use crate::channel::{Console, Turn};
 use crate::error::Error;
 use crate::instance::Instance;
-use crate::launch::socket_of;
+use crate::runtime::socket_of;
 
-use super::Console;
+use super::agent::describe;
 
 impl Instance {
     /// The guest's first serial console. A VM started here has it from the first byte on; for an attached one the
@@ -14,15 +17,26 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the VM has no serial console that is served on a socket, [`Error::Io`] if the socket
-    /// cannot be connected.
+    /// [`Error::Missing`] if the VM has no serial console that is served on a socket, [`Error::InUse`] if another program
+    /// has it, such as the VM's launcher, [`Error::Io`] if the socket cannot be connected.
     pub async fn console(&self) -> Result<Console, Error> {
         let connect = async {
             let missing =
                 || Error::Missing { name: self.name().to_owned(), what: "serial console".to_owned() };
             let plan = self.plan().ok_or_else(missing)?;
             let socket = socket_of(&plan, &SocketRole::Console(0)).ok_or_else(missing)?;
-            let console = Console::connect(&socket, None).await;
+            let fail = |source| Error::Io { action: "lock the console", path: socket.clone(), source };
+            // A launcher that knows nothing of turns has made no file for them.
+            let turn = match Turn::try_take(&socket) {
+                Ok(Ok(turn)) => Some(turn),
+                Ok(Err(holder)) => {
+                    let by = holder.map_or_else(|| "another process".to_owned(), describe);
+                    return Err(Error::InUse { name: self.name().to_owned(), what: "console", by });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(fail(error)),
+            };
+            let console = Console::connect(&socket, None, turn).await;
             console.map_err(|source| Error::Io { action: "connect to the console", path: socket, source })
         };
         self.console_cell().get_or_try_init(|| connect).await.cloned()

@@ -64,8 +64,11 @@ impl Instance {
     {
         let agent = self.agent().await?;
         let mut counted = Counted::new(source, progress);
-        let copied = agent.copy_in(&mut counted, path).await;
-        self.compare(&agent, "copying into the guest", path, copied, counted.sum).await
+        let copy = async {
+            let copied = agent.copy_in(&mut counted, path).await;
+            self.compare(&agent, "copying into the guest", path, copied, counted.sum).await
+        };
+        self.in_guest("copying into the guest", copy).await
     }
 
     /// Copies the file `path` in the guest into `sink`, and compares checksums.
@@ -91,8 +94,11 @@ impl Instance {
     {
         let agent = self.agent().await?;
         let mut counted = Counted::new(sink, progress);
-        let copied = agent.copy_out(path, &mut counted).await;
-        self.compare(&agent, "copying out of the guest", path, copied, counted.sum).await
+        let copy = async {
+            let copied = agent.copy_out(path, &mut counted).await;
+            self.compare(&agent, "copying out of the guest", path, copied, counted.sum).await
+        };
+        self.in_guest("copying out of the guest", copy).await
     }
 
     async fn compare(

@@ -2,12 +2,14 @@
 
 mod access;
 mod agent;
-mod console;
 mod copy;
-mod expect;
-mod ring;
+mod end;
+mod process;
 
-pub use console::{Console, ConsoleReader};
 pub use copy::{Copied, GuestSum};
-pub use expect::{ExpectError, Expected};
-pub use qmp_client::agent::{Agent, Exec, ExecOutput, Frozen, GuestFile, OpenMode, Output, Running};
+pub use process::GuestProcess;
+
+pub use crate::channel::{Console, ConsoleReader, Expected};
+pub use crate::error::ExpectError;
+pub use crate::reason::GuestEnd;
+pub use qmp_client::agent::{Agent, Exec, ExecOutput, Frozen, GuestFile, GuestSignal, OpenMode, Output};

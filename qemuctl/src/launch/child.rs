@@ -10,13 +10,16 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
+use nix::sched::CpuSet;
 use qemu_argv::CommandLine;
 use tokio::io::AsyncRead;
 use tokio::net::unix::pipe;
 
-use crate::process::{Bond, FdMapping, Program, Tail};
+use crate::error::{Cause, Error, LaunchFailure, Phase};
+use crate::runtime::open_regular;
+use qemu_discovery::process::{Bond, FdMapping, Limits, Program, Tail};
 
-use super::{Cause, LaunchFailure, Phase};
+use super::{LaunchOptions, tie};
 
 /// How much of a log file is read for an error.
 const LOG_END: u64 = 16 * 1024;
@@ -33,6 +36,23 @@ pub(super) enum Tie {
     },
 }
 
+/// What keeps the child's streams from being made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PipeError {
+    #[error("cannot write {}", path.display())]
+    Log { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Host(#[from] io::Error),
+}
+
+impl PipeError {
+    pub(super) fn io(&self) -> &io::Error {
+        match self {
+            Self::Log { source, .. } | Self::Host(source) => source,
+        }
+    }
+}
+
 /// What is started.
 pub(super) struct ChildSpec {
     pub(super) name: String,
@@ -41,16 +61,42 @@ pub(super) struct ChildSpec {
     pub(super) tie: Tie,
     /// Variables of this process's environment that hold secrets.
     pub(super) hidden: Vec<OsString>,
+    pub(super) limits: Limits,
+}
+
+/// The limits that the options ask for.
+pub(super) fn limits(options: &LaunchOptions) -> Result<Limits, Error> {
+    let cgroup = options.cgroup.as_ref().map(|group| {
+        let path = group.join("cgroup.procs");
+        let opened = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path);
+        opened.map(OwnedFd::from).map_err(|source| Error::Io {
+            action: "open the control group's",
+            path,
+            source,
+        })
+    });
+    let cpus = options.cpus.as_ref().map(|numbers| {
+        let mut cpus = CpuSet::new();
+        let fail = |number: usize| Error::Unsupported {
+            action: "binding QEMU to processors",
+            name: format!("processor {number}"),
+            reason: format!("the highest number possible is {}", CpuSet::count() - 1),
+        };
+        numbers.iter().try_for_each(|&number| cpus.set(number).map_err(|_| fail(number)))?;
+        Ok::<_, Error>(cpus)
+    });
+    Ok(Limits { nice: options.nice, cpus: cpus.transpose()?, cgroup: cgroup.transpose()? })
 }
 
 impl ChildSpec {
     /// The program with its streams: QEMU's monitor is its standard input, one end of a pair of sockets.
     /// Returns our end of the monitor, and what the child prints.
     pub(super) fn pipes(
-        &self,
+        &mut self,
         mut descriptors: Vec<FdMapping>,
-    ) -> io::Result<(Program, UnixStream, Box<dyn AsyncRead + Send + Unpin>)> {
+    ) -> Result<(Program, UnixStream, Box<dyn AsyncRead + Send + Unpin>), PipeError> {
         let (ours, qemus) = UnixStream::pair()?;
+        tie::note_writers(&ours)?;
         let (bond, printed, output): (_, OwnedFd, Box<dyn AsyncRead + Send + Unpin>) = match &self.tie {
             Tie::Parent => {
                 let (reader, writer) = io::pipe()?;
@@ -58,13 +104,11 @@ impl ChildSpec {
                 (Bond::Parent, writer.into(), output)
             }
             Tie::Detached { log } => {
-                let file = OpenOptions::new()
-                    .create(true)
-                    .truncate(true)
-                    .write(true)
-                    .mode(0o600)
-                    .custom_flags(OFlag::O_NOFOLLOW.bits())
-                    .open(log)?;
+                let mut options = OpenOptions::new();
+                // Appended to, so that whoever keeps it short may cut it while QEMU writes.
+                let file = open_regular(log, options.create(true).append(true).mode(0o600))
+                    .and_then(|file| file.set_len(0).map(|()| file))
+                    .map_err(|source| PipeError::Log { path: log.clone(), source })?;
                 (Bond::Nobody, file.into(), Box::new(tokio::io::empty()))
             }
         };
@@ -77,19 +121,30 @@ impl ChildSpec {
             descriptors,
             bond,
             hidden: self.hidden.clone(),
+            limits: std::mem::take(&mut self.limits),
+            ..Program::default()
         };
         Ok((program, ours, output))
+    }
+
+    /// The option whose argument is the longest, and how long that is.
+    pub(super) fn longest_argument(&self) -> Option<String> {
+        let args: Vec<_> = self.line.args().collect();
+        let (index, longest) = args.iter().enumerate().max_by_key(|(_, argument)| argument.len())?;
+        let option = index.checked_sub(1).and_then(|before| args.get(before)).unwrap_or(longest);
+        Some(format!("{} has {} bytes", option.display(), longest.len()))
     }
 
     /// The last lines that the child printed.
     pub(super) fn last_output(&self, tail: &Tail) -> Vec<String> {
         if let Tie::Detached { log } = &self.tie {
             let read = || {
-                let mut file = OpenOptions::new().read(true).open(log)?;
+                let mut file =
+                    OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(log)?;
                 let length = file.metadata()?.len();
                 file.seek(SeekFrom::Start(length.saturating_sub(LOG_END)))?;
                 let mut end = Vec::new();
-                file.read_to_end(&mut end)?;
+                file.take(LOG_END).read_to_end(&mut end)?;
                 io::Result::Ok(end)
             };
             // A log that cannot be read has nothing to tell.

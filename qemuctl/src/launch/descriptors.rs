@@ -1,66 +1,24 @@
 //! Descriptors that QEMU inherits: secrets, taps, vhost devices.
 //!
-//! A secret goes through a file in memory: it is never in QEMU's arguments or environment, nor in a file system.
+//! A secret goes through a pipe: it is never in QEMU's arguments or environment, nor in a file system.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use qemu_argv::{FdRole, FdSlot, NetBackend, TapOpener, VmConfig};
+use rustix::fs::{OFlags, fcntl_setfl};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::process::FdMapping;
+use qemu_discovery::process::FdMapping;
 
-use super::{LaunchOptions, tap};
-
-/// A function that tells a secret when it is needed.
-pub type SecretCallback = dyn Fn() -> io::Result<Zeroizing<Vec<u8>>> + Send + Sync;
-
-/// Where a secret comes from that the config only names. `Debug` never shows one.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum SecretSource {
-    /// The secret itself; wiped from memory when the options are dropped.
-    Value(Zeroizing<Vec<u8>>),
-    /// A file that holds it, to the last byte.
-    File(PathBuf),
-    /// An environment variable of this process that holds it. QEMU does not inherit it.
-    Variable(String),
-    /// A function that tells it.
-    Callback(Arc<SecretCallback>),
-}
-
-impl fmt::Debug for SecretSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value(_) => f.write_str("Value(…)"),
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Variable(name) => f.debug_tuple("Variable").field(name).finish(),
-            Self::Callback(_) => f.write_str("Callback(…)"),
-        }
-    }
-}
-
-impl SecretSource {
-    fn read(&self) -> io::Result<Zeroizing<Vec<u8>>> {
-        match self {
-            Self::Value(value) => Ok(value.clone()),
-            Self::File(path) => std::fs::read(path).map(Zeroizing::new),
-            Self::Variable(name) => std::env::var(name)
-                .map(|value| Zeroizing::new(value.into_bytes()))
-                .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error)),
-            Self::Callback(tell) => tell(),
-        }
-    }
-}
+use super::{LaunchOptions, SecretSource, overlay, tap};
 
 /// The environment variables that hold secrets.
 pub(super) fn hidden(options: &LaunchOptions) -> Vec<OsString> {
@@ -74,11 +32,13 @@ pub(super) fn hidden(options: &LaunchOptions) -> Vec<OsString> {
 /// Where the kernel moves the packets of TAP interfaces.
 const VHOST_NET: &str = "/dev/vhost-net";
 
-/// Opens what the plan expects behind each descriptor.
-pub(super) fn open(
+/// Opens what the plan expects behind each descriptor. `monitor` is the socket that QEMU's monitors share.
+pub(super) async fn open(
     slots: &[FdSlot],
+    monitor: &OwnedFd,
     config: &VmConfig,
     options: &LaunchOptions,
+    mut passts: Vec<(FdRole, OwnedFd)>,
 ) -> Result<Vec<FdMapping>, Error> {
     vhost(config, Path::new(VHOST_NET))?;
     let mut mappings = Vec::new();
@@ -92,9 +52,15 @@ pub(super) fn open(
         let given = options.descriptors.iter().find(|(role, _)| *role == slot.role);
         let parent_fd = match (&slot.role, given) {
             (_, Some((_, fd))) => fd.try_clone().map_err(|error| missing(&error.to_string()))?,
-            (FdRole::Secret { id }, None) => secret(id, config, options)?,
+            (FdRole::Monitor, None) => monitor.try_clone().map_err(|error| missing(&error.to_string()))?,
+            (FdRole::Secret { id }, None) => secret(id, config, options).await?,
+            (FdRole::NetSocket { .. }, None) => {
+                let place = passts.iter().position(|(role, _)| *role == slot.role);
+                passts.swap_remove(place.ok_or_else(|| missing("none is in the launch options"))?).1
+            }
             (FdRole::Tap { network, .. }, None) => taps.next(network, slots, config)?,
             (FdRole::VhostNet { .. }, None) => device(Path::new(VHOST_NET))?,
+            (FdRole::Overlay { disk }, None) => overlay::make(disk, config)?,
             (FdRole::VhostVsock, None) => device(Path::new("/dev/vhost-vsock"))?,
             _ => return Err(missing("none is in the launch options")),
         };
@@ -133,30 +99,37 @@ impl Taps {
 
 /// The name that the config gives to the TAP interface of a network; `None` leaves it to the kernel.
 fn tap_name<'a>(network: &str, config: &'a VmConfig) -> Option<&'a str> {
-    let mut networks = config.networks.iter().enumerate();
-    let (_, found) = networks.find(|(index, other)| match &other.id {
-        Some(id) => id == network,
-        None => format!("net{index}") == network,
-    })?;
-    match &found.backend {
+    match backend(network, config)? {
         NetBackend::Tap(tap) => tap.ifname.as_deref(),
         _ => None,
     }
 }
 
+/// What is behind the network of that id.
+pub(super) fn backend<'a>(network: &str, config: &'a VmConfig) -> Option<&'a NetBackend> {
+    let mut networks = config.networks.iter().enumerate();
+    let (_, found) = networks.find(|(index, other)| match &other.id {
+        Some(id) => id == network,
+        None => format!("net{index}") == network,
+    })?;
+    Some(&found.backend)
+}
+
 fn describe(role: &FdRole) -> String {
     match role {
+        FdRole::Monitor => "the monitors' socket".to_owned(),
         FdRole::Secret { id } => format!("secret {id}"),
         FdRole::Tap { network, queue } => format!("tap of {network}, queue {queue}"),
         FdRole::VhostNet { network, queue } => format!("vhost-net of {network}, queue {queue}"),
         FdRole::NetSocket { network } => format!("the socket of {network}"),
         FdRole::VhostVsock => "vhost-vsock".to_owned(),
+        FdRole::Overlay { disk } => format!("what is written to {disk}"),
         _ => "a descriptor".to_owned(),
     }
 }
 
-/// A file in memory with the secret `id`: from the options, else from the config.
-fn secret(id: &str, config: &VmConfig, options: &LaunchOptions) -> Result<OwnedFd, Error> {
+/// A descriptor to read the secret `id` from: from the options, else from the config.
+async fn secret(id: &str, config: &VmConfig, options: &LaunchOptions) -> Result<OwnedFd, Error> {
     let fail = |source| Error::Io { action: "read the secret", path: id.into(), source };
     let in_config = || {
         let secret = config.secrets.iter().find(|secret| secret.id == id)?;
@@ -166,14 +139,40 @@ fn secret(id: &str, config: &VmConfig, options: &LaunchOptions) -> Result<OwnedF
     let source = options.secrets.get(id).cloned().or_else(in_config).ok_or_else(|| {
         fail(io::Error::new(io::ErrorKind::NotFound, "neither the config nor the launch options have it"))
     })?;
-    let value = source.read().map_err(fail)?;
-    let write = || {
-        let mut file = File::from(memfd_create(c"secret", MFdFlags::MFD_CLOEXEC)?);
-        file.write_all(&value)?;
-        file.rewind()?;
-        io::Result::Ok(file.into())
+    let value = match source {
+        SecretSource::Value(value) => value,
+        source => {
+            // On another thread, so that whoever waits for it can be told to stop.
+            let read = tokio::task::spawn_blocking(move || source.read());
+            match tokio::time::timeout(options.ready_within, read).await {
+                Ok(Ok(read)) => read.map_err(fail)?,
+                Ok(Err(panic)) => return Err(fail(io::Error::other(panic))),
+                Err(_) => {
+                    let text = format!("it was not there after {} s", options.ready_within.as_secs());
+                    return Err(fail(io::Error::new(io::ErrorKind::TimedOut, text)));
+                }
+            }
+        }
     };
-    write().map_err(fail)
+    in_pipe(&value).or_else(|_| in_memory(&value)).map_err(fail)
+}
+
+/// A pipe that holds `value`. QEMU keeps the descriptor open for ever, but once it has read the secret there is nothing
+/// left in it for those who can look into the process.
+fn in_pipe(value: &[u8]) -> io::Result<OwnedFd> {
+    let (reader, mut writer) = io::pipe()?;
+    // The kernel gives 64 KiB to a pipe, and 4 KiB to the pipes of a user who has many.
+    fcntl_setfl(&writer, OFlags::NONBLOCK)?;
+    writer.write_all(value)?;
+    Ok(reader.into())
+}
+
+/// A file in memory that holds `value`, to be read from its beginning.
+pub(crate) fn in_memory(value: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(c"secret", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(value)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 fn device(path: &Path) -> Result<OwnedFd, Error> {

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use qemu_argv::{BlockFormat, DiskBackend, Firmware, Target, UefiFirmware, VmConfig};
+use qemu_argv::{BlockFormat, DiskBackend, FileDisk, Firmware, Target, UefiFirmware, VmConfig};
 use qemu_discovery::Places;
 use qemu_discovery::firmware::{self, ImageFile, Loading, VarsFormat, Wanted, create_vars};
 
 use crate::error::Error;
 
-/// The config with the paths of UEFI that it leaves out, for the QEMU `program`. Nothing is made: the variables' template
+use super::complete::pvpanic;
+use super::images::{self, with_block_devices};
+
+/// The config with what it leaves to the launcher, for the QEMU `program`: the paths of UEFI, and the device by which a
+/// guest tells that it panicked. Nothing is made: the variables' template
 /// is named, and a launch copies it.
 ///
 /// # Errors
@@ -17,11 +21,12 @@ use crate::error::Error;
 /// code and variables in one file.
 pub fn with_firmware(config: &VmConfig, program: &Path, target: &Target) -> Result<VmConfig, Error> {
     let mut config = config.clone();
+    let kind = config.machine.kind.as_deref().unwrap_or_else(|| target.arch.default_machine());
+    let machine = target.machines.get(kind).map_or(kind, String::as_str);
+    config.pvpanic = pvpanic(&config, machine, target);
     let Some(Firmware::Uefi(uefi @ UefiFirmware { code: None, .. })) = &mut config.firmware else {
         return Ok(config);
     };
-    let kind = config.machine.kind.as_deref().unwrap_or_else(|| target.arch.default_machine());
-    let machine = target.machines.get(kind).map_or(kind, String::as_str);
     let wanted = Wanted::uefi(target.arch, machine);
     let wanted = if uefi.secure_boot { wanted.secure() } else { wanted };
     let found = firmware::find_in(&Places::host().beside(program), &wanted)?;
@@ -41,25 +46,27 @@ pub fn with_firmware(config: &VmConfig, program: &Path, target: &Target) -> Resu
 }
 
 /// A config that is ready to be planned, and the copy of the variables that was made for it alone.
-pub(super) struct Prepared {
+pub(super) struct Completed {
     pub(super) config: VmConfig,
     pub(super) copy: Option<PathBuf>,
 }
 
-/// Completes the config, and copies the template of the variables into `dir` unless the config says where they are.
-/// What is there already stays.
-pub(super) async fn prepare(
+/// Completes the config, checks what its images hold, and copies the template of the variables to `vars`, with the ending of
+/// its format, unless the config says where they are. What is there already stays.
+pub(super) async fn complete(
     config: &VmConfig,
     program: &Path,
     target: &Target,
-    dir: &Path,
-    name: &str,
-) -> Result<Prepared, Error> {
-    let mut config = with_firmware(config, program, target)?;
+    vars: &Path,
+) -> Result<Completed, Error> {
+    let mut config = with_firmware(&with_block_devices(config.clone()), program, target)?;
+    images::refuse(images::image_faults(&config))?;
     let snapshots = takes_snapshots(&config);
-    let Some(Firmware::Uefi(uefi)) = &mut config.firmware else { return Ok(Prepared { config, copy: None }) };
+    let Some(Firmware::Uefi(uefi)) = &mut config.firmware else {
+        return Ok(Completed { config, copy: None });
+    };
     let Some(template) = uefi.vars_template.clone().map(ImageFile::by_name) else {
-        return Ok(Prepared { config, copy: None });
+        return Ok(Completed { config, copy: None });
     };
     let named = uefi.vars.as_ref().map(|path| ImageFile::by_name(path).format == "qcow2");
     let qcow2 = uefi.vars_format.map(|format| format == BlockFormat::Qcow2).or(named);
@@ -74,12 +81,17 @@ pub(super) async fn prepare(
         VarsFormat::Template if template.format == "qcow2" => "qcow2",
         _ => "fd",
     };
-    let copy = uefi.vars.is_none().then(|| dir.join(format!("{name}.vars.{ending}")));
+    let copy = uefi.vars.is_none().then(|| {
+        let mut path = vars.as_os_str().to_owned();
+        path.push(".");
+        path.push(ending);
+        PathBuf::from(path)
+    });
     let path = copy.clone().or_else(|| uefi.vars.clone()).unwrap_or_default();
     let made = create_vars(&template, &path, wanted, Some(&qemu_img(program))).await?;
     uefi.vars_format = uefi.vars_format.or(format_of(&made.format));
     uefi.vars = Some(made.path);
-    Ok(Prepared { config, copy })
+    Ok(Completed { config, copy })
 }
 
 /// Whether QEMU can keep the machine's state in its disks: then the variables must be able to hold it too.
@@ -87,7 +99,9 @@ fn takes_snapshots(config: &VmConfig) -> bool {
     let mut writable = config.disks.iter().filter(|disk| !disk.read_only).peekable();
     let is_qcow2 = |disk: &qemu_argv::Disk| match (disk.format, &disk.backend) {
         (Some(format), _) => format == BlockFormat::Qcow2,
-        (None, DiskBackend::File { path }) => ImageFile::by_name(path).format == "qcow2",
+        (None, DiskBackend::File(FileDisk { path })) => {
+            BlockFormat::of_name(path) == Some(BlockFormat::Qcow2)
+        }
         (None, _) => false,
     };
     writable.peek().is_some() && writable.all(is_qcow2)

@@ -1,158 +1,158 @@
 //! From a config to a running QEMU, or to an error that one can act on.
+//!
+//! ```text
+//! setup ──▶ record ──▶ spawn ──▶ session ──▶ console ──▶ run ──▶ hand over
+//!   │                    └────────── Start: QEMU's end or the deadline fails the step ──────────┘
+//!   └ nothing has been started: a mistake in the config ends here
+//! ```
+//!
+//! Dropped at any step, a launch kills what runs and removes what it made (`Claim`).
 
-mod cause;
 mod child;
+mod complete;
+mod content;
 mod descriptors;
-mod failure;
 mod firmware;
+mod images;
 mod kept;
+mod monitors;
 mod options;
+mod overlay;
+pub(crate) mod passt;
 mod places;
 mod qemu;
+mod secret;
+mod setup;
 mod start;
 mod tap;
+mod tie;
 
-pub use cause::Cause;
-pub use descriptors::{SecretCallback, SecretSource};
-pub use failure::{LaunchFailure, Phase};
+pub(crate) use descriptors::in_memory;
 pub use firmware::with_firmware;
+pub(crate) use images::Plugged;
+pub use images::{ImageFault, ImageProblem, check_image, check_medium, image_faults, with_block_devices};
 pub use options::LaunchOptions;
 pub use qemu::Qemu;
+pub use secret::{SecretCallback, SecretSource};
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use qemu_argv::{Endpoints, Plan, PlannedSocket, SocketRole, VmConfig};
-use qmp_client::Session;
+use qemu_argv::{Plan, SocketRole, VmConfig};
+use qmp_client::{LineEnds, Session};
 use qmp_proto::{Cont, QueryStatus};
 use tokio::sync::OnceCell;
 
-use crate::error::Error;
-use crate::guest::Console;
+use crate::channel::{Console, Turn};
+use crate::error::{Error, Phase};
 use crate::instance::{Handle, Instance, Ownership};
-use crate::runtime::{Plans, Record, make_private};
+use crate::runtime::{Plans, make_private, socket_of};
+use crate::state::State;
 use crate::supervise::{Watched, watch_over};
+use crate::trace;
 
-use child::{ChildSpec, Tie};
-use firmware::{Prepared, prepare};
-use kept::Kept;
-use places::Places;
+use setup::{Setup, set_up};
 use start::Start;
 
-/// Launches a VM and returns when its guest runs.
-pub(crate) async fn launch(
-    config: &VmConfig,
-    options: &LaunchOptions,
-    ownership: Ownership,
-) -> Result<Instance, Error> {
-    options.tell(Phase::Prepare);
-    let Places { name, dir, mut residue } = Places::claim(config, options)?;
-    let qemu = Qemu::find(config).await?;
-    let config = VmConfig { name: Some(name.clone()), ..config.clone() };
-    let is_paused = config.paused;
-    let endpoints = Endpoints { qmp_fd: Some(0), socket_dir: Some(dir.path().to_owned()) };
-    let mut warnings: Vec<String> = qemu.warning.into_iter().collect();
-    let kept = match ownership {
-        Ownership::Detached => Some(Kept::open(&name, &config, options)?),
-        _ => None,
-    };
-    let home = kept.as_ref().map_or(dir.path(), Kept::dir);
-    let plan = {
-        let complete = Box::pin(prepare(&config, &qemu.program, &qemu.target, home, &name));
-        let Prepared { config: complete, copy } = complete.await?;
-        residue.add(copy.filter(|_| kept.is_none()));
-        let kept = kept.as_ref().filter(|_| options.earlier.is_none());
-        let before = kept.and_then(|kept| kept.plan(&mut warnings));
-        let earlier = options.earlier.as_ref().or(before.as_ref());
-        qemu_argv::replan(&complete, &qemu.target, &endpoints, earlier)?
-    };
-    for socket in plan.sockets() {
-        residue.add([socket.path.clone()]);
+/// # Launching
+impl Instance {
+    /// Launches the VM and returns when the guest runs (or is paused, if the config says so).
+    ///
+    /// It lives as long as this process at most: it is killed when the last handle is dropped, and by the kernel
+    /// when this process ends, however that happens.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Plan`] lists everything that is wrong in the config, before anything is started.
+    /// - [`Error::NameTaken`] if a VM of that name runs.
+    /// - [`Error::Launch`] if QEMU refuses: at once, with its own words.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, QEMU is killed and nothing is left.
+    pub async fn start(config: &VmConfig) -> Result<Self, Error> {
+        Self::start_with(config, &LaunchOptions::default()).await
     }
-    let tie = match ownership {
-        Ownership::Detached => Tie::Detached { log: dir.file(&name, ".log") },
-        _ => Tie::Parent,
-    };
-    if let Tie::Detached { log } = &tie {
-        residue.add([log.clone()]);
-    }
-    let line = plan.command_line();
-    let descriptors = descriptors::open(&line.fds, &config, options)?;
-    let hidden = descriptors::hidden(options);
-    let spec = ChildSpec { name: name.clone(), program: qemu.program, line, tie, hidden };
-    options.tell(Phase::Spawn);
-    let (mut start, monitor) = Start::spawn(spec, descriptors, residue, options.ready_within).await?;
-    let record = Record {
-        name: name.clone(),
-        pid: start.process().pid(),
-        started: start.process().started(),
-        uuid: config.uuid.clone(),
-        detached: ownership == Ownership::Detached,
-        socket: socket_of(&plan, &SocketRole::Qmp).unwrap_or_else(|| dir.file(&name, ".sock")),
-        files: start.files(),
-        config,
-        plan: plan.clone(),
-    };
-    let plans = Plans::recorded(&record);
-    let socket = record.socket.clone();
-    // While QEMU sets itself up, and so that a detached one is known even if this process is killed now.
-    start.owns([record.write(&dir)?]);
-    // The launch has one deadline of its own; the session's come after it.
-    let after = options.ready_within.saturating_add(Duration::from_secs(10));
-    let line_options = qmp_client::Options {
-        greeting: after,
-        ready: after,
-        command: options.command_within,
-        ..qmp_client::Options::default()
-    };
-    options.tell(Phase::Handshake);
-    let handshake = Session::from_unix_stream(monitor, &line_options);
-    let session = start.step(Phase::Handshake, handshake).await?;
 
-    for PlannedSocket { path, .. } in plan.sockets() {
-        if let Err(error) = make_private(path) {
-            warnings.push(format!("cannot make {} private: {error}", path.display()));
-        }
+    /// Like [`start`](Self::start), with deadlines and places of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_with(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
+        traced(config, options, Ownership::Owned).await
     }
+
+    /// Launches a VM that outlives this process. Others find it by its name, see
+    /// [`attach_name`](Self::attach_name).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_detached(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
+        traced(config, options, Ownership::Detached).await
+    }
+}
+
+async fn traced(config: &VmConfig, options: &LaunchOptions, ownership: Ownership) -> Result<Instance, Error> {
+    // In a box: what a launch keeps between its steps is large.
+    Box::pin(trace::launch(config.name.as_deref(), launch(config, options, ownership))).await
+}
+
+async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership) -> Result<Instance, Error> {
+    options.tell(Phase::Prepare);
+    // In a box of its own, which is gone when QEMU starts.
+    let setup = Box::pin(set_up(config, options, ownership)).await?;
+    let Setup { dir, spec, descriptors, mut claim, mut record, kept, mut warnings } = setup;
+    // Before there is a QEMU: if this process is killed now, the next one finds it, or what is left of it.
+    claim.residue.add_first(record.path(&dir));
+    record.write(&dir)?;
+
+    options.tell(Phase::Spawn);
+    let (mut start, monitor) = Start::spawn(spec, descriptors, claim, options.ready_within).await?;
+    record.pid = start.process().pid();
+    record.started = start.process().started();
+    // While QEMU sets itself up.
+    record.write(&dir)?;
+
+    options.tell(Phase::Handshake);
+    let is_owned = ownership == Ownership::Owned;
+    let session = start.open_session(monitor, &session_options(options), is_owned).await?;
+
     options.tell(Phase::Connect);
-    let console = match socket_of(&plan, &SocketRole::Console(0)) {
-        Some(socket) => {
-            let connect = Console::connect(&socket, options.console_log.as_deref());
-            Some(start.step(Phase::Connect, connect).await?)
+    // That of the monitor has been private since it was bound.
+    for socket in record.plan.sockets().filter(|socket| socket.path != record.socket) {
+        if let Err(error) = make_private(&socket.path) {
+            warnings.push(format!("cannot make {} private: {error}", socket.path.display()));
         }
-        None => None,
-    };
+    }
+    let console = connect_console(&mut start, &record.plan, options).await?;
     if let Some(kept) = kept {
-        kept.write(&plan)?;
+        kept.write(&record.plan)?;
     }
-    start.listen_to(console.clone());
+
     let events = session.events();
-    let mut first = None;
-    if !(options.paused || is_paused) {
+    let mut state = None;
+    if !(options.paused || record.config.paused) {
         options.tell(Phase::Run);
-        // In one go, so that the answer to the question costs no time of its own.
-        let run = async {
-            let (run, status) = tokio::join!(session.execute(Cont {}), session.execute(QueryStatus {}));
-            run.map(|_| status.ok())
-        };
-        first = start.step(Phase::Run, run).await?;
+        state = run(&mut start, &session).await?;
     }
+
     let started = start.finish();
     let vm = Watched::new(session, Some(started.process), started.output, started.residue);
-    if let Some(status) = first {
-        vm.publish(status.status.into());
+    if let Some(state) = state {
+        vm.publish(state);
     }
     let watch = watch_over(vm.clone(), Some(started.watcher), events, Some(started.drain));
     let task = tokio::spawn(watch).abort_handle();
     let instance = Instance::new(Handle {
-        name,
+        plans: Plans::recorded(&record),
+        agent: socket_of(&record.plan, &SocketRole::Agent),
+        name: record.name,
         ownership,
         vm,
-        socket: Some(socket),
-        agent: socket_of(&plan, &SocketRole::Agent),
+        socket: Some(record.socket),
         agent_line: tokio::sync::Mutex::default(),
         console: OnceCell::new_with(console),
-        plans,
         warnings,
         task,
     });
@@ -161,7 +161,39 @@ pub(crate) async fn launch(
     Ok(instance)
 }
 
-/// The path of a socket that the plan has.
-pub(crate) fn socket_of(plan: &Plan, role: &SocketRole) -> Option<PathBuf> {
-    plan.sockets().iter().find(|socket| socket.role == *role).map(|socket| socket.path.clone())
+/// The launch has one deadline of its own; the session's come after it.
+fn session_options(options: &LaunchOptions) -> qmp_client::Options {
+    let after = options.ready_within.saturating_add(Duration::from_secs(10));
+    qmp_client::Options {
+        greeting: after,
+        ready: after,
+        command: options.command_within,
+        line_ends: LineEnds::Never,
+        ..qmp_client::Options::default()
+    }
+}
+
+/// Connects the serial console that the launcher serves, so that from here on a failure has the guest's last lines.
+async fn connect_console(
+    start: &mut Start,
+    plan: &Plan,
+    options: &LaunchOptions,
+) -> Result<Option<Console>, Error> {
+    let Some(socket) = socket_of(plan, &SocketRole::Console(0)) else { return Ok(None) };
+    // Nobody can have it yet; if there is no turn to be had, nobody loses anything.
+    let turn = Turn::try_take(&socket).ok().and_then(Result::ok);
+    let connect = Console::connect(&socket, options.console_log.as_deref(), turn);
+    let console = start.step(Phase::Connect, connect).await?;
+    start.listen_to(console.clone());
+    Ok(Some(console))
+}
+
+/// Lets the guest go. Returns what it does then, unless it has ended by now.
+async fn run(start: &mut Start, session: &Session) -> Result<Option<State>, Error> {
+    let run = async {
+        // In one go, so that the answer to the question costs no time of its own.
+        let (run, status) = tokio::join!(session.execute(Cont {}), session.execute(QueryStatus {}));
+        run.map(|_| status.ok().map(|status| status.status.into()))
+    };
+    Ok(start.let_go(run).await?.flatten())
 }

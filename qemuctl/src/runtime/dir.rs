@@ -3,8 +3,7 @@
 //! It is private: whoever can reach a monitor socket can do everything that QEMU can. It is held open, so that what is
 //! removed is removed from it and not from what somebody has put in its place.
 
-use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -12,47 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::fcntl::OFlag;
-use nix::unistd::{Uid, UnlinkatFlags, geteuid, unlinkat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use crate::error::Error;
 
 /// The longest path of a Unix socket, in bytes: `sun_path` has 108 with the final NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
-
-/// Where sockets go when neither the config nor the caller says: `/var/run/qemu` for root, else
-/// `$XDG_CACHE_HOME/qemuctl` (`~/.cache/qemuctl`).
-///
-/// # Errors
-///
-/// [`Error::NoSocketDir`] if neither `XDG_CACHE_HOME` nor `HOME` is set for a user other than root.
-pub fn default_socket_dir() -> Result<PathBuf, Error> {
-    socket_dir_for(geteuid(), std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
-}
-
-/// Where detached VMs keep what outlives them when nobody says: `/var/lib/qemuctl` for root, else
-/// `$XDG_STATE_HOME/qemuctl` (`~/.local/state/qemuctl`).
-///
-/// # Errors
-///
-/// [`Error::NoStateDir`] if neither `XDG_STATE_HOME` nor `HOME` is set for a user other than root.
-pub fn default_state_dir() -> Result<PathBuf, Error> {
-    if geteuid().is_root() {
-        return Ok("/var/lib/qemuctl".into());
-    }
-    let absolute =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-    Ok(state.ok_or(Error::NoStateDir)?.join("qemuctl"))
-}
-
-fn socket_dir_for(user: Uid, cache: Option<OsString>, home: Option<OsString>) -> Result<PathBuf, Error> {
-    if user.is_root() {
-        return Ok("/var/run/qemu".into());
-    }
-    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-    let cache = cache.and_then(absolute).or_else(|| home.and_then(absolute).map(|home| home.join(".cache")));
-    Ok(cache.ok_or(Error::NoSocketDir)?.join("qemuctl"))
-}
 
 /// A directory that was found to be ours alone.
 #[derive(Clone, Debug)]
@@ -64,17 +28,26 @@ pub(crate) struct SocketDir {
 impl SocketDir {
     /// Creates the directory (0700) where it is missing, and refuses one that others could tamper with.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        // QEMU and a later process may have another working directory.
-        let path = std::path::absolute(path).map_err(|source| Error::Io {
-            action: "find the socket directory",
-            path: path.into(),
-            source,
-        })?;
+        let path = absolute(path)?;
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|source| Error::Io {
             action: "create the socket directory",
             path: path.clone(),
             source,
         })?;
+        Self::hold(path)
+    }
+
+    /// The directory, if it is there, for those who only look. One that others could tamper with is refused here too: what
+    /// stands in it may be anybody's word.
+    pub(crate) fn find(path: &Path) -> Result<Option<Self>, Error> {
+        let path = absolute(path)?;
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => Self::hold(path).map(Some),
+        }
+    }
+
+    fn hold(path: PathBuf) -> Result<Self, Error> {
         let refuse = |reason| Err(Error::SocketDirUnsafe { path: path.clone(), reason });
         if path.is_symlink() {
             return refuse("it is a symbolic link".to_owned());
@@ -91,6 +64,18 @@ impl SocketDir {
             return refuse(format!("others may write to it (mode {mode:o}): chmod 700 it"));
         }
         Ok(Self { held: Arc::new(held), path })
+    }
+
+    /// The names of the files in the directory.
+    pub(crate) fn list(&self) -> Result<Vec<String>, Error> {
+        let fail =
+            |source| Error::Io { action: "list the socket directory", path: self.path.clone(), source };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(fail)? {
+            // What is no text is none of ours.
+            names.extend(entry.map_err(fail)?.file_name().into_string());
+        }
+        Ok(names)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -114,6 +99,15 @@ impl SocketDir {
     }
 }
 
+/// QEMU and a later process may have another working directory.
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::Io {
+        action: "find the socket directory",
+        path: path.into(),
+        source,
+    })
+}
+
 /// Refuses a socket path that the kernel cannot take, before a QEMU is asked in vain.
 pub(crate) fn check_socket_path(path: &Path) -> Result<(), Error> {
     let length = path.as_os_str().as_bytes().len();
@@ -125,7 +119,7 @@ pub(crate) fn check_socket_path(path: &Path) -> Result<(), Error> {
 
 /// Makes a socket reachable for its owner alone. QEMU creates it with what the umask leaves of 0777.
 pub(crate) fn make_private(socket: &Path) -> io::Result<()> {
-    std::fs::set_permissions(socket, Permissions::from_mode(0o600))
+    fs::set_permissions(socket, Permissions::from_mode(0o600))
 }
 
 #[cfg(test)]
@@ -133,18 +127,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-
-    #[test]
-    fn the_default_place_depends_on_the_user() {
-        let place = |uid, cache: Option<&str>, home: Option<&str>| {
-            socket_dir_for(Uid::from_raw(uid), cache.map(Into::into), home.map(Into::into))
-                .map_err(|error| error.to_string())
-        };
-        assert_eq!(place(0, Some("/c"), Some("/h")), Ok("/var/run/qemu".into()));
-        assert_eq!(place(1000, Some("/c"), Some("/h")), Ok("/c/qemuctl".into()));
-        assert_eq!(place(1000, Some("relative"), Some("/h")), Ok("/h/.cache/qemuctl".into()));
-        assert_eq!(place(1000, None, None), Err(Error::NoSocketDir.to_string()));
-    }
 
     #[test]
     fn a_new_directory_is_private() {
@@ -160,12 +142,16 @@ mod tests {
     fn a_directory_that_others_control_is_refused() {
         let base = tempfile::tempdir().expect("a directory");
         let open = base.path().join("open");
-        std::fs::create_dir(&open).expect("created");
-        std::fs::set_permissions(&open, Permissions::from_mode(0o777)).expect("changed");
+        fs::create_dir(&open).expect("created");
+        fs::set_permissions(&open, Permissions::from_mode(0o777)).expect("changed");
         let link = base.path().join("link");
         symlink("/tmp", &link).expect("linked");
         let file = base.path().join("file");
-        std::fs::write(&file, "").expect("written");
+        fs::write(&file, "").expect("written");
+        for path in [&open, &link, &file] {
+            SocketDir::find(path).expect_err("whoever only looks is told too");
+        }
+        assert!(SocketDir::find(&base.path().join("none")).expect("nothing to fear").is_none());
         let refusals = [&open, &link, &file].map(|path| {
             SocketDir::open(path)
                 .expect_err("refused")
@@ -190,16 +176,16 @@ cannot create the socket directory BASE/file
         let base = tempfile::tempdir().expect("a directory");
         let path = base.path().join("vms");
         let dir = SocketDir::open(&path).expect("created");
-        std::fs::write(dir.file("vm", ".json"), "").expect("written");
+        fs::write(dir.file("vm", ".json"), "").expect("written");
         let (moved, victim) = (base.path().join("moved"), base.path().join("victim"));
-        std::fs::rename(&path, &moved).expect("moved");
-        std::fs::create_dir(&victim).expect("created");
-        std::fs::write(victim.join("vm.json"), "dear").expect("written");
+        fs::rename(&path, &moved).expect("moved");
+        fs::create_dir(&victim).expect("created");
+        fs::write(victim.join("vm.json"), "dear").expect("written");
         symlink(&victim, &path).expect("linked");
         dir.remove(&dir.file("vm", ".json")).expect("removed");
         dir.remove(&dir.file("vm", ".sock")).expect("it was never there");
         dir.remove(&victim.join("vm.json")).expect("not of this directory");
-        assert_eq!(std::fs::read_to_string(victim.join("vm.json")).expect("there"), "dear");
+        assert_eq!(fs::read_to_string(victim.join("vm.json")).expect("there"), "dear");
         assert_eq!(moved.read_dir().expect("readable").count(), 0);
         SocketDir::open(&path).expect_err("it is a link now");
     }

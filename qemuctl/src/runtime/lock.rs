@@ -4,36 +4,71 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::Error;
 
-use super::SocketDir;
+use super::{SocketDir, open_regular};
+
+/// How long whoever cleans up behind a dead VM may keep its name. It takes microseconds.
+const CLEANING: Duration = Duration::from_millis(500);
+
+/// The size of a launcher's lock file; that of one that only cleans up is empty. A hole needs no room on a full disk.
+const LAUNCHER: u64 = 1;
 
 /// A name that is ours. Dropping it removes the lock file and frees the name.
 #[derive(Debug)]
 pub(crate) struct NameLock {
     dir: SocketDir,
+    name: String,
     path: PathBuf,
-    _file: Flock<File>,
+    file: Flock<File>,
 }
 
 impl NameLock {
-    /// Takes the name, or says that somebody has it. Never waits.
+    /// Takes the name for a VM, or says that somebody has it. Waits for nobody but one that cleans up.
     pub(crate) fn acquire(dir: &SocketDir, name: &str) -> Result<Self, Error> {
+        let deadline = Instant::now() + CLEANING;
+        loop {
+            match Self::take(dir, name) {
+                Ok(lock) => {
+                    lock.mark()?;
+                    return Ok(lock);
+                }
+                Err(Error::NameTaken { .. }) if is_cleaned(dir, name) && Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes the name for the moment that it takes to remove what a dead VM left. Never waits.
+    pub(crate) fn to_clean(dir: &SocketDir, name: &str) -> Result<Self, Error> {
+        Self::take(dir, name)
+    }
+
+    /// The name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn mark(&self) -> Result<(), Error> {
+        let marked = self.file.set_len(LAUNCHER);
+        marked.map_err(|source| Error::Io { action: "lock the name in", path: self.path.clone(), source })
+    }
+
+    fn take(dir: &SocketDir, name: &str) -> Result<Self, Error> {
         let path = dir.file(name, ".lock");
         let fail = |source| Error::Io { action: "lock the name in", path: path.clone(), source };
         loop {
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .mode(0o600)
-                .custom_flags(OFlag::O_NOFOLLOW.bits())
-                .open(&path)
-                .map_err(fail)?;
+            let mut options = OpenOptions::new();
+            let options = options.create(true).truncate(false).write(true).mode(0o600);
+            let file = open_regular(&path, options).map_err(fail)?;
             let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(file) => file,
                 Err((_, Errno::EWOULDBLOCK)) => {
@@ -48,7 +83,7 @@ impl NameLock {
             // a file that nobody else will ever see.
             match path.symlink_metadata() {
                 Ok(named) if named.ino() == file.metadata().map_err(fail)?.ino() => {
-                    return Ok(Self { dir: dir.clone(), path, _file: file });
+                    return Ok(Self { dir: dir.clone(), name: name.to_owned(), path, file });
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -56,6 +91,11 @@ impl NameLock {
             }
         }
     }
+}
+
+/// Whether whoever has the name only cleans up, or has left it meanwhile.
+fn is_cleaned(dir: &SocketDir, name: &str) -> bool {
+    dir.file(name, ".lock").symlink_metadata().map_or(true, |facts| facts.len() == 0)
 }
 
 impl Drop for NameLock {
@@ -73,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_one_owner_and_leaves_no_file() {
+    fn a_name_has_one_owner_and_leaves_nofile() {
         let base = tempfile::tempdir().expect("a directory");
         let dir = SocketDir::open(base.path()).expect("ours");
         let lock = NameLock::acquire(&dir, "vm").expect("free");
@@ -83,6 +123,24 @@ mod tests {
         drop(lock);
         assert_eq!(base.path().read_dir().expect("readable").count(), 0);
         NameLock::acquire(&dir, "vm").expect("free again");
+    }
+
+    #[test]
+    fn a_launch_waits_for_one_that_cleans_up_and_for_no_launcher() {
+        let base = tempfile::tempdir().expect("a directory");
+        let dir = SocketDir::open(base.path()).expect("ours");
+        let cleaner = NameLock::to_clean(&dir, "vm").expect("free");
+        NameLock::to_clean(&dir, "vm").expect_err("two do not clean at once");
+        let launcher = thread::spawn({
+            let dir = dir.clone();
+            move || NameLock::acquire(&dir, "vm")
+        });
+        drop(cleaner);
+        let launcher = launcher.join().expect("no panic").expect("free soon");
+        NameLock::to_clean(&dir, "vm").expect_err("a launcher has it");
+        NameLock::acquire(&dir, "vm").expect_err("a launcher has it");
+        drop(launcher);
+        assert_eq!(base.path().read_dir().expect("readable").count(), 0);
     }
 
     #[test]

@@ -1,18 +1,29 @@
 //! What a VM leaves in the file system while it runs: sockets in a private directory, a lock on its name, and a
 //! record for those who come later.
 
+mod defaults;
 mod dir;
+mod life;
 mod lock;
 mod name;
+mod plain;
 mod plans;
 mod record;
+mod removal;
 mod residue;
+mod socket;
+mod sweep;
 
+pub(crate) use defaults::default_home;
+pub use defaults::{default_socket_dir, default_state_dir};
 pub(crate) use dir::{SocketDir, check_socket_path, make_private};
-pub use dir::{default_socket_dir, default_state_dir};
 pub(crate) use lock::NameLock;
 pub(crate) use name::{check_name, random_name};
-pub(crate) use plans::Plans;
+pub(crate) use plain::{open_regular, read_regular};
+pub(crate) use plans::{LOCK, Plans, socket_of};
 pub use record::Record;
 pub(crate) use record::write_private;
 pub(crate) use residue::Residue;
+pub(crate) use socket::bind_socket;
+pub(crate) use sweep::clear;
+pub use sweep::{Ended, sweep, sweep_name};

@@ -21,6 +21,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
         "it contains a control character"
     } else if name.rsplit_once('.').is_some_and(|(_, ending)| is_taken(ending)) {
         "it ends like the name of another VM's console or agent socket"
+    } else if name.rsplit_once('.').is_some_and(|(_, ending)| ending == "plan") {
+        "it ends like the plan of another VM"
     } else {
         return Ok(());
     };
@@ -28,7 +30,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
 }
 
 /// Whether a VM's own sockets end this way: `a.console0.sock` must not be the monitor of a VM called `a.console0`.
-fn is_taken(ending: &str) -> bool {
+pub(super) fn is_taken(ending: &str) -> bool {
     ["agent", "console", "port", "vnc", "spice"].iter().any(|word| {
         ending.strip_prefix(word).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
     })
@@ -48,7 +50,7 @@ mod tests {
     fn bad_names_are_refused_with_a_reason() {
         let long = "x".repeat(201);
         let refusals: Vec<String> =
-            ["", "../x", "a/b", "-rf", ".hidden", "a\0b", "a\nb", "a.console0", "a.agent", &long]
+            ["", "../x", "a/b", "-rf", ".hidden", "a\0b", "a\nb", "a.console0", "a.agent", "a.plan", &long]
                 .iter()
                 .map(|name| check_name(name).expect_err(name).to_string())
                 .collect();
@@ -62,6 +64,7 @@ the VM name "a\0b" is not possible: it contains a control character
 the VM name "a\nb" is not possible: it contains a control character
 the VM name "a.console0" is not possible: it ends like the name of another VM's console or agent socket
 the VM name "a.agent" is not possible: it ends like the name of another VM's console or agent socket
+the VM name "a.plan" is not possible: it ends like the plan of another VM
 the VM name "x…" is not possible: it is longer than 200 bytes
 "#);
     }

@@ -4,15 +4,19 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use qemu_discovery::process::{Process, Watcher};
 
 use super::SocketDir;
+use super::life::{self, Life};
+use super::plain::read_regular;
 
 const ENDING: &str = ".json";
+const DRAFT: &str = ".json.new";
 
 /// What is known about a VM that was launched here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +24,7 @@ const ENDING: &str = ".json";
 pub struct Record {
     /// The VM's name.
     pub name: String,
-    /// QEMU's process id.
+    /// QEMU's process id. 0: its launcher was killed before QEMU was started.
     pub pid: u32,
     /// When that process started, in clock ticks since boot: with the id it names the process for ever.
     pub started: u64,
@@ -32,6 +36,9 @@ pub struct Record {
     pub socket: PathBuf,
     /// Everything that belongs to the VM and goes when it goes.
     pub files: Vec<PathBuf>,
+    /// The file that the config was read from, if the launcher told.
+    #[serde(default)]
+    pub config_file: Option<PathBuf>,
     /// The config it was launched from. Secrets are not in it, only where they come from.
     pub config: qemu_argv::VmConfig,
     /// The plan made of the config: ids and addresses, kept when devices come and go.
@@ -43,37 +50,47 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read, or is no record.
+    /// - [`Error::SocketDirUnsafe`] if others could have written it.
+    /// - [`Error::Io`] if the file cannot be read, or is no record.
     pub fn read(dir: &Path, name: &str) -> Result<Option<Self>, Error> {
         super::check_name(name)?;
-        let path = dir.join(format!("{name}{ENDING}"));
+        match SocketDir::find(dir)? {
+            Some(dir) => Self::read_in(&dir, name),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn read_in(dir: &SocketDir, name: &str) -> Result<Option<Self>, Error> {
+        super::check_name(name)?;
+        let path = dir.file(name, ENDING);
         let fail = |source| Error::Io { action: "read the record", path: path.clone(), source };
-        let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path) {
-            Ok(file) => file,
+        let text = match read_regular(&path) {
+            Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fail(error)),
         };
-        let text = io::read_to_string(file).map_err(fail)?;
-        serde_json::from_str(&text).map(Some).map_err(|error| fail(error.into()))
+        let mut record: Self = serde_json::from_str(&text).map_err(|error| fail(error.into()))?;
+        // Its launcher came no further than to what it was going to start. Whether it did, QEMU's command line tells.
+        if record.pid == 0
+            && let Some(process) = life::find_qemu(&record.name, &record.socket)
+        {
+            (record.pid, record.started) = (process.pid(), process.started());
+        }
+        Ok(Some(record))
     }
 
     /// The records in `dir`, by name. One that cannot be read does not hide the others.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the directory cannot be read. A directory that is not there has no records.
+    /// - [`Error::SocketDirUnsafe`] if others could have written them.
+    /// - [`Error::Io`] if the directory cannot be read. A directory that is not there has no records.
     pub fn all(dir: &Path) -> Result<Vec<Self>, Error> {
-        let fail = |source| Error::Io { action: "list the socket directory", path: dir.into(), source };
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(fail(error)),
-        };
+        let Some(dir) = SocketDir::find(dir)? else { return Ok(Vec::new()) };
         let mut records = Vec::new();
-        for entry in entries {
-            let file = entry.map_err(fail)?.file_name();
-            let name = file.to_str().and_then(|file| file.strip_suffix(ENDING));
-            if let Some(Ok(Some(record))) = name.map(|name| Self::read(dir, name)) {
+        for file in dir.list()? {
+            let name = file.strip_suffix(ENDING).filter(|_| !file.ends_with(".plan.json"));
+            if let Some(Ok(Some(record))) = name.map(|name| Self::read_in(&dir, name)) {
                 records.push(record);
             }
         }
@@ -81,9 +98,90 @@ impl Record {
         Ok(records)
     }
 
-    /// Whether the process of the record still runs. A recycled process id does not count.
+    /// Whether the VM lives. A recycled process id does not count: the process is that QEMU, or somebody serves the VM's
+    /// sockets whose process cannot be seen from here, as from another PID namespace.
     pub fn is_alive(&self) -> bool {
-        crate::process::Process::attach(self.pid).is_ok_and(|process| process.started() == self.started)
+        !matches!(self.life(), Life::Gone)
+    }
+
+    /// Whether QEMU's process can be seen from here, and runs.
+    pub fn is_visible(&self) -> bool {
+        self.process().is_some()
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        let process = self.process();
+        if process.is_none() {
+            life::wait_for_rest(self.pid, self.started);
+        }
+        match process {
+            Some(process) => Life::Process(process),
+            None if self.is_served() => Life::OutOfSight,
+            None => Life::Gone,
+        }
+    }
+
+    /// The process of the record, if it is that QEMU and lives.
+    fn process(&self) -> Option<Arc<Process>> {
+        life::qemu_of(self.pid, &self.name).filter(|process| process.started() == self.started)
+    }
+
+    /// Whether `process`, which serves the record's socket, is its QEMU, under whatever number it is seen from here.
+    pub(crate) fn is_of(&self, process: &Process) -> bool {
+        (process.pid(), process.started()) == (self.pid, self.started)
+            || life::runs(process.pid(), &self.name)
+    }
+
+    fn is_served(&self) -> bool {
+        [&self.socket].into_iter().chain(&self.files).any(|path| life::is_served(path))
+    }
+
+    /// Removes the files of a dead VM whose name is locked; the record, which tells of them, is the last one to go.
+    pub(crate) fn remove_files(&self, dir: &SocketDir) {
+        for file in self.files.iter().rev().chain([&dir.file(&self.name, DRAFT), &self.path(dir)]) {
+            // Nobody could act on an error: the name is free without it.
+            let _ = dir.remove(file);
+        }
+    }
+
+    /// Adds files that belong to the VM.
+    pub(crate) fn owns(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        for file in files {
+            if !self.files.contains(&file) {
+                self.files.push(file);
+            }
+        }
+    }
+
+    /// Whether two records are of the same launch.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
+    }
+
+    /// Waits until the process of the record has ended. It needs no monitor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the process cannot be watched.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn ended(&self) -> Result<(), Error> {
+        let fail = |source| Error::Io {
+            action: "watch the process",
+            path: format!("/proc/{}", self.pid).into(),
+            source,
+        };
+        match Process::attach(self.pid) {
+            Ok(process) if process.started() == self.started => {
+                Watcher::new(process).map_err(fail)?.ended().await;
+                Ok(())
+            }
+            Err(error) if self.is_alive() => Err(fail(error)),
+            // It has ended, and its number may have gone to another process.
+            _ => Ok(()),
+        }
     }
 
     /// Where the record is.
@@ -94,7 +192,7 @@ impl Record {
     /// Writes the record so that a reader sees all of it or none.
     pub(crate) fn write(&self, dir: &SocketDir) -> Result<PathBuf, Error> {
         let path = self.path(dir);
-        let draft = dir.file(&self.name, ".json.new");
+        let draft = dir.file(&self.name, DRAFT);
         let write = || write_private(&draft, &path, &serde_json::to_vec_pretty(self)?);
         write().map_err(|source| {
             // Half a draft helps nobody. That it cannot be removed is not the error to tell.

@@ -36,6 +36,13 @@ impl Residue {
         }
     }
 
+    /// Adds a file that is the last one to go.
+    pub(crate) fn add_first(&mut self, file: PathBuf) {
+        if let Self::Ours { files, .. } = self {
+            files.insert(0, file);
+        }
+    }
+
     /// The files that are ours.
     pub(crate) fn files(&self) -> &[PathBuf] {
         match self {
@@ -49,12 +56,17 @@ impl Residue {
         match self {
             Self::Nothing => {}
             Self::Ours { dir, lock, files } => {
+                // Other processes may have plugged in devices with sockets.
+                let record = Record::read_in(&dir, lock.name());
+                let more = record.ok().flatten().map(|record| record.files).unwrap_or_default();
+                remove_all(&dir, more.iter().filter(|file| !files.contains(file)));
                 remove_all(&dir, &files);
                 drop(lock);
             }
             Self::Inherited { dir, record } => {
-                let is_there = || match Record::read(dir.path(), &record.name) {
-                    Ok(Some(found)) => (found.pid, found.started) == (record.pid, record.started),
+                let is_there = || match Record::read_in(&dir, &record.name) {
+                    // One without a process is of a launcher that did not come to write it down.
+                    Ok(Some(found)) => found.is_same(&record) || found.pid == 0,
                     _ => false,
                 };
                 // Its launcher still lives and removes them itself, or another VM has got the name. Looked at before
@@ -62,10 +74,12 @@ impl Residue {
                 if !is_there() {
                     return;
                 }
-                let Ok(lock) = NameLock::acquire(&dir, &record.name) else { return };
-                if is_there() {
-                    remove_all(&dir, &record.files);
-                    remove_all(&dir, &[record.path(&dir)]);
+                let Ok(lock) = NameLock::to_clean(&dir, &record.name) else { return };
+                if let Ok(Some(found)) = Record::read_in(&dir, &record.name)
+                    && (found.is_same(&record) || found.pid == 0)
+                    && !found.is_alive()
+                {
+                    found.remove_files(&dir);
                 }
                 drop(lock);
             }
@@ -73,8 +87,10 @@ impl Residue {
     }
 }
 
-fn remove_all(dir: &SocketDir, files: &[PathBuf]) {
-    for file in files {
+/// The last one first: the record is the first that is made, and tells of the others until they are gone.
+fn remove_all<'a>(dir: &SocketDir, files: impl IntoIterator<Item = &'a PathBuf>) {
+    let files: Vec<_> = files.into_iter().collect();
+    for file in files.into_iter().rev() {
         // Nobody could act on an error: the name is free without it.
         let _ = dir.remove(file);
     }

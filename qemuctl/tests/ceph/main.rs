@@ -12,7 +12,7 @@ mod support;
 
 use std::path::Path;
 
-use qemuctl::{Cause, Disk, DiskBackend, Instance, Secret, SecretFormat, SocketAddress};
+use qemuctl::{Cause, Disk, DiskBackend, Instance, RbdDisk, Secret, SecretFormat, SocketAddress};
 
 use backend::Backend;
 use cluster::{Cluster, MONITOR, USER};
@@ -21,7 +21,7 @@ use support::VERSIONS;
 
 /// The disk `image` of the cluster, for its user with this key.
 fn disk(cluster: Cluster, image: &str, key: &str, prepare: impl FnOnce(&mut DiskBackend)) -> Backend {
-    let mut rbd = DiskBackend::Rbd {
+    let mut rbd = DiskBackend::Rbd(RbdDisk {
         pool: cluster::POOL.into(),
         image: image.into(),
         namespace: Some(cluster::NAMESPACE.into()),
@@ -30,7 +30,7 @@ fn disk(cluster: Cluster, image: &str, key: &str, prepare: impl FnOnce(&mut Disk
         key_secret: Some("cephx".into()),
         conf: Some(cluster.client_conf()),
         monitors: Vec::new(),
-    };
+    });
     prepare(&mut rbd);
     let secret = Secret { format: SecretFormat::Base64, ..Secret::new("cephx", key) };
     let image = image.to_owned();
@@ -81,7 +81,7 @@ fn a_snapshot_is_read_by_way_of_a_monitor_that_is_named() {
         cluster.admin.shrink("disk");
         let key = cluster.admin.key();
         let mut backend = disk(cluster, "disk", &key, |rbd| {
-            let DiskBackend::Rbd { snapshot, conf, monitors, .. } = rbd else {
+            let DiskBackend::Rbd(RbdDisk { snapshot, conf, monitors, .. }) = rbd else {
                 unreachable!("`disk` makes it")
             };
             *snapshot = Some("before".into());
@@ -101,7 +101,7 @@ fn a_wrong_key_and_a_user_nobody_knows_are_refused() {
         cluster.admin.create("disk");
         let mut backend = disk(cluster, "disk", &cluster::another_key(), |_| {});
         backend.is_refused(dir.path(), Cause::NotAuthenticated).await;
-        let DiskBackend::Rbd { user, .. } = &mut backend.disk.backend else {
+        let DiskBackend::Rbd(RbdDisk { user, .. }) = &mut backend.disk.backend else {
             unreachable!("`disk` makes it")
         };
         *user = Some("nobody".into());

@@ -34,6 +34,7 @@ guides! {
     embed_client: "embed-client.md",
     embed_renderer: "embed-renderer.md",
     first_vm: "first-vm.md",
+    machines: "machines.md",
     networks: "networks.md",
     program: "program.md",
     security: "security.md",
@@ -42,7 +43,7 @@ guides! {
 }
 
 /// The other pages: their links and machines are looked at, their commands are not typed here.
-const OTHERS: &[&str] = &["README.md", "from-go.md"];
+const OTHERS: &[&str] = &["README.md", "comparison.md", "from-go.md"];
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")

@@ -164,6 +164,7 @@ impl Reader {
         command.env("CARGO_NET_OFFLINE", "true");
         command.current_dir(self.work()).env("HOME", home);
         command.env("QEMUCTL_SOCKET_DIR", self.dir.path().join("run")).env("LC_ALL", "C.UTF-8");
+        command.env("QEMUCTL_HOME", self.dir.path().join("machines"));
         command
     }
 

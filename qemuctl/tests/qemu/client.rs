@@ -1,8 +1,12 @@
 //! The QMP client against real QEMUs.
 
 mod descriptors;
+mod jobs;
+mod leaving;
+mod reconnecting;
 mod session;
 mod sharing;
+mod visitors;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -33,6 +37,17 @@ impl Qemu {
             .spawn()
             .expect("QEMU starts");
         Self { child, monitor: Some(ours) }
+    }
+
+    /// Has it do nothing until it is killed.
+    fn stop(&self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).expect("it is ours");
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it can be waited for");
     }
 
     async fn session(&mut self) -> Session {

@@ -7,8 +7,8 @@ use qemuctl::qmp_client::Options;
 use qemuctl::qmp_proto::AnyEvent;
 use qemuctl::qmp_proto::event::Reset;
 use qemuctl::{
-    Cause, Disk, DiskBackend, Error, ExitReason, Instance, IoLimits, LaunchOptions, Rung, Size, State,
-    VmConfig,
+    Cause, Disk, DiskBackend, Error, ExitReason, Instance, IoLimits, LaunchOptions, NullDisk, Rung, Size,
+    State, VmConfig,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -77,7 +77,7 @@ async fn defect_04_a_stopped_qemu_is_an_error_and_a_state_not_a_hang() {
     };
     let socket = vm.socket().expect("a socket");
     let error = Instance::attach_with(socket, &brief).await.expect_err("nobody answers");
-    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    assert!(matches!(error, Error::Unresponsive { .. }), "{error}");
     vm.query_state().await.expect_err("no answer in time");
     let mut states = vm.states();
     let silent = states.wait_for(|state| *state == State::Unresponsive);
@@ -182,7 +182,7 @@ async fn defect_09_devices_have_ids_of_their_own_and_more_can_come_and_running_o
     }
     let dir = tempfile::tempdir().expect("a directory");
     let many = VmConfig {
-        disks: (0..300).map(|_| Disk::new(DiskBackend::Null { size: Size::mib(1) })).collect(),
+        disks: (0..300).map(|_| Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(1) }))).collect(),
         ..crate::seed_rows::config("10.0", dir.path(), "machine = \"pc\"")
     };
     let error = Box::pin(Instance::start(&many)).await.expect_err("it has 30 slots");

@@ -57,17 +57,13 @@ fn a_detached_vm_survives_its_launcher_and_is_stopped_by_another() {
 }
 
 #[tokio::test]
-async fn a_second_client_of_a_monitor_is_told_that_it_is_busy() {
+async fn a_visitor_outlives_the_launchers_handle_and_learns_of_the_end() {
     let dir = tempfile::tempdir().expect("a directory");
     let config = Guest::Deaf.config(&qemu("10.0", "qemu-system-x86_64"), dir.path(), "vm");
     let vm = Instance::start(&config).await.expect("started");
     let socket = vm.socket().expect("a socket");
     let first = Instance::attach(socket).await.expect("attached");
     assert_eq!((first.name(), first.pid()), ("vm", vm.pid()));
-    let options =
-        qmp_client::Options { greeting: Duration::from_millis(300), ..qmp_client::Options::default() };
-    let error = Instance::attach_with(socket, &options).await.expect_err("busy");
-    assert!(matches!(error, Error::Busy { .. }), "{error}");
     first.pause().await.expect("paused");
     let mut states = vm.states();
     let paused = states.wait_for(|state| *state == State::Paused);
@@ -76,7 +72,9 @@ async fn a_second_client_of_a_monitor_is_told_that_it_is_busy() {
     let again = Instance::attach(socket).await.expect("the socket is still there");
     let reason = vm.kill().await.expect("killed");
     assert_eq!(reason, ExitReason::Killed { signal: 9 });
-    assert_eq!(tokio::time::timeout(GENEROUS, again.wait()).await, Ok(ExitReason::Lost));
+    // Who is not its parent is told by Linux from 6.15 on.
+    let told = tokio::time::timeout(GENEROUS, again.wait()).await.expect("it is gone");
+    assert!(matches!(told, ExitReason::Killed { signal: 9 } | ExitReason::Lost), "{told}");
 }
 
 #[tokio::test]

@@ -188,7 +188,7 @@ async fn secure_boot_gets_smm_and_the_variables_with_keys() {
         let line = plan.command_line().to_string();
         let wiring: Vec<_> = line.split_whitespace().filter(|word| word.contains("smm=")).collect();
         assert_eq!(wiring.len(), 1, "{line}");
-        let template = plan.block_nodes().iter().find(|node| node.node_name == "pflash0-file");
+        let template = plan.block_nodes().find(|node| node.node_name == "pflash0-file");
         let code = template.and_then(|node| node.props.get_str("filename")).expect("the code");
         assert!(code.ends_with("/OVMF/OVMF_CODE_4M.ms.fd"), "{code}");
         if found.groups[0] == "guest ready" {

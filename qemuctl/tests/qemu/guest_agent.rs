@@ -59,6 +59,7 @@ async fn the_agent_runs_programs() {
     let vm = boot(&linux("10.0", "x86_64", dir.path())).await;
     programs_run_as_asked(&vm).await;
     output_streams(&vm).await;
+    several_take_turns(&vm, dir.path()).await;
     vm.kill().await.expect("killed");
 }
 
@@ -83,6 +84,24 @@ async fn programs_run_as_asked(vm: &Instance) {
     assert!(error.to_string().contains("200ms"), "{error}");
     // The agent is free again.
     assert_eq!(run(vm, "echo here").await, "here");
+}
+
+/// Handles on one VM, as programs of their own would have them, while a program runs by each.
+async fn several_take_turns(vm: &Instance, dir: &Path) {
+    let waits = Exec::with_args("/bin/sh", ["-c", "until [ -e /tmp/all ]; do usleep 10000; done; echo over"]);
+    let (one, long) = (vm.clone(), waits.clone());
+    let first = tokio::spawn(async move { one.exec(&long, GENEROUS).await });
+    let other = Instance::attach_name_in(dir, "linux").await.expect("attached");
+    let second = tokio::spawn(async move { other.exec_streamed(&waits, GENEROUS, |_| ()).await });
+    let third = Instance::attach_name_in(dir, "linux").await.expect("attached");
+    for number in 0..5 {
+        let said = run(&third, &format!("echo {number}")).await;
+        assert_eq!(said, number.to_string(), "an answer to this question");
+    }
+    run(vm, "touch /tmp/all").await;
+    let output = first.await.expect("no panic").expect("executed");
+    assert_eq!(output.stdout, b"over\n");
+    assert_eq!(second.await.expect("no panic").expect("executed").code, Some(0));
 }
 
 async fn output_streams(vm: &Instance) {

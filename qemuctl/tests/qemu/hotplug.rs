@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use qemuctl::runtime::Record;
 use qemuctl::{
-    BlockFormat, Cpu, Disk, DiskBackend, DiskInterface, Error, Instance, Memory, Network, OtherBus,
-    OtherDevice, Props, Rate, Size, Throttle, VmConfig,
+    BlockFormat, Cpu, Disk, DiskBackend, DiskInterface, Error, Instance, Memory, Network, NullDisk, OtherBus,
+    OtherDevice, Props, Rate, Size, Throttle, UsbController, VmConfig,
 };
 use qmp_proto::{QueryMemorySizeSummary, QueryNamedBlockNodes};
 
@@ -59,7 +59,7 @@ async fn a_linux_guest_sees_devices_come_and_go() {
         until(&vm, "grep -qx first /sys/block/vd*/serial").await;
         until(&vm, "grep -q second /sys/block/nvme*/device/serial").await;
         let plan = vm.plan().expect("it was planned");
-        let device = plan.devices().iter().find(|device| device.id == net).expect("it is planned");
+        let device = plan.devices().find(|device| device.id == net).expect("it is planned");
         let mac = device.props.get_str("mac").expect("it has one").to_owned();
         until(&vm, &format!("grep -qx {mac} /sys/class/net/*/address")).await;
         // What is written comes out of the image.
@@ -162,7 +162,7 @@ async fn what_cannot_come_leaves_nothing() {
             properties: Props::new(),
         };
         vm.plug(&rng).await.expect(version);
-        vm.plug(&Disk::new(DiskBackend::Null { size: Size::mib(1) })).await.expect(version);
+        vm.plug(&Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(1) }))).await.expect(version);
     }
 }
 
@@ -180,4 +180,74 @@ async fn a_vm_of_unknown_plan_says_so() {
     );
     let error = stranger.unplug("nothing", GENEROUS).await.expect_err("no such device");
     assert_eq!(error.to_string(), "vm has no device nothing");
+}
+
+/// The disks that the record tells of, and those that QEMU has; each with its nodes beneath.
+async fn told_and_there(vm: &Instance, dir: &Path) -> (Vec<String>, Vec<String>) {
+    let record = Record::read(dir, "vm").expect("readable").expect("there is one");
+    let disks = |names: Vec<String>| {
+        let mut names: Vec<_> =
+            names.into_iter().filter(|name| name.starts_with("mine") || name.starts_with("theirs")).collect();
+        names.sort();
+        names
+    };
+    let planned = record.plan.devices().map(|device| device.id.to_string()).collect();
+    (disks(planned), disks(nodes(vm).await.into_iter().filter(|name| !name.contains('-')).collect()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_plug_at_the_same_time_and_the_record_is_what_qemu_has() {
+    const ROUNDS: usize = 15;
+    let dir = tempfile::tempdir().expect("a directory");
+    // A guest lets go of a USB disk by itself.
+    let config = VmConfig {
+        usb: vec![UsbController::default()],
+        ..Guest::Deaf.config(&qemu("11.1", "qemu-system-x86_64"), dir.path(), "vm")
+    };
+    let vm = Instance::start(&config).await.expect("started");
+    let image = image(dir.path(), "theirs.raw").display().to_string();
+    let socket_dir = dir.path().to_owned();
+    let theirs = tokio::task::spawn_blocking(move || {
+        for round in 0..ROUNDS {
+            let id = format!("theirs{round}");
+            let add = ["block", "add", "vm", &image, "--interface", "usb", "--id", &id, "--read-only"];
+            let remove = ["block", "remove", "vm", &id];
+            for args in [&add[..], &remove].iter().take(if round % 3 == 2 { 1 } else { 2 }) {
+                let output = std::process::Command::new(env!("CARGO_BIN_EXE_qemuctl"))
+                    .args(*args)
+                    .env("QEMUCTL_SOCKET_DIR", &socket_dir)
+                    .output()
+                    .expect("the program starts");
+                assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+        }
+    });
+    let usb = |name: String| Disk {
+        id: Some(name),
+        interface: DiskInterface::Usb,
+        read_only: true,
+        ..Disk::file(dir.path().join("mine.raw"))
+    };
+    self::image(dir.path(), "mine.raw");
+    let mut round = 0;
+    while !theirs.is_finished() {
+        let name = format!("mine{round}");
+        assert_eq!(vm.plug(&usb(name.clone())).await.expect("plugged"), name);
+        vm.unplug(&name, GENEROUS).await.expect("unplugged");
+        // One that QEMU refuses leaves nothing behind.
+        let missing =
+            Disk { id: Some(format!("minerefused{round}")), ..Disk::file(dir.path().join("none.raw")) };
+        vm.plug(&Disk { interface: DiskInterface::Usb, ..missing }).await.expect_err("no such file");
+        round += 1;
+    }
+    theirs.await.expect("every command of the other process has succeeded");
+    let kept = vm.plug(&usb("minekept".into())).await.expect("plugged");
+    let (told, there) = told_and_there(&vm, dir.path()).await;
+    let left = (0..ROUNDS).filter(|round| round % 3 == 2).map(|round| format!("theirs{round}"));
+    let mut expected: Vec<_> = left.chain([kept]).collect();
+    expected.sort();
+    assert_eq!(told, expected);
+    assert_eq!(there, expected);
+    assert!(round > 0);
+    vm.kill().await.expect("killed");
 }

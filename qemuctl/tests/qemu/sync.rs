@@ -28,9 +28,9 @@ fn a_program_without_async_does_the_same() {
         assert_eq!(attached.pid(), vm.pid());
         let outcome = vm.stop(GENEROUS).expect("stopped");
         assert_eq!((outcome.rung, outcome.reason), (Rung::PowerButton, ExitReason::GuestShutdown));
-        assert_eq!(vm.wait_for(GENEROUS).expect("known"), Some(ExitReason::GuestShutdown));
+        assert_eq!(vm.wait_for(GENEROUS), Some(ExitReason::GuestShutdown));
         // The attached handle looks too whether something is left to remove.
-        attached.wait_for(GENEROUS).expect("known").expect("it has ended");
+        attached.wait_for(GENEROUS).expect("it has ended");
         assert_eq!(leftovers(dir.path()), [""; 0]);
     }
 }
@@ -43,7 +43,9 @@ async fn callbacks_are_called_for_states_and_events() {
     let (states, seen_states) = mpsc::channel();
     let (events, seen_events) = mpsc::channel();
     let _states = vm.on_state(move |state| states.send(state).unwrap_or_default());
-    let _events = vm.on_event(move |event| events.send(event.event.name().to_owned()).unwrap_or_default());
+    let _events = vm.on_event(move |event| {
+        events.send(event.expect("nothing is missed").event.name().to_owned()).unwrap_or_default();
+    });
     tokio::task::yield_now().await;
     vm.pause().await.expect("paused");
     tokio::task::yield_now().await;

@@ -9,6 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::own_process::alone;
 use crate::secrets::{PASSWORD, config};
 
 /// Writes down all it is told, by us and by everybody else.
@@ -61,12 +62,24 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
-#[tokio::test]
-async fn launches_states_and_ends_are_told_and_no_secret_is() {
+/// In a process of its own: which events interest anybody is remembered for the whole process, and a subscriber of one
+/// thread alone misses those that another thread came by first.
+#[test]
+fn launches_states_and_ends_are_told_and_no_secret_is() {
+    alone("traces::launches_states_and_ends_are_told_and_no_secret_is", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(are_told());
+    });
+}
+
+async fn are_told() {
     let dir = tempfile::tempdir().expect("a directory");
     let right = VmConfig { secrets: vec![Secret::new("key", PASSWORD)], ..config(dir.path()) };
     let wrong = VmConfig { secrets: vec![Secret::new("key", "sesame, shut")], ..right.clone() };
     let listener = Listener::default();
+    // While there is one subscriber alone, `tracing` asks the thread that comes first by a place in the code whether
+    // anybody listens, and that may be the one that starts processes. With two of them it asks both.
+    let _second = tracing::Dispatch::new(Listener::default());
     let guard = tracing::subscriber::set_default(listener.clone());
     let vm = Instance::start(&right).await.expect("unlocked");
     vm.pause().await.expect("paused");

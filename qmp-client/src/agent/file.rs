@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::agent::{Agent, bad_reply, stream_error};
-use crate::command;
 use crate::error::ClientError;
-use crate::outgoing::Outgoing;
+use crate::pipeline::outgoing::Outgoing;
+use crate::wire::command;
 
 /// How much travels in one command, in bytes: the agent refuses more than 48 MiB, and smaller pieces let
 /// other callers have their turn.
@@ -134,6 +134,12 @@ impl GuestFile {
         Ok(())
     }
 
+    /// Has the agent write out what it keeps back, so that others in the guest see it.
+    pub(super) async fn flush(&mut self) -> Result<(), ClientError> {
+        let arguments = json!({ "handle": self.handle });
+        self.agent().raw::<Value>("guest-file-flush", Some(arguments), None).await.map(drop)
+    }
+
     /// Goes to `offset`, in bytes from the beginning.
     ///
     /// # Errors
@@ -180,7 +186,7 @@ impl GuestFile {
 impl Drop for GuestFile {
     fn drop(&mut self) {
         if let Some(agent) = self.agent.take() {
-            agent.line.link.send_detached(close(self.handle));
+            agent.handle.shared.send_detached(close(self.handle));
         }
     }
 }

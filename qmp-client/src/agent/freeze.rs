@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::agent::Agent;
-use crate::command;
+use crate::connection::handle::Request;
 use crate::error::ClientError;
-use crate::line::Request;
-use crate::outgoing::{Orphan, Outgoing};
+use crate::pipeline::outgoing::{Orphan, Outgoing};
+use crate::wire::command;
 
 /// The guest's file systems, frozen for a snapshot. Dropping it thaws them.
 ///
@@ -46,7 +46,7 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         if let Some(agent) = self.agent.take() {
-            agent.line.link.send_detached(thaw());
+            agent.handle.shared.send_detached(thaw());
         }
     }
 }

@@ -6,7 +6,12 @@
 
 mod exec;
 mod file;
+mod follow;
 mod freeze;
+mod process;
+mod program;
+mod run;
+mod signal;
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,21 +28,23 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::command;
-use crate::connect::connect;
+use crate::connection::connect::connect;
+use crate::connection::driver::Reader;
+use crate::connection::handle::{Handle, Request};
+use crate::connection::shared::{Liveness, Writer};
 use crate::error::{ClientError, CloseReason};
-use crate::exchange::Exchange;
-use crate::framing::Framer;
-use crate::line::{Line, Request};
-use crate::link::{Liveness, Writer};
 use crate::options::Options;
-use crate::sync::Sync;
-use crate::task::Reader;
-use crate::unix;
+use crate::pipeline::Pipeline;
+use crate::pipeline::agent_sync::AgentSync;
+use crate::wire::command;
+use crate::wire::framing::Framer;
+use crate::wire::unix_socket;
 
-pub use exec::{Exec, ExecOutput, Output, Running};
+pub use exec::{Exec, ExecOutput, OUTPUT_LIMIT, Output};
 pub use file::{GuestFile, OpenMode};
 pub use freeze::Frozen;
+pub use process::GuestProcess;
+pub use signal::GuestSignal;
 
 /// How long one attempt to reach an agent lasts while waiting for it to start.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -47,14 +54,14 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// The agent takes one command at a time; callers take turns.
 #[derive(Clone)]
 pub struct Agent {
-    line: Arc<Line>,
+    handle: Arc<Handle<()>>,
 }
 
 impl std::fmt::Debug for Agent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         formatter
             .debug_struct("Agent")
-            .field("liveness", &*self.line.link.liveness.borrow())
+            .field("liveness", &*self.handle.shared.liveness.borrow())
             .finish_non_exhaustive()
     }
 }
@@ -83,7 +90,7 @@ impl Agent {
     ///
     /// - [`ClientError::Stream`] if the socket cannot be made non-blocking.
     pub fn from_unix_stream(stream: UnixStream, options: &Options) -> Result<Self, ClientError> {
-        let (reader, writer) = unix::split(stream).map_err(|source| ClientError::Stream { source })?;
+        let (reader, writer) = unix_socket::split(stream).map_err(|source| ClientError::Stream { source })?;
         Ok(Self::start(Box::pin(reader), Writer::Unix(writer), options))
     }
 
@@ -97,11 +104,9 @@ impl Agent {
     }
 
     fn start(reader: Reader, writer: Writer, options: &Options) -> Self {
-        // Not a secret, only different from what earlier clients of this agent used.
-        let seed = RandomState::new().build_hasher().finish();
-        let exchange = Exchange::agent(Sync::new(seed));
+        let pipeline = Pipeline::agent(AgentSync::new(random()));
         let framer = Framer::new(options.max_message);
-        Self { line: Arc::new(Line::start(exchange, reader, writer, framer, options)) }
+        Self { handle: Arc::new(Handle::start(pipeline, (), reader, writer, framer, options)) }
     }
 
     /// Sends `command` and waits for its reply.
@@ -174,7 +179,7 @@ impl Agent {
         command: C,
         grace: Duration,
     ) -> Result<(), ClientError> {
-        match self.line.round_trip(Request::typed(&command)?, Some(grace)).await {
+        match self.handle.round_trip(Request::typed(&command)?, Some(grace)).await {
             Ok(_)
             | Err(
                 ClientError::Timeout { sent: true, .. }
@@ -209,7 +214,7 @@ impl Agent {
 
     /// Whether the agent answers, to be watched.
     pub fn liveness(&self) -> watch::Receiver<Liveness> {
-        self.line.liveness()
+        self.handle.liveness()
     }
 
     /// Waits until the connection has ended and says why.
@@ -218,12 +223,12 @@ impl Agent {
     ///
     /// Dropping the future changes nothing.
     pub async fn closed(&self) -> CloseReason {
-        self.line.closed().await
+        self.handle.closed().await
     }
 
     /// Closes the connection now, for all clones. Commands under way fail.
     pub fn close(&self) {
-        self.line.link.close(&CloseReason::Local);
+        self.handle.shared.close(&CloseReason::Local);
     }
 
     async fn raw<R: DeserializeOwned>(
@@ -241,9 +246,14 @@ impl Agent {
         deadline: Option<Duration>,
     ) -> Result<R, ClientError> {
         let name = request.name.clone();
-        let reply = self.line.round_trip(request, deadline).await?;
+        let reply = self.handle.round_trip(request, deadline).await?;
         command::decode(name, &reply)
     }
+}
+
+/// A number that no other client of the same agent has used. It is no secret.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// What an agent sent at `path` is not what it should be.

@@ -8,13 +8,13 @@ use std::task::{Context, Poll, Waker};
 use qmp_proto::Timestamp;
 use serde_json::value::RawValue;
 
-use super::EventsError;
+use super::error::EventsError;
 use crate::error::CloseReason;
-use crate::message;
+use crate::wire::message;
 
 /// An event as it came.
 #[derive(Debug)]
-pub(super) struct RawEvent {
+pub(crate) struct RawEvent {
     pub name: Box<str>,
     pub data: Option<Box<RawValue>>,
     pub timestamp: Timestamp,

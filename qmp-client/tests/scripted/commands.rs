@@ -1,6 +1,5 @@
 //! Commands and their replies, deadlines, cancelling.
 
-use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use qmp_proto::{Command, QueryStatus, Stop};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::peer::{GREETING, SHORT, options, session, session_with, told};
+use crate::peer::{SHORT, negotiate, options, session, session_with, told};
 
 const RUNNING: &str = "{\"status\": \"running\", \"running\": true}";
 
@@ -272,8 +271,12 @@ fn a_deadline_holds_although_the_connection_stands_still() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (serving, waiting) = (runtime(), runtime());
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    theirs.write_all(format!("{GREETING}{{\"return\": {{}}}}\r\n").as_bytes()).unwrap();
+    let peer = std::thread::spawn(move || {
+        negotiate(&mut theirs);
+        theirs
+    });
     let session = serving.block_on(Session::from_unix_stream(ours, &options())).unwrap();
+    let _silent = peer.join().unwrap();
     let error = waiting.block_on(session.call_raw("a", None).within(SHORT / 10).send()).unwrap_err();
     assert!(matches!(error, ClientError::Timeout { sent: true, .. }), "{error:?}");
 }

@@ -1,16 +1,16 @@
 //! Descriptors over a Unix socket, and that none is left behind.
 
-use std::io::{IoSliceMut, Read, Write};
+use std::io::{IoSlice, IoSliceMut, Write};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 
 use nix::cmsg_space;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use qmp_client::{ClientError, Session};
 use serde_json::{Value, json};
 use std::os::fd::AsRawFd;
 
-use crate::peer::{GREETING, options, with_id};
+use crate::peer::{negotiate, options, with_id};
 
 /// Receives some bytes and how many descriptors came with them.
 fn receive_bytes(socket: &UnixStream) -> Option<(Vec<u8>, usize)> {
@@ -44,10 +44,7 @@ fn receive(socket: &UnixStream) -> Option<(Vec<Value>, usize)> {
 fn start() -> (UnixStream, std::thread::JoinHandle<Vec<String>>) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let peer = std::thread::spawn(move || {
-        theirs.write_all(GREETING.as_bytes()).unwrap();
-        let mut bytes = [0; 200];
-        assert!(theirs.read(&mut bytes).unwrap() > 0);
-        theirs.write_all(b"{\"return\": {}}\r\n").unwrap();
+        negotiate(&mut theirs);
         let mut log = Vec::new();
         while let Some((commands, fds)) = receive(&theirs) {
             for (place, command) in commands.iter().enumerate() {
@@ -137,11 +134,9 @@ async fn a_large_command_carries_its_descriptor_once() {
     const TEXT: usize = 2 << 20;
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let peer = std::thread::spawn(move || {
-        theirs.write_all(GREETING.as_bytes()).unwrap();
-        assert!(theirs.read(&mut [0; 200]).unwrap() > 0);
-        theirs.write_all(b"{\"return\": {}}\r\n").unwrap();
+        negotiate(&mut theirs);
         let (mut taken, mut counts) = (Vec::new(), Vec::new());
-        while !taken.ends_with(b"}") {
+        while !taken.trim_ascii_end().ends_with(b"}") {
             let (bytes, fds) = receive_bytes(&theirs).unwrap();
             taken.extend(bytes);
             counts.push(fds);
@@ -157,6 +152,34 @@ async fn a_large_command_carries_its_descriptor_once() {
     let (length, counts) = peer.join().unwrap();
     assert_eq!((length, counts[0], counts.iter().sum::<usize>()), (TEXT, 1, 1));
     assert!(counts.len() > 2, "in several parts");
+}
+
+/// What comes with a descriptor is received alone; the rest of what the peer said is not forgotten for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_passes_descriptors_is_understood() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let passed = tempfile::NamedTempFile::new().unwrap();
+    let file = passed.reopen().unwrap();
+    let peer = std::thread::spawn(move || {
+        negotiate(&mut theirs);
+        while let Some((commands, _)) = receive(&theirs) {
+            let fds = [file.as_raw_fd(); 100];
+            let rights = [ControlMessage::ScmRights(&fds)];
+            let reply = with_id("\"return\": 1", &commands[0]);
+            let parts = [b"\r\n", b"\r\n", &reply.as_bytes()[..9], &reply.as_bytes()[9..], b"\r\n"];
+            for part in parts {
+                let parts = [IoSlice::new(part)];
+                sendmsg::<()>(theirs.as_raw_fd(), &parts, &rights, MsgFlags::MSG_NOSIGNAL, None).unwrap();
+            }
+        }
+    });
+    let session = Session::from_unix_stream(ours, &options()).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(session.execute_raw("a", None).await.unwrap(), 1);
+    }
+    assert_eq!(open_descriptors(passed.path()), 2, "the two of this test");
+    drop(session);
+    peer.join().unwrap();
 }
 
 /// How many descriptors to a file this process holds.

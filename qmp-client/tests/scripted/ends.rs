@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use qmp_client::{ClientError, CloseReason, EventsError, Liveness, Options, Session};
 use tokio::io::AsyncWriteExt;
 
-use crate::peer::{GREETING, Peer, SHORT, options, session, session_with};
+use crate::peer::{Peer, SHORT, negotiate, options, session, session_with};
 
 /// What a waiter, a subscriber and a watcher are told when the peer does `act`.
 async fn end_of(options: &Options, act: impl AsyncFnOnce(Peer) -> Option<Peer>) -> CloseReason {
@@ -96,11 +96,8 @@ async fn a_long_line_within_the_bound_arrives() {
 async fn a_reset_connection_is_an_ended_one() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let peer = std::thread::spawn(move || {
-        theirs.write_all(GREETING.as_bytes()).unwrap();
-        let mut bytes = [0; 100];
-        assert!(theirs.read(&mut bytes).unwrap() > 0);
-        theirs.write_all(b"{\"return\": {}}\r\n").unwrap();
-        theirs.read_exact(&mut bytes[..1]).unwrap();
+        negotiate(&mut theirs);
+        theirs.read_exact(&mut [0]).unwrap();
         // Closing with unread bytes resets a Unix socket.
     });
     let session = Session::from_unix_stream(ours, &options()).await.unwrap();
@@ -116,9 +113,7 @@ async fn a_reset_connection_is_an_ended_one() {
 async fn last_words_are_heard_although_a_command_finds_the_peer_gone() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let peer = std::thread::spawn(move || {
-        theirs.write_all(GREETING.as_bytes()).unwrap();
-        assert!(theirs.read(&mut [0; 100]).unwrap() > 0);
-        theirs.write_all(b"{\"return\": {}}\r\n").unwrap();
+        negotiate(&mut theirs);
         theirs
     });
     let session = Session::from_unix_stream(ours, &options()).await.unwrap();

@@ -7,7 +7,7 @@ use qmp_client::{EventsError, Options, Session};
 use qmp_proto::{AnyEvent, event};
 use serde_json::json;
 
-use crate::peer::{Peer, SHORT, options, session, session_with};
+use crate::peer::{Peer, SHORT, negotiate, options, session, session_with};
 
 async fn flood(peer: &mut Peer, count: usize) {
     for number in 0..count {
@@ -125,11 +125,10 @@ async fn waiting_for_one_kind() {
 #[tokio::test]
 async fn a_flood_does_not_overtake_the_subscriber_that_runs_the_runtime() {
     const COUNT: usize = 10_000;
-    const START: &[u8] = b"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 0, \"major\": 10}, \"package\": \"\"}}}\r\n{\"return\": {}}\r\n";
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     // As fast as it can, on a thread of its own.
     let peer = std::thread::spawn(move || {
-        theirs.write_all(START).unwrap();
+        negotiate(&mut theirs);
         let mut heard = Vec::new();
         while !heard.ends_with(b"\"flood\"}") {
             let mut byte = [0];

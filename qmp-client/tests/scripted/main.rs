@@ -7,8 +7,16 @@ mod commands;
 mod descriptors;
 mod ends;
 mod events;
+#[cfg(feature = "testing")]
+mod fake;
 mod greeting;
+#[cfg(all(feature = "job", feature = "testing"))]
+mod jobs;
 mod peer;
+mod programs;
 mod random;
+#[cfg(feature = "testing")]
+mod reconnecting;
+mod stale;
 #[cfg(feature = "tracing")]
 mod traces;

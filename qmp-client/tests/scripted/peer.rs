@@ -1,5 +1,7 @@
 //! A peer that does as it is told.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use qmp_client::{ClientError, Options, Session};
@@ -78,6 +80,27 @@ impl Peer {
         }
     }
 
+    /// The next whole line that is not blank.
+    pub async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
+                let line = String::from_utf8(line).unwrap().trim().to_owned();
+                if !line.is_empty() {
+                    return line;
+                }
+                continue;
+            }
+            let count = self.stream.read_buf(&mut self.received).await.expect("the client writes");
+            assert!(count > 0, "the client went away");
+        }
+    }
+
+    /// What was received behind the last command.
+    pub fn unread(&self) -> String {
+        String::from_utf8_lossy(&self.received).into_owned()
+    }
+
     /// Expects a command and answers it. Returns the whole command.
     pub async fn answer(&mut self, name: &str, reply: &str) -> Value {
         let command = self.command().await;
@@ -103,6 +126,16 @@ impl Peer {
         self.received.extend(rest);
         assert_eq!(String::from_utf8_lossy(self.received.trim_ascii()), "");
     }
+}
+
+/// Greets on a socket and answers `qmp_capabilities`.
+pub fn negotiate(socket: &mut UnixStream) {
+    socket.write_all(GREETING.as_bytes()).unwrap();
+    let mut bytes = [0; 200];
+    let count = socket.read(&mut bytes).unwrap();
+    let command: Value = serde_json::from_slice(&bytes[..count]).expect("one command, whole");
+    assert_eq!(command["execute"], "qmp_capabilities");
+    socket.write_all(with_id("\"return\": {}", &command).as_bytes()).unwrap();
 }
 
 /// A message in reply to a command: it has the command's id, if there is one.

@@ -12,7 +12,7 @@ use serde::de::value::Error as Trouble;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::shape::Text;
+use super::text::Text;
 
 /// What `serde_json` calls a number's only member if some crate turns on its feature `arbitrary_precision`.
 const NUMBER: &str = "$serde_json::private::Number";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::run;
+use crate::{places, run};
 
 /// Compare a probe with a bare start of QEMU; time to recall one, and to choose an accelerator
 #[derive(clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let qemu = super::qemu(args.qemu.as_deref())?;
+    let qemu = places::qemu(args.qemu.as_deref())?;
     let example =
         ["run", "--quiet", "--release", "--package", "qemu-discovery", "--example", "discovery_bench", "--"];
     run::run(run::cargo(example).arg(qemu))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::run;
+use crate::{places, run};
 
 /// Compare launches with bare QEMUs, alone and fifty at once; cost of watching 200 VMs
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ pub fn run(args: &Args) -> Result<()> {
             "launch",
         ])
         .arg("--")
-        .arg(super::qemu(args.qemu.as_deref())?)
+        .arg(places::qemu(args.qemu.as_deref())?)
         .arg(args.rounds.to_string()),
     )
 }

@@ -9,11 +9,7 @@ mod discovery;
 mod launch;
 mod qmp;
 
-use std::path::{Path, PathBuf};
-
 use anyhow::Result;
-
-use crate::places;
 
 /// Measure one part in a release build
 #[derive(clap::Args)]
@@ -38,13 +34,5 @@ pub fn run(args: &Args) -> Result<()> {
         Bench::Discovery(args) => discovery::run(args),
         Bench::Launch(args) => launch::run(args),
         Bench::Qmp(args) => qmp::run(args),
-    }
-}
-
-/// The QEMU that was asked for, or the project's own, which is there without a QEMU of the system.
-fn qemu(asked: Option<&Path>) -> Result<PathBuf> {
-    match asked {
-        Some(asked) => Ok(asked.to_owned()),
-        None => Ok(places::qemus()?.join("10.0/bin/qemu-system-x86_64")),
     }
 }

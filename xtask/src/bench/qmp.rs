@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::run;
+use crate::{places, run};
 
 /// Compare the QMP client with a blocking socket and with the peer `qapi`, and check its goals
 #[derive(clap::Args)]
@@ -30,6 +30,6 @@ pub fn run(args: &Args) -> Result<()> {
             .arg("--target-dir")
             .arg(target)
             .args(["--", "--rounds", &args.rounds.to_string(), "--qemu"])
-            .arg(super::qemu(args.qemu.as_deref())?),
+            .arg(places::qemu(args.qemu.as_deref())?),
     )
 }

@@ -5,22 +5,10 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::parser;
-use super::store::{self, Dialect};
-
-/// Where the facts of a file in `qmp-proto/schema/` come from.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Provenance {
-    /// What was read: a source tree with its version, a manual, a program's answer.
-    pub source: String,
-    /// The SHA-256 of each file read, by its path in the source tree.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub sha256: BTreeMap<String, String>,
-}
+use super::store::{self, Dialect, Provenance};
 
 /// Imports both schemas of the source tree `source` and records what was read.
 pub fn import(source: &Path) -> Result<()> {

@@ -14,6 +14,7 @@ mod naming;
 mod output;
 mod overrides;
 mod parser;
+mod patch;
 mod plan;
 mod record;
 mod rename;

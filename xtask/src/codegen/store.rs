@@ -4,11 +4,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
-use super::import::Provenance;
-use super::learn;
 use super::model::{Definition, Schema};
+use super::patch::patch;
 use crate::run::workspace;
+
+/// Where the facts of a file in `qmp-proto/schema/` come from.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// What was read: a source tree with its version, a manual, a program's answer.
+    pub source: String,
+    /// The SHA-256 of each file read, by its path in the source tree.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sha256: BTreeMap<String, String>,
+}
 
 /// The two schemas of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +76,7 @@ pub fn read_all(dialect: Dialect) -> Result<Vec<Schema>> {
     }
     if let (Dialect::Qmp, Some(newest)) = (dialect, schemas.last_mut()) {
         for definition in read_learned()? {
-            learn::patch(&mut newest.definitions, definition);
+            patch(&mut newest.definitions, definition);
         }
     }
     Ok(schemas)

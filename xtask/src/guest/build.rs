@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::contents::{Guest, PACKAGES, PROGRAMS, ROOT_FILES, SUITE};
 use super::cpio::Archive as Initramfs;
-use super::modules::Tree;
-use super::{Guest, PACKAGES, PROGRAMS, ROOT_FILES, SUITE, modules};
+use super::modules::{self, Tree};
 use crate::apt::{Archive, unpack};
 use crate::{elf, places};
 

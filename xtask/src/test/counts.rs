@@ -1,5 +1,6 @@
 //! Reads the totals out of what `cargo test` prints.
 
+use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
 /// How many tests ended how.
@@ -32,6 +33,8 @@ pub struct Parser {
     pub binaries: usize,
     /// The test binary whose tests have begun and whose result line is still to come.
     pub unfinished: Option<String>,
+    /// The tests that libtest calls slow and that have not ended yet.
+    pub slow: BTreeSet<String>,
 }
 
 impl Parser {
@@ -45,6 +48,13 @@ impl Parser {
             self.counts += counts(result);
             self.binaries += 1;
             self.unfinished = None;
+            self.slow.clear();
+        } else if let Some(test) = line.strip_prefix("test ") {
+            if let Some((name, _)) = test.split_once(" has been running for over ") {
+                self.slow.insert(name.to_owned());
+            } else if let Some((name, _)) = test.split_once(" ... ") {
+                self.slow.remove(name);
+            }
         }
     }
 }
@@ -82,11 +92,15 @@ running 3 tests
 running late is what this test prints
 test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 12.31s
 
-running 1 test
+running 2 tests
+test slow has been running for over 60 seconds
+test hangs has been running for over 60 seconds
+test slow ... ok
 ";
         output.lines().for_each(|line| parser.line(line));
         assert_eq!(parser.counts, Counts { passed: 3, failed: 1, ignored: 1 });
         assert_eq!(parser.binaries, 2);
         assert_eq!(parser.unfinished.as_deref(), Some("the test binary number 3"));
+        assert_eq!(parser.slow.into_iter().collect::<Vec<_>>(), ["hangs"]);
     }
 }

@@ -1,11 +1,11 @@
-//! Runs a program, shows what it prints as it comes, and ends it at a deadline.
+//! Runs a program, shows what it prints as it comes, and ends it when it has been silent for too long.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -16,14 +16,14 @@ use crate::run::show;
 /// How the program came to its end.
 pub enum End {
     Exited(ExitStatus),
-    /// It was killed at the deadline, with everything it had started.
-    TimedOut,
+    /// It printed nothing for too long and was killed, with everything it had started.
+    Silent,
 }
 
-/// Runs `command` for `at_most` and passes each line of its output on: to our output and to `line`.
-pub fn lines(command: &mut Command, at_most: Duration, mut line: impl FnMut(&str)) -> Result<End> {
+/// Runs `command` and passes each line of its output on: to our output and to `line`. `silence` is how long it may
+/// print nothing.
+pub fn lines(command: &mut Command, silence: Duration, mut line: impl FnMut(&str)) -> Result<End> {
     let shown = show(command);
-    let deadline = Instant::now() + at_most;
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {shown}"))?;
     let output = child.stdout.take().expect("its output is a pipe");
@@ -41,7 +41,7 @@ pub fn lines(command: &mut Command, at_most: Duration, mut line: impl FnMut(&str
     });
     let mut stdout = std::io::stdout();
     loop {
-        match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        match receiver.recv_timeout(silence) {
             Ok(text) => {
                 writeln!(stdout, "{text}").context("cannot print")?;
                 line(&text);
@@ -50,7 +50,7 @@ pub fn lines(command: &mut Command, at_most: Duration, mut line: impl FnMut(&str
             Err(RecvTimeoutError::Timeout) => {
                 end_tree(child.id());
                 child.wait().with_context(|| format!("cannot wait for {shown}"))?;
-                return Ok(End::TimedOut);
+                return Ok(End::Silent);
             }
         }
     }
@@ -89,6 +89,6 @@ mod tests {
     fn a_program_that_hangs_is_ended() {
         let mut command = Command::new("sleep");
         let end = lines(command.arg("600"), Duration::from_millis(50), |_| {}).unwrap();
-        assert!(matches!(end, End::TimedOut));
+        assert!(matches!(end, End::Silent));
     }
 }

@@ -1,7 +1,6 @@
 //! `block add` and `block remove`: disks that come and go while the guest runs.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::ValueHint;
 use qemu_argv::{BlockFormat, Disk, DiskInterface};
@@ -10,12 +9,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::super::context::Context;
+use super::super::duration::Span;
 use super::super::exit::Exit;
 use super::super::failure::Failure;
 use super::super::image::check_format;
 use super::super::machine::absolute;
 use super::super::progress::Progress;
 use super::super::vm::Vm;
+use super::disks::{disks, missing_disk};
 
 /// Plug a disk into a VM
 ///
@@ -62,9 +63,9 @@ pub(super) struct Remove {
     /// The disk, such as disk1
     disk: String,
 
-    /// How long the guest may take to let go of it, in seconds
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 30)]
-    timeout: u64,
+    /// How long the guest may take to let go of it
+    #[arg(short, long, value_name = "DURATION", default_value = "30s")]
+    timeout: Span,
 }
 
 /// What `block add --json` prints.
@@ -74,9 +75,7 @@ struct Added<'a> {
 }
 
 pub(super) async fn add(args: Add, context: &Context) -> Result<Exit, Failure> {
-    if args.format.is_none() {
-        check_format(&args.image)?;
-    }
+    check_format(&args.image, args.format)?;
     // QEMU may run in another folder.
     let image = absolute(&args.image)?;
     let shown = image.display().to_string();
@@ -100,13 +99,13 @@ pub(super) async fn add(args: Add, context: &Context) -> Result<Exit, Failure> {
 
 pub(super) async fn remove(args: Remove, context: &Context) -> Result<Exit, Failure> {
     let vm = args.vm.attach(context).await?;
-    let disks = super::disks(&vm).await?;
+    let disks = disks(&vm).await?;
     if !disks.iter().any(|disk| disk.id == args.disk) {
         let text = format!("{} has no disk {}", vm.name(), args.disk);
-        return Err(super::missing_disk(Failure::new(Exit::Failed, text), &disks, &args.disk));
+        return Err(missing_disk(Failure::new(Exit::Failed, text), &disks, &args.disk));
     }
     let progress = Progress::start(context, format!("waiting for the guest to let go of {}", args.disk));
-    let removed = vm.unplug(&args.disk, Duration::from_secs(args.timeout)).await;
+    let removed = vm.unplug(&args.disk, args.timeout.0).await;
     progress.finish();
     match removed {
         Ok(()) => {}

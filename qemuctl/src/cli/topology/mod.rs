@@ -39,7 +39,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         context.warn(warning);
     }
     let endpoints = Endpoints { qmp_fd: Some(0), ..Endpoints::default() };
-    let plan = plan(&loaded.config, &qemu.target, &endpoints).map_err(|error| loaded.explain(&error))?;
+    let config = loaded.complete(&qemu)?;
+    let plan = plan(&config, &qemu.target, &endpoints).map_err(|error| loaded.explain(&error))?;
     if let Some(path) = &args.svg {
         let written = std::fs::write(path, svg::draw(&Picture::of(&plan)));
         written.map_err(|error| {

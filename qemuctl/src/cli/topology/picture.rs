@@ -49,7 +49,7 @@ impl Picture {
     pub(super) fn of(plan: &Plan) -> Self {
         let topology = plan.topology();
         let drivers: BTreeMap<&str, &str> =
-            plan.devices().iter().map(|device| (device.id.as_str(), device.driver.as_ref())).collect();
+            plan.devices().map(|device| (device.id.as_str(), device.driver.as_ref())).collect();
         let controllers = topology.controllers().iter().map(|controller| Item {
             id: &controller.id,
             driver: controller.driver(),

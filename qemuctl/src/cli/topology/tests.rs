@@ -1,15 +1,16 @@
 //! A whole picture, in letters and in boxes.
 
 use qemu_argv::{
-    AccelChoice, Arch, Disk, DiskBackend, DiskInterface, Endpoints, Machine, Network, NicModel, Size, Target,
-    Version, VmConfig, plan,
+    AccelChoice, Arch, Disk, DiskBackend, DiskInterface, Endpoints, Machine, Network, NicModel, NullDisk,
+    Size, Target, Version, VmConfig, plan,
 };
 
 use super::picture::Picture;
 use super::{svg, text};
 
 fn picture() -> Picture {
-    let disk = |interface| Disk { interface, ..Disk::new(DiskBackend::Null { size: Size::mib(1) }) };
+    let disk =
+        |interface| Disk { interface, ..Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(1) })) };
     let config = VmConfig {
         name: Some("web".into()),
         arch: Some(Arch::X86_64),

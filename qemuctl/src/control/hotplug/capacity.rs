@@ -7,8 +7,7 @@ use serde_json::json;
 use crate::error::Error;
 use crate::instance::Instance;
 
-use super::DEVICES;
-use super::commands::memory_of;
+use super::commands::{DEVICES, memory_of};
 
 impl Instance {
     /// Adds `count` processors to those the VM started with, up to the configuration's

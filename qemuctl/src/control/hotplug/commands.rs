@@ -12,11 +12,19 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::Error;
 use crate::runtime::Plans;
 
-use super::DEVICES;
+/// Where QEMU keeps the devices that have an id.
+pub(super) const DEVICES: &str = "/machine/peripheral";
 
 /// The memory behind a module.
 pub(super) fn memory_of(dimm: &str) -> String {
     format!("{dimm}-memory")
+}
+
+/// A device that was not added.
+pub(super) struct NotAdded {
+    pub(super) error: ClientError,
+    /// Whether QEMU has nothing of it for certain: it has answered, and has taken back what it had.
+    pub(super) is_undone: bool,
 }
 
 /// Sends the commands; takes those back that succeeded before one that does not.
@@ -24,7 +32,7 @@ pub(super) async fn add(
     session: &Session,
     commands: Vec<QmpCommand>,
     descriptors: Vec<(String, OwnedFd)>,
-) -> Result<(), ClientError> {
+) -> Result<(), NotAdded> {
     let mut undo = Vec::new();
     let mut added = Ok(());
     for (name, fd) in &descriptors {
@@ -35,6 +43,7 @@ pub(super) async fn add(
             break;
         }
     }
+    let passed = undo.len();
     if added.is_ok() {
         for command in commands {
             added = session.execute_raw(command.name, Some(arguments(&command))).await.map(drop);
@@ -44,13 +53,15 @@ pub(super) async fn add(
             undo.extend(command.inverse().map(|inverse| (inverse.name, arguments(&inverse))));
         }
     }
-    if added.is_err() {
-        for (name, arguments) in undo.into_iter().rev() {
-            // What cannot be taken back stays; the first error tells more.
-            let _ = session.execute_raw(name, Some(arguments)).await;
-        }
+    let Err(error) = added else { return Ok(()) };
+    // Without an answer it may have been done.
+    let mut is_undone = matches!(error, ClientError::Refused { .. });
+    let parts = undo.len() - passed;
+    for (number, (name, arguments)) in undo.into_iter().rev().enumerate() {
+        // A descriptor that a part has taken is no longer there to be closed.
+        is_undone &= session.execute_raw(name, Some(arguments)).await.is_ok() || number >= parts;
     }
-    added
+    Err(NotAdded { error, is_undone })
 }
 
 fn arguments(command: &QmpCommand) -> Value {

@@ -1,6 +1,6 @@
 //! What QEMU tells of a machine as a whole, against what was configured.
 
-use qemu_argv::{OptionValue, Plan, SpiceListen, VmConfig, VncListen};
+use qemu_argv::{OptionValue, Plan, SpiceInet, SpiceListen, VmConfig, VncInet, VncListen, VncUnix};
 use serde_json::{Value, json};
 
 use super::world::Running;
@@ -79,7 +79,7 @@ fn iothreads(vm: &mut Running, plan: &Plan, found: &mut Found) {
     let there = vm.query("query-iothreads", &json!({}));
     let mut names: Vec<_> = list(&there).iter().map(|thread| thread["id"].clone()).collect();
     names.sort_by_key(Value::to_string);
-    let planned = plan.objects().iter().filter(|object| object.qom_type == "iothread");
+    let planned = plan.objects().filter(|object| object.qom_type == "iothread");
     let mut planned: Vec<_> = planned.map(|object| json!(object.id)).collect();
     planned.sort_by_key(Value::to_string);
     found.check("iothreads", &json!(planned), &json!(names));
@@ -118,9 +118,9 @@ fn chardevs(vm: &mut Running, plan: &Plan, found: &mut Found) {
     let labels = list(&reply).iter().map(|chardev| chardev["label"].clone());
     let mut there: Vec<_> = labels.filter(|label| !is_own(label)).collect();
     there.sort_by_key(Value::to_string);
-    let mut planned: Vec<_> = plan.chardevs().iter().map(|chardev| json!(chardev.id)).collect();
+    let mut planned: Vec<_> = plan.chardevs().map(|chardev| json!(chardev.id)).collect();
     // One that is shared is told apart from what shares it.
-    let shared = plan.chardevs().iter().filter(|chardev| chardev.props.get("mux").is_some());
+    let shared = plan.chardevs().filter(|chardev| chardev.props.get("mux").is_some());
     planned.extend(shared.map(|chardev| json!(format!("{}-base", chardev.id))));
     planned.sort_by_key(Value::to_string);
     found.check("character devices", &json!(planned), &json!(there));
@@ -140,7 +140,7 @@ fn chardevs(vm: &mut Running, plan: &Plan, found: &mut Found) {
 }
 
 fn network(vm: &mut Running, plan: &Plan, found: &mut Found) {
-    if plan.netdevs().is_empty() {
+    if plan.netdevs().next().is_none() {
         return;
     }
     let text = vm.monitor("info network");
@@ -192,8 +192,8 @@ fn screens(vm: &mut Running, config: &VmConfig, plan: &Plan, found: &mut Found) 
         found.check("VNC for WebSocket", &json!(planned), &json!(there));
         match &vnc.listen {
             VncListen::None => found.check("VNC listener", &json!([]), &server["server"]),
-            VncListen::Unix { path } => found.check("VNC socket", &json!(path), &socket["service"]),
-            VncListen::Inet { host, port, last_port } => {
+            VncListen::Unix(VncUnix { path }) => found.check("VNC socket", &json!(path), &socket["service"]),
+            VncListen::Inet(VncInet { host, port, last_port }) => {
                 found.check("VNC address", &json!(host.as_deref().unwrap_or("127.0.0.1")), &socket["host"]);
                 let there: u16 = socket["service"].as_str().and_then(|port| port.parse().ok()).unwrap_or(0);
                 if !(*port..=last_port.unwrap_or(*port)).contains(&there) {
@@ -214,7 +214,7 @@ fn screens(vm: &mut Running, config: &VmConfig, plan: &Plan, found: &mut Found) 
     if let Some(spice) = &config.spice {
         let there = vm.query("query-spice", &json!({}));
         found.check("SPICE", &json!(true), &there["enabled"]);
-        if let SpiceListen::Inet { host, port, tls_port } = &spice.listen {
+        if let SpiceListen::Inet(SpiceInet { host, port, tls_port }) = &spice.listen {
             found.check("SPICE address", &json!(host.as_deref().unwrap_or("127.0.0.1")), &there["host"]);
             for (what, port, there) in
                 [("SPICE port", port, &there["port"]), ("SPICE TLS port", tls_port, &there["tls-port"])]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use qemu_argv::{
-    Boot, Channel, CharBackend, Chardev, Disk, FwCfg, NetBackend, Network, Plan, Serial, Smbios,
+    Boot, Channel, CharBackend, Chardev, Disk, FileChardev, FwCfg, NetBackend, Network, Plan, Serial, Smbios,
     SmbiosSystem, UserNet, VmConfig, Vnc,
 };
 use serde_json::json;
@@ -53,7 +53,7 @@ const FIELDS: [Field; 19] = [
         set: |vm, text| {
             // In the machine's own directory, where QEMU is started.
             let path = text.replace('/', "_").into();
-            vm.serials = vec![Serial::new(CharBackend::File { path, append: false })];
+            vm.serials = vec![Serial::new(CharBackend::File(FileChardev { path, append: false }))];
         },
     },
     Field { name: "chardevs.id", set: |vm, text| vm.chardevs = vec![Chardev::new(text, CharBackend::Null)] },
@@ -149,6 +149,16 @@ fn harmless(field: &Field, text: &str, version: &'static str) -> Result<(), Stri
 }
 
 fn exactly_the_planned(vm: &mut Running, plan: &Plan) -> Result<(), String> {
+    devices_and_objects(vm, plan)?;
+    let forwards = vm.monitor("info usernet");
+    if forwards.contains("FORWARD") {
+        return Err(format!("unplanned forwards: {forwards}"));
+    }
+    Ok(())
+}
+
+/// Whether QEMU has exactly the devices and objects of the plan.
+pub fn devices_and_objects(vm: &mut Running, plan: &Plan) -> Result<(), String> {
     let names = |vm: &mut Running, path: &str| -> Vec<String> {
         let mut names: Vec<String> = vm
             .query("qom-list", &json!({ "path": path }))
@@ -161,7 +171,7 @@ fn exactly_the_planned(vm: &mut Running, plan: &Plan) -> Result<(), String> {
         names.sort();
         names
     };
-    let mut planned: Vec<_> = plan.devices().iter().map(|device| device.id.clone()).collect();
+    let mut planned: Vec<_> = plan.devices().map(|device| device.id.clone()).collect();
     planned.sort();
     let there = names(vm, "/machine/peripheral");
     if there != planned {
@@ -171,17 +181,13 @@ fn exactly_the_planned(vm: &mut Running, plan: &Plan) -> Result<(), String> {
     if !unnamed.is_empty() {
         return Err(format!("unplanned devices {unnamed:?}"));
     }
-    let mut planned: Vec<_> = plan.objects().iter().map(|object| object.id.clone()).collect();
+    let mut planned: Vec<_> = plan.objects().map(|object| object.id.clone()).collect();
     planned.sort();
     let mut there = names(vm, "/objects");
     // The board's memory, and since 11.1 the monitors, are objects too.
     there.retain(|name| !["pc.ram", "qmp0", "qmp1"].contains(&name.as_str()));
     if there != planned {
         return Err(format!("planned {planned:?}, there is {there:?}"));
-    }
-    let forwards = vm.monitor("info usernet");
-    if forwards.contains("FORWARD") {
-        return Err(format!("unplanned forwards: {forwards}"));
     }
     Ok(())
 }

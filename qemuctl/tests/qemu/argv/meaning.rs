@@ -76,7 +76,6 @@ fn same(key: &str, planned: &Value, there: &Value) -> bool {
 
 fn devices(vm: &mut Running, plan: &Plan) -> Vec<String> {
     plan.devices()
-        .iter()
         .flat_map(|device| {
             let path = format!("/machine/peripheral/{}", device.id);
             let mut wrong = compare(vm, &path, &device.place.properties());
@@ -149,7 +148,7 @@ fn nodes(vm: &mut Running, plan: &Plan) -> Vec<String> {
         }
     }
     let own = there.keys().filter(|name| !name.starts_with('#'));
-    for name in own.filter(|name| !plan.block_nodes().iter().any(|node| node.node_name == **name)) {
+    for name in own.filter(|name| !plan.block_nodes().any(|node| node.node_name == **name)) {
         wrong.push(format!("  there is an unplanned block node {name}"));
     }
     wrong

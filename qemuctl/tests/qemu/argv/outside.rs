@@ -1,7 +1,8 @@
 //! What needs something of the host: QEMU takes the options, and misses that thing alone.
 
 use qemu_argv::{
-    AccelChoice, CharBackend, DiskBackend, Display, Memory, NetBackend, Share, SocketNet, VmConfig,
+    AccelChoice, CharBackend, ConnectNet, DiskBackend, Display, HostDeviceDisk, Memory, NetBackend, NvmeDisk,
+    Share, SocketNet, StdioChardev, VirtiofsShare, VmConfig,
 };
 
 use super::world::World;
@@ -14,7 +15,7 @@ struct Part {
     leave: fn(&mut VmConfig),
 }
 
-const PARTS: [Part; 33] = [
+const PARTS: [Part; 32] = [
     Part { what: "braille", machine: "ports", leave: |vm| one_port(vm, "dots") },
     Part {
         what: "bridge",
@@ -32,7 +33,7 @@ const PARTS: [Part; 33] = [
         what: "host device",
         machine: "network-disks",
         leave: |vm| {
-            one_disk(vm, |disk| matches!(disk, DiskBackend::HostDevice { .. }));
+            one_disk(vm, |disk| matches!(disk, DiskBackend::HostDevice(HostDeviceDisk { .. })));
         },
     },
     Part {
@@ -48,11 +49,10 @@ const PARTS: [Part; 33] = [
         what: "NVMe",
         machine: "network-disks",
         leave: |vm| {
-            one_disk(vm, |disk| matches!(disk, DiskBackend::Nvme { .. }));
+            one_disk(vm, |disk| matches!(disk, DiskBackend::Nvme(NvmeDisk { .. })));
         },
     },
     Part { what: "parallel port", machine: "ports", leave: |vm| one_port(vm, "printer") },
-    Part { what: "passt", machine: "passt", leave: |_| () },
     Part { what: "persistent memory", machine: "sounds", leave: |vm| vm.audio.clear() },
     Part { what: "serial port", machine: "ports", leave: |vm| one_port(vm, "tty") },
     Part {
@@ -69,7 +69,7 @@ const PARTS: [Part; 33] = [
         what: "socket",
         machine: "tap",
         leave: |vm| {
-            one_network(vm, |net| matches!(net, NetBackend::Socket(SocketNet::Connect { .. })));
+            one_network(vm, |net| matches!(net, NetBackend::Socket(SocketNet::Connect(ConnectNet { .. }))));
         },
     },
     Part { what: "sound 0", machine: "sounds", leave: |vm| one_sound(vm, 0) },
@@ -116,7 +116,7 @@ const PARTS: [Part; 33] = [
         machine: "helpers",
         leave: |vm| {
             let mut shares = vm.shares.clone();
-            shares.retain(|share| matches!(share, Share::Virtiofs { .. }));
+            shares.retain(|share| matches!(share, Share::Virtiofs(VirtiofsShare { .. })));
             plain_helpers(vm);
             vm.shares = shares;
         },
@@ -166,7 +166,7 @@ fn one_port(vm: &mut VmConfig, id: &str) {
     let mut chardevs = vm.chardevs.clone();
     chardevs.retain(|chardev| chardev.id == id);
     assert_eq!(chardevs.len(), 1, "{id}");
-    assert!(!matches!(chardevs[0].backend, CharBackend::Stdio { .. }), "QMP is there");
+    assert!(!matches!(chardevs[0].backend, CharBackend::Stdio(StdioChardev { .. })), "QMP is there");
     plain(vm);
     vm.chardevs = chardevs;
 }

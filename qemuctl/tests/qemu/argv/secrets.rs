@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
-use qemu_argv::{DiskBackend, Secret, VmConfig};
+use qemu_argv::{DiskBackend, HttpDisk, IscsiDisk, RbdDisk, Secret, VmConfig};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
@@ -90,8 +90,9 @@ fn secrets_for_servers_are_not_seen() {
         }
         config.tls.clear();
         config.disks.retain(|disk| {
-            let iscsi = matches!(disk.backend, DiskBackend::Iscsi { password_secret: Some(_), .. });
-            iscsi || matches!(disk.backend, DiskBackend::Rbd { .. })
+            let iscsi =
+                matches!(disk.backend, DiskBackend::Iscsi(IscsiDisk { password_secret: Some(_), .. }));
+            iscsi || matches!(disk.backend, DiskBackend::Rbd(RbdDisk { .. }))
         });
         assert_eq!(config.disks.len(), 2, "the machine has a disk of each kind");
         point_at(&mut config, port);
@@ -113,16 +114,16 @@ fn point_at(config: &mut VmConfig, port: u16) {
     let backends = config.disks.iter_mut().map(|disk| &mut disk.backend);
     for backend in backends {
         match backend {
-            DiskBackend::Rbd { monitors, conf, .. } => {
+            DiskBackend::Rbd(RbdDisk { monitors, conf, .. }) => {
                 *conf = None;
                 *monitors = vec![format!("127.0.0.1:{port}").parse().expect("an address")];
             }
-            DiskBackend::Iscsi { portal, .. } => *portal = format!("127.0.0.1:{port}"),
+            DiskBackend::Iscsi(IscsiDisk { portal, .. }) => *portal = format!("127.0.0.1:{port}"),
             other => panic!("nothing is known of {other:?}"),
         }
     }
     for cdrom in &mut config.cdroms {
-        if let Some(DiskBackend::Http { url, verify, .. }) = &mut cdrom.medium {
+        if let Some(DiskBackend::Http(HttpDisk { url, verify, .. })) = &mut cdrom.medium {
             (*url, *verify) = (format!("http://127.0.0.1:{port}/a"), None);
         }
     }

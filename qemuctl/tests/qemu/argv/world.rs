@@ -65,17 +65,23 @@ impl World {
 
     pub fn plan(&self, config: &VmConfig) -> Result<Plan, PlanError> {
         let target = target(self.version, config.arch.unwrap_or(Arch::X86_64));
-        let endpoints = Endpoints { qmp_fd: Some(0), socket_dir: Some(self.dir.path().to_owned()) };
+        let endpoints = Endpoints {
+            qmp_fd: Some(0),
+            socket_dir: Some(self.dir.path().to_owned()),
+            ..Endpoints::default()
+        };
         plan(config, &target, &endpoints)
     }
 
     /// Makes the images, directories and files that a plan names.
     pub fn furnish(&self, config: &VmConfig, plan: &Plan) {
         let dir = self.dir.path();
-        for node in plan.block_nodes().iter().filter(|node| node.driver == "file") {
+        for node in plan.block_nodes().filter(|node| node.driver == "file") {
             let path = Path::new(node.props.get_str("filename").expect("a file has a name"));
-            let upper =
-                plan.block_nodes().iter().find(|other| other.props.get_str("file") == Some(&node.node_name));
+            if path.starts_with("/dev/fd") {
+                continue;
+            }
+            let upper = plan.block_nodes().find(|other| other.props.get_str("file") == Some(&node.node_name));
             let upper = upper.expect("each file is read by a format");
             let encrypted = match upper.props.get("encrypt") {
                 Some(qemu_argv::Value::Map(encryption)) => encryption.get_str("key-secret"),
@@ -99,7 +105,7 @@ impl World {
             }
         }
         fs::write(dir.join("splash.bmp"), splash()).expect("a picture");
-        for pipe in plan.chardevs().iter().filter(|chardev| chardev.kind == "pipe") {
+        for pipe in plan.chardevs().filter(|chardev| chardev.kind == "pipe") {
             let path = Path::new(pipe.props.get_str("path").expect("a pipe has a path"));
             if !path.exists() {
                 mkfifo(path, Mode::from_bits_truncate(0o600)).expect("a pipe");
@@ -169,9 +175,14 @@ impl World {
             let path = match &slot.role {
                 FdRole::Qmp => continue,
                 FdRole::Secret { id } => self.secret(config, id),
+                FdRole::Overlay { disk } => {
+                    let path = self.dir.path().join(format!("overlay-{disk}"));
+                    self.image(&path, "qcow2", None);
+                    path
+                }
                 other => panic!("no test gives {other:?}"),
             };
-            write!(script, " {}<'{}'", slot.fd, path.display()).expect("a String takes it");
+            write!(script, " {}<>'{}'", slot.fd, path.display()).expect("a String takes it");
         }
         let errors = self.dir.path().join("stderr");
         let child = Command::new("bash")
@@ -188,7 +199,7 @@ impl World {
             .expect("QEMU can be started");
         ours.set_read_timeout(Some(DEADLINE)).expect("a deadline");
         let reader = BufReader::new(ours.try_clone().expect("a second handle"));
-        Running { child, writer: ours, reader, errors }
+        Running { child, writer: ours, reader, errors, deleted: Vec::new() }
     }
 
     fn secret(&self, config: &VmConfig, id: &str) -> PathBuf {
@@ -265,6 +276,8 @@ pub struct Running {
     writer: UnixStream,
     reader: BufReader<UnixStream>,
     errors: PathBuf,
+    /// The devices that QEMU has reported as deleted.
+    deleted: Vec<String>,
 }
 
 impl Running {
@@ -299,7 +312,23 @@ impl Running {
             if reply.get("event").is_none() {
                 return Some(reply);
             }
+            self.note(&reply);
         }
+    }
+
+    fn note(&mut self, event: &Value) {
+        if event["event"] == "DEVICE_DELETED" {
+            self.deleted.extend(event["data"]["device"].as_str().map(str::to_owned));
+        }
+    }
+
+    /// Waits until QEMU has deleted a device.
+    pub fn deleted(&mut self, id: &str) {
+        while !self.deleted.iter().any(|deleted| deleted == id) {
+            let event = self.line().expect("QEMU is there");
+            self.note(&event);
+        }
+        self.deleted.retain(|deleted| deleted != id);
     }
 
     /// The value that a command returns.

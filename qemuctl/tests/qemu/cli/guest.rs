@@ -1,4 +1,6 @@
-//! Guests of one sector, as files: the program is given images, not configs in Rust.
+//! Guests as files: the program is given images and texts, not configs in Rust.
+
+use crate::support::{guest_file, qemu};
 
 /// Says `R`, waits for the power button, powers off.
 pub const OBEDIENT: &[u8] = &[
@@ -23,10 +25,22 @@ pub fn disk(code: &[u8]) -> Vec<u8> {
 
 /// A config file for a VM of that name on the image `guest.raw` beside it.
 pub fn config(name: &str) -> String {
-    let qemu = crate::support::qemu("10.0", "qemu-system-x86_64");
+    let qemu = qemu("10.0", "qemu-system-x86_64");
     format!(
         "name = \"{name}\"\nqemu = \"{}\"\narch = \"x86_64\"\nmemory = \"64MiB\"\ndisks = [\"guest.raw\"]\n\
          extra_args = [\"-display\", \"none\"]\n\n[machine]\naccel = \"tcg\"\n",
         qemu.display()
+    )
+}
+
+/// A config for a Linux guest with an agent.
+pub fn linux(name: &str) -> String {
+    let file = |file| guest_file("x86_64", file).display().to_string();
+    format!(
+        "name = \"{name}\"\nqemu = \"{}\"\narch = \"x86_64\"\nmemory = \"512MiB\"\nguest_agent = true\n\
+         [machine]\naccel = \"tcg\"\n[boot]\nkernel = \"{}\"\ninitrd = \"{}\"\nappend = \"console=ttyS0\"\n",
+        qemu("10.0", "qemu-system-x86_64").display(),
+        file("vmlinuz"),
+        file("initramfs"),
     )
 }

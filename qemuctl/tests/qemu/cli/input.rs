@@ -173,8 +173,8 @@ fn mistakes_on_the_command_line_are_told_with_a_way_on() {
     exit code 1
 
     $ qemuctl run image.img
-    error: image.img holds a qcow2 image, but its name does not say so
-    help: rename it to end in .qcow2, or write a config with `format = "qcow2"`; formats are never guessed, since a guest can write any header into a raw disk
+    error: image.img is a qcow2 image, but would be read as raw
+    help: give its format with `--format qcow2`, or `--format raw` if the guest is to see these bytes; it is never guessed
     exit code 4
 
     $ qemuctl run vm.toml -m 2 gigs
@@ -208,20 +208,20 @@ fn mistakes_on_the_command_line_are_told_with_a_way_on() {
 
     $ qemuctl stop
     error: the following required arguments were not provided:
-      <VM>
+      <VM>...
 
-    Usage: qemuctl stop <VM>
+    Usage: qemuctl stop <VM>...
 
     For more information, try '--help'.
     exit code 2
 
     $ qemuctl qmp web query-status {
-    error: the arguments { are not JSON: EOF while parsing an object at line 1 column 1
+    error: the arguments are not JSON: EOF while parsing an object at line 1 column 1
     help: write an object in single quotes: '{"id": "net1"}'
     exit code 2
 
     $ qemuctl qmp web query-status [1]
-    error: the arguments [1] are JSON, but not an object
+    error: the arguments are JSON, but not an object
     help: write an object in single quotes: '{"id": "net1"}'
     exit code 2
 

@@ -7,7 +7,8 @@ use super::program::Place;
 /// The place of each device on the machine's buses, by id.
 fn places(plan: &str) -> Vec<(String, Value)> {
     let plan: Value = serde_json::from_str(plan).expect("a plan is JSON");
-    let devices = plan["devices"].as_array().expect("it has devices").iter();
+    let bundles = plan["bundles"].as_array().expect("it has bundles").iter();
+    let devices = bundles.filter_map(|bundle| bundle["devices"].as_array()).flatten();
     devices
         .map(|device| (device["id"].as_str().expect("an id").to_owned(), device["place"].clone()))
         .collect()

@@ -18,9 +18,10 @@ pub struct Place {
 impl Drop for Place {
     /// Ends what a failed test has left in the background.
     fn drop(&mut self) {
-        let names = self.qemuctl(&["list", "--names"]).out;
-        for name in names.lines() {
-            self.qemuctl(&["kill", name]);
+        // Where the program itself does not run, there is nothing to end.
+        let Ok(listed) = self.command(&["list", "--names"]).output() else { return };
+        for name in String::from_utf8_lossy(&listed.stdout).lines() {
+            let _ = self.command(&["kill", name]).output();
         }
     }
 }
@@ -66,6 +67,7 @@ impl Place {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_qemuctl"));
         command.args(args).current_dir(self.dir.path()).env("QEMUCTL_SOCKET_DIR", self.sockets());
+        command.env("QEMUCTL_HOME", self.file("home"));
         command.env_remove("RUST_BACKTRACE").stdin(Stdio::null());
         command
     }

@@ -2,8 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::guest::{DEAF, OBEDIENT, config, disk};
-use super::inside::linux;
+use super::guest::{DEAF, OBEDIENT, config, disk, linux};
 use super::program::Place;
 use super::screen::Screen;
 use crate::support::qemu;
@@ -47,9 +46,17 @@ fn a_terminal_shows_progress_and_colours_and_takes_keys() {
     screen.wait_for("R");
     screen.wait_for("runs as process");
     insta::assert_snapshot!("run_with_its_console", screen.shot());
+    // Every key is the guest's, but for the one that opens the menu.
     screen.press("C-c");
+    screen.press("C-]");
+    screen.wait_for("s stop");
+    screen.type_text("?s");
     screen.wait_for("guest shut down\n$");
-    insta::assert_snapshot!("run_after_ctrl_c", screen.shot());
+    insta::assert_snapshot!("run_after_its_menu", screen.shot());
+    // The terminal is as it was.
+    screen.run("stty -a | grep -o 'isig icanon' && stty -a | grep -o ' echo '");
+    screen.wait_for("isig icanon");
+    screen.wait_for(" echo\n$");
 
     screen.run("qemuctl start deaf.toml; qemuctl list");
     screen.wait_for("64MiB\n$");
@@ -116,4 +123,69 @@ fn the_console_is_a_terminal_of_the_guests() {
     screen.wait_for("vm: running\n$");
     insta::assert_snapshot!("after_the_console", screen.shot());
     assert_eq!(place.qemuctl(&["kill", "vm"]).code, Some(0));
+}
+
+#[test]
+fn the_console_of_run_gives_the_guest_every_key() {
+    let place = Place::new();
+    place.write("vm.toml", linux("vm").replace("console=ttyS0", "console=ttyS0 quiet"));
+    let screen = Screen::new(&place);
+    screen.run("qemuctl run --escape ^A vm.toml");
+    screen.wait_for("guest ready");
+    screen.type_text("printf 'wait''ing\\r\\n'; sleep 1000");
+    screen.press("Enter");
+    screen.wait_for("\nwaiting");
+    screen.press("C-c");
+    screen.type_text("echo still-$((40 + 2))");
+    screen.press("Enter");
+    screen.wait_for("still-42");
+    // The menu leads back, and can send its own key.
+    screen.press("C-a");
+    screen.wait_for("Ctrl-A send Ctrl-A");
+    screen.type_text(
+        "cstty -icanon -echo; printf 're''ady\\r\\n'; dd bs=1 count=1 2>/dev/null | od -An -tx1; stty sane",
+    );
+    screen.press("Enter");
+    screen.wait_for("\nready");
+    screen.press("C-a");
+    screen.press("C-a");
+    screen.wait_for("\n 01");
+    screen.press("C-a");
+    screen.type_text("k");
+    screen.wait_for("killed by SIGKILL\n$");
+    assert!(place.leftovers().is_empty(), "{:?}", place.leftovers());
+}
+
+/// A job in the background is stopped by the kernel if it touches the terminal.
+#[test]
+fn in_the_background_the_terminal_is_left_alone_until_it_is_ours() {
+    let place = Place::new();
+    place.write("guest.raw", disk(OBEDIENT));
+    place.write("vm.toml", config("vm"));
+    let screen = Screen::new(&place);
+
+    screen.run("timeout 5 qemuctl run vm.toml; echo ended with $?");
+    screen.wait_for("vm: guest shut down");
+    screen.wait_for("ended with 124");
+
+    screen.run("qemuctl run vm.toml &");
+    screen.wait_for("R");
+    screen.wait_for("opens a menu");
+    // The terminal is the shell's.
+    screen.press("Enter");
+    screen.type_text("stty -a | grep -o ' icanon '; qemuctl status vm | head -n 1");
+    screen.press("Enter");
+    screen.wait_for(" icanon");
+    screen.wait_for("vm: running");
+    // With the foreground it becomes the guest's.
+    screen.type_text("fg");
+    screen.press("Enter");
+    screen.wait_for("\nqemuctl run vm.toml");
+    screen.press("C-]");
+    screen.wait_for("s stop");
+    screen.type_text("s");
+    screen.wait_for("vm: guest shut down\n");
+    screen.press("Enter");
+    screen.run("stty -a | grep -o ' icanon '");
+    screen.wait_for(" icanon");
 }

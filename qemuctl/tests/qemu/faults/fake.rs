@@ -51,7 +51,6 @@ pub fn play() -> ! {
     let mut monitor = UnixStream::from(stdin);
     let dir = PathBuf::from(env::var_os("FAKE_DIR").expect("told"));
     reach("start");
-    let _second = UnixListener::bind(dir.join("vm.sock")).expect("bound");
     let console = UnixListener::bind(dir.join("vm.console0.sock")).expect("bound");
     let version = json!({ "qemu": { "major": 10, "minor": 0, "micro": 0 }, "package": "" });
     say(&mut monitor, &json!({ "QMP": { "version": version, "capabilities": ["oob"] } }));

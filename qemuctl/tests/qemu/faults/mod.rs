@@ -6,6 +6,7 @@
 mod fake;
 mod guests;
 mod impostors;
+mod leftovers;
 mod namespace;
 mod phases;
 mod places;

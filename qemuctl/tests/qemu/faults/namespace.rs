@@ -96,7 +96,7 @@ fn fill() -> PathBuf {
 fn a_full_disk_stops_the_guest_and_lets_it_go_on() {
     const NAME: &str = "faults::namespace::a_full_disk_stops_the_guest_and_lets_it_go_on";
     if !is_role(NAME) {
-        in_namespace(NAME, r#"mkdir "$DIR/full" && mount -t tmpfs -o size=1M,mode=700 none "$DIR/full""#);
+        in_namespace(NAME, r#"mkdir "$DIR/full" && mount -t tmpfs -o size=16M,mode=700 none "$DIR/full""#);
         return seen("full disks", 2);
     }
     runtime().block_on(async {
@@ -128,8 +128,16 @@ fn a_full_disk_stops_the_guest_and_lets_it_go_on() {
         });
         assert_eq!(full.await, Some(true));
         assert_eq!(vm.query_state().await.expect("answered"), State::IoError);
+        let told = vm.disk_errors().await.expect("told");
+        assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), ["disk0: no space left for its image"]);
+        let error = vm.resume().await.expect_err("it is still full");
+        assert_eq!(
+            error.to_string(),
+            "cannot resume vm: it has stopped because of a disk (disk0: no space left for its image)"
+        );
         std::fs::remove_file(filler).expect("removed");
         vm.resume().await.expect("resumed");
+        assert_eq!(vm.disk_errors().await.expect("told"), []);
         assert_eq!(vm.query_state().await.expect("answered"), State::Running);
         assert_eq!(vm.kill().await.expect("killed"), ExitReason::Killed { signal: 9 });
 

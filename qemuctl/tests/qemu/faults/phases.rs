@@ -86,8 +86,8 @@ async fn one(name: &str, step: &str, (deed, cause, signal, end): (&str, Cause, O
     };
     let launched = Instance::start_with(&config, &options).await;
     let context = format!("{deed} at {step}");
-    if step == "query-status" {
-        // The guest runs by then: that is a VM, which comes to its end.
+    if step == "query-status" || (step == "cont" && deed != "STOP") {
+        // The guest runs by then, or may have run: that is a VM, which comes to its end.
         let vm = launched.expect(&context);
         if deed == "STOP" {
             let mut states = vm.states();

@@ -9,8 +9,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use qemuctl::{
-    DgramNet, FdRole, HubportNet, InheritedNet, Instance, L2tpv3Net, LaunchOptions, MacAddress, NetBackend,
-    Network, NicModel, SocketAddress, SocketKind, SocketNet, StreamNet, TapNet, TapOpener, VdeNet,
+    ConnectNet, DgramNet, FdRole, HubportNet, InheritedNet, Instance, L2tpv3Net, LaunchOptions, ListenNet,
+    MacAddress, McastNet, NetBackend, Network, NicModel, SocketAddress, SocketKind, SocketNet, StreamNet,
+    TapNet, TapOpener, UdpNet, VdeNet,
 };
 
 use super::{GENEROUS, interface, ip, linux, sh, start};
@@ -102,17 +103,17 @@ fn address(link: usize, host: usize) -> Ipv4Addr {
 }
 
 fn inet(port: u16) -> SocketAddress {
-    SocketAddress::Inet { host: "127.0.0.1".into(), port }
+    SocketAddress::inet("127.0.0.1", port)
 }
 
 fn group(port: u16) -> SocketAddress {
-    SocketAddress::Inet { host: "239.1.2.3".into(), port }
+    SocketAddress::inet("239.1.2.3", port)
 }
 
 /// A server at the first end, a client at the second.
 fn stream(socket: &Path) -> [NetBackend; 2] {
     [true, false].map(|server| {
-        let address = SocketAddress::Unix { path: socket.into() };
+        let address = SocketAddress::unix(socket);
         NetBackend::Stream(StreamNet { address, server, reconnect_ms: None })
     })
 }
@@ -129,7 +130,7 @@ fn every_kind(dir: &Path) -> Links {
     );
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     links.add_sockets("stream inherited", SocketKind::Stream, [ours.into(), theirs.into()]);
-    let unix = |name| SocketAddress::Unix { path: dir.join(name) };
+    let unix = |name| SocketAddress::unix(dir.join(name));
     links.add(
         "dgram unix",
         [("a.sock", "b.sock"), ("b.sock", "a.sock")].map(|(local, remote)| {
@@ -148,16 +149,19 @@ fn every_kind(dir: &Path) -> Links {
     links.add_sockets("dgram inherited", SocketKind::Dgram, [ours.into(), theirs.into()]);
     links.add(
         "socket listen, connect",
-        [SocketNet::Listen { address: inet(7005) }, SocketNet::Connect { address: inet(7005) }]
-            .map(NetBackend::Socket),
+        [
+            SocketNet::Listen(ListenNet { address: inet(7005) }),
+            SocketNet::Connect(ConnectNet { address: inet(7005) }),
+        ]
+        .map(NetBackend::Socket),
     );
     let local = Some(Ipv4Addr::LOCALHOST.into());
-    let mcast = || NetBackend::Socket(SocketNet::Mcast { address: group(7006), local });
+    let mcast = || NetBackend::Socket(SocketNet::Mcast(McastNet { address: group(7006), local }));
     links.add("socket mcast", [mcast(), mcast()]);
     links.add(
         "socket udp",
         [(7007, 7008), (7008, 7007)].map(|(local, remote)| {
-            NetBackend::Socket(SocketNet::Udp { address: inet(remote), local: inet(local) })
+            NetBackend::Socket(SocketNet::Udp(UdpNet { address: inet(remote), local: inet(local) }))
         }),
     );
     links.add(

@@ -1,5 +1,6 @@
 //! Networks between two guests and to the host: a packet crosses each.
 
+mod inherited;
 mod links;
 mod passt;
 mod user;

@@ -1,30 +1,12 @@
-//! passt: started by QEMU, and joined by a stream or by shared memory.
+//! passt: started for a machine, and joined by a stream or by shared memory.
 
 use std::net::Ipv4Addr;
 
-use qemuctl::{
-    Cause, Error, Instance, LaunchOptions, NetBackend, PasstNet, SocketAddress, StreamNet, VhostUserNet,
-    VmConfig,
-};
+use qemuctl::{Instance, LaunchOptions, NetBackend, PasstNet, SocketAddress, StreamNet, VhostUserNet};
 
 use super::user::{GUEST_PORT, addressed, heard, mac, serve};
 use super::{GENEROUS, interface, ip, linux, start};
-use crate::servers::{Server, isolated, program, scratch};
-
-/// Starts a machine; anew if a QEMU that still runs has lost its monitor, by its own fault.
-async fn started(config: &VmConfig) -> Instance {
-    const TRIES: usize = 5;
-    for _ in 1..TRIES {
-        match Instance::start(config).await {
-            Ok(vm) => return vm,
-            Err(Error::Launch(failure)) if failure.exit.is_none() && failure.cause == Cause::Other => {
-                eprintln!("{failure}");
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    start(config, &LaunchOptions::default()).await
-}
+use crate::servers::{Server, isolated, program, scratch, until};
 
 #[test]
 fn passt_moves_packets_as_netdev_stream_and_vhost_user() {
@@ -46,56 +28,83 @@ fn passt_moves_packets_as_netdev_stream_and_vhost_user() {
             }));
             socket
         };
-        let stream = StreamNet {
-            address: SocketAddress::Unix { path: passt(1, &[]) },
-            server: false,
-            reconnect_ms: None,
-        };
+        let stream =
+            StreamNet { address: SocketAddress::unix(passt(1, &[])), server: false, reconnect_ms: None };
         let vhost_user = VhostUserNet { path: passt(2, &["--vhost-user"]), server: false };
         for (server, number) in servers.iter_mut().zip([1, 2]) {
             let socket = dir.path().join(format!("passt{number}.sock"));
             server.ready(|| socket.exists().then_some(())).await;
         }
-        let netdev = PasstNet {
-            path: Some(program("passt")),
-            address: Some(Ipv4Addr::new(10, 88, 3, 2).into()),
-            netmask: Some("24".into()),
-            gateway: Some(Ipv4Addr::new(10, 88, 3, 1).into()),
-            tcp_ports: vec![format!("127.0.0.1/5553:{GUEST_PORT}")],
-            ..PasstNet::default()
+        // The launcher starts it, for every version, and beside the filter that QEMU runs under.
+        let own = |number: u8| {
+            NetBackend::Passt(PasstNet {
+                path: Some(program("passt")),
+                address: Some(Ipv4Addr::new(10, 88, number, 2).into()),
+                netmask: Some("24".into()),
+                gateway: Some(Ipv4Addr::new(10, 88, number, 1).into()),
+                tcp_ports: vec![format!("127.0.0.1/555{number}:{GUEST_PORT}")],
+                ..PasstNet::default()
+            })
         };
-        // Not all in one machine: where QEMU starts passt itself, 11.1 closes a descriptor twice. If another of its threads
-        // has got the number in between, that one's is lost: vhost-user's memory, or the monitor.
-        let machines: [(_, &[u8]); 2] = [
-            (vec![NetBackend::Stream(stream), NetBackend::VhostUser(vhost_user)], &[1, 2]),
-            (vec![NetBackend::Passt(netdev)], &[3]),
+        let machines = [
+            (
+                "11.1",
+                vec![(1, NetBackend::Stream(stream)), (2, NetBackend::VhostUser(vhost_user)), (3, own(3))],
+            ),
+            ("10.0", vec![(4, own(4))]),
+            // Plugged in.
+            ("7.2", vec![]),
         ];
-        for (backends, numbers) in machines {
-            let mut config = linux("11.1", dir.path(), "vm");
-            config.sandbox.enabled = false;
-            let numbered = backends.into_iter().zip(numbers);
-            config.networks = numbered.map(|(backend, number)| interface(mac(*number), backend)).collect();
-            let vm = match numbers {
-                [3] => started(&config).await,
-                _ => start(&config, &LaunchOptions::default()).await,
-            };
+        for (version, backends) in machines {
+            let mut config = linux(version, dir.path(), "vm");
+            let mut numbers: Vec<u8> = backends.iter().map(|(number, _)| *number).collect();
+            config.networks =
+                backends.into_iter().map(|(number, backend)| interface(mac(number), backend)).collect();
+            let vm = start(&config, &LaunchOptions::default()).await;
             let agent = vm.wait_agent(GENEROUS).await.expect("it comes up");
+            if numbers.is_empty() {
+                vm.plug(&interface(mac(5), own(5))).await.expect("plugged in");
+                numbers.push(5);
+            }
             for number in numbers {
                 addressed(&agent, &[&format!("10.88.{number}.2")]).await;
                 serve(&agent, "guest").await;
-                let port = 5550 + u16::from(*number);
-                assert_eq!(heard((Ipv4Addr::LOCALHOST, port).into()).await, "guest\n", "{port}");
+                let port = 5550 + u16::from(number);
+                assert_eq!(heard((Ipv4Addr::LOCALHOST, port).into()).await, "guest\n", "{version}: {port}");
+            }
+            vm.kill().await.expect("killed");
+            // passt ends with its client, and its ports are free.
+            let port = Ipv4Addr::LOCALHOST;
+            for number in [3, 4, 5] {
+                let gone = || std::net::TcpStream::connect((port, 5550 + number)).is_err().then_some(());
+                until("passt that is gone", gone).await;
             }
         }
+    });
+}
 
-        for version in ["7.2", "10.0"] {
-            let mut config = linux(version, dir.path(), "old");
-            config.sandbox.enabled = false;
-            config.networks = vec![interface(mac(0), NetBackend::Passt(PasstNet::default()))];
-            let error = Instance::start(&config).await.expect_err("it has no passt").to_string();
-            let (told, target) = error.split_once(", target is ").expect("its version is told");
-            assert_eq!(told, "cannot plan the machine: networks[0].backend: netdev passt needs QEMU ≥ 10.1");
-            assert!(target.starts_with(version), "{target}");
-        }
+#[test]
+fn a_passt_that_does_not_start_says_why() {
+    isolated(a_passt_that_does_not_start_says_why, async {
+        let dir = scratch();
+        let refusal = async |net: PasstNet| {
+            let mut config = linux("10.0", dir.path(), "vm");
+            config.networks = vec![interface(mac(0), NetBackend::Passt(net))];
+            let error = Instance::start(&config).await.expect_err("there is no passt");
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            (error.to_string(), cause.unwrap_or_default())
+        };
+        let nowhere = dir.path().join("passt");
+        let (told, cause) = refusal(PasstNet { path: Some(nowhere.clone()), ..PasstNet::default() }).await;
+        assert_eq!(told, format!("cannot start {}", nowhere.display()));
+        assert!(cause.contains("No such file"), "{cause}");
+        let net = PasstNet {
+            path: Some(program("passt")),
+            interface: Some("nosuch0".into()),
+            ..PasstNet::default()
+        };
+        let (told, cause) = refusal(net).await;
+        assert_eq!(told, format!("cannot start {}", program("passt").display()));
+        assert!(cause.contains("Invalid interface name nosuch0"), "{cause}");
     });
 }

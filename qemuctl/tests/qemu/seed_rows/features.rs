@@ -222,7 +222,10 @@ async fn event_stream() {
     let options = qemuctl::LaunchOptions { paused: true, ..qemuctl::LaunchOptions::default() };
     let vm = qemuctl::Instance::start_with(&config, &options).await.expect("started");
     let (sender, mut called) = tokio::sync::mpsc::unbounded_channel();
-    let _subscription = vm.on_event(move |event| sender.send(event.event.name().to_owned()).expect("heard"));
+    let _subscription = vm.on_event(move |event| {
+        let name = event.expect("nothing is missed").event.name().to_owned();
+        sender.send(name).expect("heard");
+    });
     let mut events = vm.events();
     vm.resume().await.expect("it runs");
     let shutdown = tokio::time::timeout(GENEROUS, async {

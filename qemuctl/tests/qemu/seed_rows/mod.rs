@@ -3,6 +3,8 @@
 //! They show that what could be done there can be done here. What a guest sees of it, and what happens when it goes wrong, is
 //! tested elsewhere, by topic.
 
+#[cfg(feature = "blocking")]
+mod blocking;
 mod disks;
 mod displays;
 mod features;

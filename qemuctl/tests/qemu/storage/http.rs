@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use qemuctl::{Backing, BackingImage, BlockFormat, Cause, Disk, DiskBackend, Secret, Size};
+use qemuctl::{Backing, BackingImage, BlockFormat, Cause, Disk, DiskBackend, HttpDisk, Secret, Size};
 
 use super::{Backend, certificates, create, head};
 use crate::servers::{GENEROUS, Server, isolated, program, scratch};
@@ -91,7 +91,7 @@ fn qemu_is_busy() -> bool {
 }
 
 fn image(url: String, verify: Option<bool>) -> DiskBackend {
-    DiskBackend::Http {
+    DiskBackend::Http(HttpDisk {
         url,
         user: Some("reader".into()),
         password_secret: Some("password".into()),
@@ -99,7 +99,7 @@ fn image(url: String, verify: Option<bool>) -> DiskBackend {
         verify,
         readahead: Some(Size::kib(64)),
         timeout_s: Some(30),
-    }
+    })
 }
 
 /// An overlay, so that there is something to write to, on an image on the server.

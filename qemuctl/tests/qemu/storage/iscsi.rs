@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use qemuctl::{Cause, Disk, DiskBackend, HeaderDigest, Secret};
+use qemuctl::{Cause, Disk, DiskBackend, HeaderDigest, IscsiDisk, Secret};
 
 use super::{Backend, SIZE, head};
 use crate::servers::{Server, blank, isolated, program, run, scratch};
@@ -47,7 +47,7 @@ pub(super) async fn target(dir: &Path, password: &str) -> Backend {
     ] {
         run(&mut admin(dir, words));
     }
-    let disk = Disk::new(DiskBackend::Iscsi {
+    let disk = Disk::new(DiskBackend::Iscsi(IscsiDisk {
         portal: PORTAL.into(),
         target: TARGET.into(),
         lun: 1,
@@ -56,7 +56,7 @@ pub(super) async fn target(dir: &Path, password: &str) -> Backend {
         initiator: Some("iqn.2026-01.com.example:vm".into()),
         header_digest: Some(HeaderDigest::Crc32c),
         timeout_s: Some(30),
-    });
+    }));
     let backend = Backend::new(disk, vec![server], move |count| head(&image, count));
     Backend { secrets: vec![Secret::new("chap", password)], ..backend }
 }

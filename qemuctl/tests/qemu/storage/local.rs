@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use qemuctl::{Backing, BackingImage, BlockFormat, Cache, Cause, Disk, DiskAio, DiskBackend, Secret, Size};
+use qemuctl::{
+    Backing, BackingImage, BlockFormat, Cache, Cause, Disk, DiskAio, DiskBackend, Error, HostDeviceDisk,
+    Instance, NullDisk, Secret, Size,
+};
 
 use super::{Backend, SIZE, create, head, qemu_img};
 use crate::servers::{blank, run, scratch};
@@ -128,7 +131,7 @@ async fn a_chain_of_overlays() {
 #[tokio::test]
 async fn nothing_at_all() {
     let dir = scratch();
-    let disk = Disk::new(DiskBackend::Null { size: Size::mib(4) });
+    let disk = Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(4) }));
     let backend = Backend::new(disk, Vec::new(), |count| vec![7; count]);
     // Writes succeed and vanish, so what is read afterwards is zeroes.
     for version in VERSIONS {
@@ -142,7 +145,7 @@ async fn a_block_device_of_the_host() {
     let dir = scratch();
     let image = dir.path().join("device.raw");
     blank(&image, SIZE);
-    let on = |path: &Path| Disk::new(DiskBackend::HostDevice { path: path.into() });
+    let on = |path: &Path| Disk::new(DiskBackend::HostDevice(HostDeviceDisk { path: path.into() }));
     if rustix::process::geteuid().is_root() {
         let device = Loop::new(&image);
         let below = image.clone();
@@ -150,5 +153,9 @@ async fn a_block_device_of_the_host() {
         backend.holds_what_is_written(dir.path()).await;
     }
     let file = Backend::new(on(&image), Vec::new(), |_| Vec::new());
-    file.is_refused(dir.path(), Cause::BadDevice).await;
+    for version in VERSIONS {
+        let error = Instance::start(&file.config(version, dir.path())).await.expect_err("it is refused");
+        assert!(matches!(error, Error::Plan(_)), "{version}: {error:?}");
+        assert!(error.to_string().contains("is a file, not a block device"), "{version}: {error}");
+    }
 }

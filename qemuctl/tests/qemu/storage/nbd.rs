@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use qemuctl::{Cause, Disk, DiskBackend, SocketAddress, Tls, TlsEndpoint, TlsKind};
+use qemuctl::{Cause, Disk, DiskBackend, NbdDisk, SocketAddress, Tls, TlsEndpoint, TlsKind};
 
 use super::{Backend, SIZE, certificates, head};
 use crate::servers::{Server, blank, isolated, scratch};
@@ -34,25 +34,23 @@ async fn serve(dir: &Path, image: &Path, socket: Option<&Path>, options: &[&str]
 }
 
 fn disk(server: SocketAddress, tls: Option<&str>) -> Disk {
-    Disk::new(DiskBackend::Nbd {
+    Disk::new(DiskBackend::Nbd(NbdDisk {
         server,
         export: Some("the disk".into()),
         tls: tls.map(Into::into),
         tls_hostname: None,
         reconnect_s: Some(5),
-    })
+    }))
 }
 
 fn inet(host: &str) -> SocketAddress {
-    SocketAddress::Inet { host: host.into(), port: PORT }
+    SocketAddress::inet(host, PORT)
 }
 
 pub(super) async fn over_unix(dir: &Path) -> Backend {
     let (image, socket) = (dir.join("nbd-unix.raw"), dir.join("nbd, 1.sock"));
     let server = serve(dir, &image, Some(&socket), &[]).await;
-    Backend::new(disk(SocketAddress::Unix { path: socket }, None), vec![server], move |count| {
-        head(&image, count)
-    })
+    Backend::new(disk(SocketAddress::unix(socket), None), vec![server], move |count| head(&image, count))
 }
 
 async fn over_tcp(dir: &Path) -> Backend {

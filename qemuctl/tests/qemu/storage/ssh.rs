@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use qemuctl::{Cause, Disk, DiskBackend, SshHostKey};
+use qemuctl::{Cause, Disk, DiskBackend, Sha256HostKey, SshDisk, SshHostKey};
 
 use super::{Backend, SIZE, head};
 use crate::servers::{Server, blank, isolated, program, run, scratch, ssh_agent};
@@ -59,13 +59,13 @@ pub(super) async fn server(dir: &Path) -> Backend {
         command.arg(program("sshd")).args(["-D", "-e", "-f", "sshd.conf"]);
     });
     server.ready(|| TcpStream::connect(("127.0.0.1", PORT)).is_ok().then_some(())).await;
-    let disk = Disk::new(DiskBackend::Ssh {
+    let disk = Disk::new(DiskBackend::Ssh(SshDisk {
         host: "127.0.0.1".into(),
         port: Some(PORT),
         path: image.to_str().expect("a plain name").into(),
         user: Some("nobody".into()),
-        host_key: SshHostKey::Sha256 { hash: fingerprint },
-    });
+        host_key: SshHostKey::Sha256(Sha256HostKey { hash: fingerprint }),
+    }));
     Backend::new(disk, vec![agent, server], move |count| head(&image, count))
 }
 
@@ -84,8 +84,10 @@ fn another_host_key_and_a_key_unknown_to_the_server_are_refused() {
         let dir = scratch();
         let mut backend = server(dir.path()).await;
         let good = backend.disk.clone();
-        let DiskBackend::Ssh { host_key, .. } = &mut backend.disk.backend else { panic!("it is SSH") };
-        *host_key = SshHostKey::Sha256 { hash: "0123456789abcdef".repeat(4) };
+        let DiskBackend::Ssh(SshDisk { host_key, .. }) = &mut backend.disk.backend else {
+            panic!("it is SSH")
+        };
+        *host_key = SshHostKey::Sha256(Sha256HostKey { hash: "0123456789abcdef".repeat(4) });
         backend.is_refused(dir.path(), Cause::Untrusted).await;
         backend.disk = good;
         run(Command::new(program("ssh-add")).args(["-q", "-D"]));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use qemu_argv::plan::topology::{Placement, Topology};
 use qemu_argv::{
-    AccelChoice, Arch, Boot, Disk, DiskBackend, HubportNet, Machine, Memory, NetBackend, Network, Plan,
-    QmpCommand, Size, VmConfig,
+    AccelChoice, Arch, Boot, Disk, DiskBackend, HubportNet, Machine, Memory, NetBackend, Network, NullDisk,
+    Plan, QmpCommand, Size, VmConfig,
 };
 use qemuctl::{Console, ConsoleReader, Instance, LaunchOptions};
 use qmp_proto::AnyEvent;
@@ -159,8 +159,10 @@ async fn come_and_go(version: &str, arch: Arch, kind: &str) {
         let (id, addition, seen);
         if number < 20 {
             id = format!("disk{number}");
-            let disk =
-                Disk { serial: Some(id.clone()), ..Disk::new(DiskBackend::Null { size: Size::mib(1) }) };
+            let disk = Disk {
+                serial: Some(id.clone()),
+                ..Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(1) }))
+            };
             addition = plan.plug(&disk).expect("there is room");
             guest.carry_out(&addition.commands()).await;
             seen = guest.disk(&id).await;

@@ -1,8 +1,8 @@
 //! Very many devices: refused in time, accepted by QEMU, counted by a guest.
 
 use qemu_argv::{
-    AccelChoice, Arch, Cpu, Disk, DiskBackend, Endpoints, Machine, Memory, Size, Target, Version, VmConfig,
-    plan,
+    AccelChoice, Arch, Cpu, Disk, DiskBackend, Endpoints, Machine, Memory, NullDisk, Size, Target, Version,
+    VmConfig, plan,
 };
 
 use super::frozen::Frozen;
@@ -17,7 +17,7 @@ fn disks(machine: &str, count: usize) -> VmConfig {
         arch: Some(Arch::X86_64),
         machine: Machine { kind: Some(machine.into()), accel: AccelChoice::Tcg, ..Machine::default() },
         memory: Memory::new(Size::mib(512)),
-        disks: (0..count).map(|_| Disk::new(DiskBackend::Null { size: Size::mib(1) })).collect(),
+        disks: (0..count).map(|_| Disk::new(DiskBackend::Null(NullDisk { size: Size::mib(1) }))).collect(),
         ..VmConfig::default()
     }
 }

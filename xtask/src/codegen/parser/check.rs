@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Placed;
 use super::error::{SyntaxError, fail};
 use crate::codegen::model::{Arguments, Definition, Kind, Member, element};
 
@@ -11,6 +10,13 @@ pub const BUILTINS: [&str; 16] = [
     "str", "number", "int", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "size",
     "bool", "null", "any", "QType",
 ];
+
+/// A definition with the place it comes from.
+pub struct Placed {
+    pub definition: Definition,
+    pub file: String,
+    pub line: usize,
+}
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 

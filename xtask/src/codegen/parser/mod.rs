@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 
 pub use error::SyntaxError;
 
+use self::check::Placed;
 use self::docs::DocFacts;
 use self::error::fail;
 use self::lexer::{Item, Node, Value};
@@ -28,13 +29,6 @@ use crate::codegen::model::{Definition, Schema};
 pub struct Parsed {
     pub schema: Schema,
     pub files: Vec<PathBuf>,
-}
-
-/// A definition with the place it comes from.
-struct Placed {
-    definition: Definition,
-    file: String,
-    line: usize,
 }
 
 /// Parses `root` and all it includes. `read` fetches a file, so that tests need no disk.

@@ -1,0 +1,309 @@
+//! Where the content of a disk is, for each kind of backend.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::SocketAddress;
+use super::flexible;
+use super::size::Size;
+
+/// An image file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FileDisk {
+    /// The image.
+    pub path: PathBuf,
+}
+
+impl FileDisk {
+    /// With what it cannot do without.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+/// A block device of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HostDeviceDisk {
+    /// The device, such as `/dev/vg0/web`.
+    pub path: PathBuf,
+}
+
+impl HostDeviceDisk {
+    /// With what it cannot do without.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+/// A Network Block Device export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NbdDisk {
+    /// Where the server listens. In files also `HOST:PORT` or an absolute path.
+    #[serde(deserialize_with = "flexible::one")]
+    pub server: SocketAddress,
+    /// The name of the export. Left out: the default export.
+    #[serde(default)]
+    pub export: Option<String>,
+    /// The id of TLS credentials. Left out: no TLS.
+    #[serde(default)]
+    pub tls: Option<String>,
+    /// The name the server's certificate must have. Left out: the host.
+    #[serde(default)]
+    pub tls_hostname: Option<String>,
+    /// How long requests wait for a lost server to come back, in seconds. Left out: they fail at once.
+    #[serde(default)]
+    pub reconnect_s: Option<u32>,
+}
+
+impl NbdDisk {
+    /// With what it cannot do without; the rest as when left out of a file.
+    pub fn new(server: SocketAddress) -> Self {
+        Self { server, export: None, tls: None, tls_hostname: None, reconnect_s: None }
+    }
+}
+
+/// A Ceph RADOS block device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RbdDisk {
+    /// The pool.
+    pub pool: String,
+    /// The image in the pool.
+    pub image: String,
+    /// The namespace in the pool.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// The snapshot to open.
+    #[serde(default)]
+    pub snapshot: Option<String>,
+    /// The Ceph user without `client.`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The id of the secret that holds the user's key.
+    #[serde(default)]
+    pub key_secret: Option<String>,
+    /// Ceph's configuration file.
+    #[serde(default)]
+    pub conf: Option<PathBuf>,
+    /// Monitors as `HOST:PORT`. Left out: those of `conf`.
+    #[serde(default, deserialize_with = "flexible::list")]
+    pub monitors: Vec<SocketAddress>,
+}
+
+impl RbdDisk {
+    /// With what it cannot do without; the rest as when left out of a file.
+    pub fn new(pool: impl Into<String>, image: impl Into<String>) -> Self {
+        Self {
+            pool: pool.into(),
+            image: image.into(),
+            namespace: None,
+            snapshot: None,
+            user: None,
+            key_secret: None,
+            conf: None,
+            monitors: Vec::new(),
+        }
+    }
+}
+
+/// A LUN of an iSCSI target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct IscsiDisk {
+    /// `HOST` or `HOST:PORT` of the target.
+    pub portal: String,
+    /// The target's qualified name.
+    pub target: String,
+    /// The logical unit. Left out: 0.
+    #[serde(default)]
+    pub lun: u32,
+    /// The CHAP user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The id of the secret that holds the CHAP password.
+    #[serde(default)]
+    pub password_secret: Option<String>,
+    /// Our own qualified name. Left out: made from the VM's name by QEMU.
+    #[serde(default)]
+    pub initiator: Option<String>,
+    /// The header digest.
+    #[serde(default)]
+    pub header_digest: Option<HeaderDigest>,
+    /// How long a request may take, in seconds. Left out: for ever.
+    #[serde(default)]
+    pub timeout_s: Option<u32>,
+}
+
+impl IscsiDisk {
+    /// With what it cannot do without; the rest as when left out of a file.
+    pub fn new(portal: impl Into<String>, target: impl Into<String>) -> Self {
+        Self {
+            portal: portal.into(),
+            target: target.into(),
+            lun: 0,
+            user: None,
+            password_secret: None,
+            initiator: None,
+            header_digest: None,
+            timeout_s: None,
+        }
+    }
+}
+
+/// A file on an SSH server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SshDisk {
+    /// The server.
+    pub host: String,
+    /// The port. Left out: 22.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// The file on the server.
+    pub path: String,
+    /// The user. Left out: the one QEMU runs as.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// How the server's key is checked.
+    #[serde(default)]
+    pub host_key: SshHostKey,
+}
+
+impl SshDisk {
+    /// With what it cannot do without; the rest as when left out of a file.
+    pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { host: host.into(), port: None, path: path.into(), user: None, host_key: SshHostKey::default() }
+    }
+}
+
+/// A file on a web server; it can only be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HttpDisk {
+    /// The address, `http://…` or `https://…`.
+    pub url: String,
+    /// The user of basic authentication.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The id of the secret that holds the user's password.
+    #[serde(default)]
+    pub password_secret: Option<String>,
+    /// The id of the secret that holds a cookie.
+    #[serde(default)]
+    pub cookie_secret: Option<String>,
+    /// Whether the server's certificate is checked. Left out: yes.
+    #[serde(default)]
+    pub verify: Option<bool>,
+    /// How much is read ahead. Left out: 256 KiB.
+    #[serde(default)]
+    pub readahead: Option<Size>,
+    /// How long a request may take, in seconds. Left out: 5.
+    #[serde(default)]
+    pub timeout_s: Option<u32>,
+}
+
+impl HttpDisk {
+    /// With what it cannot do without; the rest as when left out of a file.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            user: None,
+            password_secret: None,
+            cookie_secret: None,
+            verify: None,
+            readahead: None,
+            timeout_s: None,
+        }
+    }
+}
+
+/// An `NVMe` device of the host, driven by QEMU itself through VFIO.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NvmeDisk {
+    /// The PCI address on the host, such as `0000:01:00.0`.
+    pub device: String,
+    /// The namespace, from 1.
+    pub namespace: u32,
+}
+
+impl NvmeDisk {
+    /// With what it cannot do without.
+    pub fn new(device: impl Into<String>, namespace: u32) -> Self {
+        Self { device: device.into(), namespace }
+    }
+}
+
+/// Nothing: reads give zeroes, writes vanish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NullDisk {
+    /// The size the guest sees.
+    pub size: Size,
+}
+
+impl NullDisk {
+    /// With what it cannot do without.
+    pub fn new(size: Size) -> Self {
+        Self { size }
+    }
+}
+
+/// Against a SHA-256 fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Sha256HostKey {
+    /// The fingerprint in hexadecimal.
+    pub hash: String,
+}
+
+impl Sha256HostKey {
+    /// With what it cannot do without.
+    pub fn new(hash: impl Into<String>) -> Self {
+        Self { hash: hash.into() }
+    }
+}
+
+/// The header digest of iSCSI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the words are iSCSI's own")]
+#[non_exhaustive]
+pub enum HeaderDigest {
+    Crc32c,
+    None,
+    Crc32cNone,
+    NoneCrc32c,
+}
+
+/// How the key of an SSH server is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum SshHostKey {
+    /// Against the user's `known_hosts`.
+    #[default]
+    #[serde(deserialize_with = "flexible::nothing_more")]
+    KnownHosts,
+    /// Against a SHA-256 fingerprint.
+    Sha256(Sha256HostKey),
+    /// Not at all: anybody on the way can read and change the disk.
+    #[serde(deserialize_with = "flexible::nothing_more")]
+    None,
+}

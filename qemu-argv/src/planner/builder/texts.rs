@@ -1,0 +1,97 @@
+//! Texts and paths, as far as QEMU can take them.
+
+use std::path::Path;
+
+use super::Builder;
+use crate::error::Fault;
+use crate::planner::at::At;
+use crate::value::{Props, Value};
+
+impl Builder<'_> {
+    /// A path for JSON, which must be UTF-8.
+    pub(crate) fn path(&mut self, at: At<'_>, path: &Path) -> Value {
+        let Some(text) = path.to_str() else {
+            self.fault(at, Fault::NotUtf8 { path: path.display().to_string() });
+            return Value::from("");
+        };
+        if text.is_empty() {
+            self.invalid(at, text, "is no path");
+        }
+        if text.contains('\0') {
+            self.conflict(at, "a path has a NUL character inside");
+            return Value::from("");
+        }
+        Value::from(text)
+    }
+
+    /// A path for an option that is not JSON, where any bytes but NUL will do.
+    pub(crate) fn raw_path(&mut self, at: At<'_>, path: &Path) -> Value {
+        #[cfg(unix)]
+        if path.to_str().is_none() {
+            use std::os::unix::ffi::OsStrExt;
+            return Value::Bytes(path.as_os_str().as_bytes().to_vec());
+        }
+        self.path(at, path)
+    }
+
+    /// The path of a Unix socket: what fits into `sun_path`.
+    pub(crate) fn check_socket_path(&mut self, at: At<'_>, path: &Path) {
+        const SUN_PATH: usize = 108;
+        let length = path.as_os_str().len();
+        if length >= SUN_PATH {
+            self.invalid(
+                at,
+                &path.display().to_string(),
+                format!("is {length} bytes long; the path of a Unix socket has room for {}", SUN_PATH - 1),
+            );
+        }
+    }
+
+    /// Refuses a text that Linux passes to no program: one argument has room for 128 KiB, with the zero at its end.
+    pub(crate) fn check_length(&mut self, at: At<'_>, length: usize) {
+        const ROOM: usize = 128 << 10;
+        if length >= ROOM {
+            let longest = ROOM - 1;
+            self.conflict(
+                at,
+                format!("the text has {length} bytes; an argument of a program has room for {longest}"),
+            );
+        }
+    }
+
+    /// Refuses a NUL in any text: it would end the text early, or the argument altogether. And what is too long.
+    pub(super) fn check_texts(&mut self, at: At<'_>, props: &Props, json: bool) {
+        self.check_length(at, props.iter().map(|(_, value)| value.text_len()).sum());
+        if props.iter().any(|(_, value)| value.has_nul()) {
+            self.conflict(at, "a text has a NUL character inside");
+        }
+        if json && props.iter().any(|(_, value)| value.has_bytes()) {
+            self.conflict(at, "a path that is not UTF-8 stands where QEMU takes only text");
+        }
+    }
+
+    /// Names of properties that people choose themselves.
+    pub(crate) fn check_keys(&mut self, at: At<'_>, props: &Props) {
+        for (key, _) in props.iter() {
+            let good = key.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && key.len() <= 64
+                && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            if !good || matches!(key, "driver" | "id" | "bus" | "addr" | "help") {
+                self.invalid(at, key, "is no property that can be set here");
+            }
+        }
+    }
+
+    /// The host of a listener whose address QEMU reads as one text: an IPv6 address gets its brackets.
+    pub(crate) fn host(&mut self, at: At<'_>, host: &str) -> String {
+        if host.parse::<std::net::Ipv6Addr>().is_ok() {
+            return format!("[{host}]");
+        }
+        let good = !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        if !good {
+            self.invalid(at, host, "is no address or host name");
+        }
+        host.to_owned()
+    }
+}

@@ -1,0 +1,71 @@
+//! Plans a machine: the sections of a configuration add their parts to a builder, the topology finds places for them, and what comes
+//! out is a plan, or everything that is wrong.
+
+mod at;
+mod builder;
+mod fingerprint;
+mod ids;
+mod machine_type;
+mod new_device;
+mod place;
+mod plug;
+mod sections;
+mod unplug;
+
+use crate::config::VmConfig;
+use crate::endpoints::Endpoints;
+use crate::error::PlanError;
+use crate::plan::Plan;
+use crate::qemu_target::Target;
+use crate::topology::Topology;
+use builder::Builder;
+
+pub use new_device::NewDevice;
+
+/// Plans a machine for a QEMU.
+///
+/// Pure: the same input gives the same plan, and nothing is opened, read or asked.
+///
+/// # Errors
+///
+/// Everything that is wrong, at once, each with its place in the configuration: bad values, references to what is
+/// not there, conflicts, what this QEMU cannot do, devices without a free place.
+pub fn plan(config: &VmConfig, target: &Target, endpoints: &Endpoints) -> Result<Plan, PlanError> {
+    replan(config, target, endpoints, None)
+}
+
+/// Plans a machine that was planned before: what is still there keeps its name, its MAC address and its place.
+///
+/// # Errors
+///
+/// As for [`plan`].
+pub fn replan(
+    config: &VmConfig,
+    target: &Target,
+    endpoints: &Endpoints,
+    earlier: Option<&Plan>,
+) -> Result<Plan, PlanError> {
+    let mut builder =
+        Builder::new(config, target, endpoints, earlier.map_or(&[], |earlier| &earlier.bundles));
+    sections::all(&mut builder, config);
+    let topology = place::place(&mut builder, config.hotplug_ports, earlier.map(|earlier| &earlier.topology));
+    match topology.filter(|_| builder.problems.is_empty()) {
+        Some(topology) => Ok(finished(builder, topology, config.extra_args.clone())),
+        None => Err(PlanError { problems: builder.problems }),
+    }
+}
+
+fn finished(builder: Builder<'_>, topology: Topology, extra_args: Vec<String>) -> Plan {
+    let Target { version, arch, ref devices, .. } = *builder.target;
+    let target = Target { accel: builder.accel, devices: devices.clone(), ..Target::new(version, arch) };
+    Plan {
+        name: builder.name.into_owned(),
+        target,
+        endpoints: builder.endpoints.clone(),
+        machine: builder.board.kind,
+        options: builder.options,
+        bundles: builder.bundles,
+        topology,
+        extra_args,
+    }
+}

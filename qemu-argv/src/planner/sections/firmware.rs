@@ -1,0 +1,91 @@
+//! `-bios`, or flash memory wired to the machine: nodes alone would be ignored, and another firmware boot.
+
+use std::path::Path;
+
+use super::backend::Opening;
+use super::block::{Image, image};
+use crate::config::{Backing, BlockFormat, DiskBackend, Firmware, UefiFirmware, VmConfig};
+use crate::planner::at::At;
+use crate::planner::builder::Builder;
+use crate::topology::Family;
+use crate::value::Props;
+
+pub(super) fn firmware(builder: &mut Builder<'_>, config: &VmConfig) {
+    let at = At::section("firmware");
+    match &config.firmware {
+        None => {}
+        Some(Firmware::Bios(bios)) => {
+            let path = builder.raw_path(at.field("path"), &bios.path);
+            builder.plain(at, "-bios", path);
+        }
+        Some(Firmware::Uefi(uefi)) => flash(builder, at, config, uefi),
+    }
+}
+
+fn flash(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, uefi: &UefiFirmware) {
+    let has_flash = matches!(
+        builder.board.family(),
+        Family::Q35
+            | Family::I440fx
+            | Family::VirtArm
+            | Family::VirtRiscv
+            | Family::VirtLoongarch
+            | Family::Unknown
+    );
+    if !has_flash {
+        builder.not_here(at, "flash memory for UEFI", "");
+    }
+    let Some(code) = &uefi.code else {
+        let what = "the path of the UEFI code (a launcher finds it, a plan alone cannot)".into();
+        return builder.fault(at.field("code"), crate::error::Fault::Missing { what });
+    };
+    unit(builder, at, ("pflash0", "code"), code, uefi.code_format.or(Some(BlockFormat::Raw)), true);
+    if let Some(vars) = &uefi.vars {
+        let by_name = BlockFormat::of_name(vars).filter(|format| *format == BlockFormat::Qcow2);
+        unit(
+            builder,
+            at,
+            ("pflash1", "vars"),
+            vars,
+            uefi.vars_format.or(by_name).or(Some(BlockFormat::Raw)),
+            false,
+        );
+    }
+    // Outside of PCs the flash is written by the guest's own secure world, which is no matter of QEMU's options.
+    if uefi.secure_boot && builder.board.is_x86() {
+        if builder.board.family() != Family::Q35 {
+            builder.not_here(
+                at.field("secure_boot"),
+                "firmware secured by System Management Mode",
+                "; it is for q35",
+            );
+        }
+        if config.machine.smm == Some(false) {
+            builder.conflict(at.field("secure_boot"), "it needs `machine.smm`, which is switched off");
+        }
+        builder.machine.set("smm", true);
+        let props =
+            Props::new().with("driver", "cfi.pflash01").with("property", "secure").with("value", true);
+        builder.option(at, "-global", props);
+    }
+}
+
+fn unit(
+    builder: &mut Builder<'_>,
+    at: At<'_>,
+    (name, field): (&'static str, &'static str),
+    path: &Path,
+    format: Option<BlockFormat>,
+    read_only: bool,
+) {
+    if path.to_str().is_none_or(str::is_empty) {
+        // It is no disk of the configuration, so that the problem is told here.
+        builder.path(at.field(field), path);
+        return;
+    }
+    let backend = DiskBackend::file(path);
+    let part = Image { field, backend: &backend, format, key_secret: None, backing: &Backing::Header };
+    let opening = Opening { read_only, cache: None, aio: None, discard: false };
+    image(builder, at, name, part, opening, Props::new());
+    builder.machine.set(name, name);
+}

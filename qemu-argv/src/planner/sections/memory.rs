@@ -1,0 +1,117 @@
+//! `-m`, the memory backend object and `-overcommit`.
+
+use std::borrow::Cow;
+
+use crate::config::{FileMemory, MemfdMemory, Memory, MemoryBackend, MemoryLock, Size, VmConfig};
+use crate::planner::at::At;
+use crate::planner::builder::Builder;
+use crate::qemu_target::Arch;
+use crate::value::Props;
+
+/// The object that holds guest memory when there is one.
+const BACKEND_ID: &str = "ram0";
+
+pub(super) fn memory(builder: &mut Builder<'_>, config: &VmConfig) {
+    let at = At::section("memory");
+    let memory = &config.memory;
+    if memory.size < Size::mib(1) {
+        let why = "is less than a MiB; a number without unit counts bytes, so write \"512MiB\" or the like";
+        builder.invalid(at.field("size"), &memory.size.to_string(), why);
+    }
+    if builder.target.arch == Arch::Loongarch64 && memory.size <= Size::gib(1) {
+        builder.needs(at.field("size"), "a loongarch64 machine of 1 GiB or less", 10, 0);
+    }
+    let mut props = Props::new().with("size", kib(builder, at.field("size"), memory.size));
+    if let Some(max) = memory.max {
+        if max < memory.size {
+            builder.conflict(at.field("max"), format!("{max} is less than the {} at boot", memory.size));
+        }
+        props.set("slots", memory.slots.unwrap_or(8));
+        props.set("maxmem", kib(builder, at.field("max"), max));
+    } else if memory.slots.is_some() {
+        builder.conflict(at.field("slots"), "slots for hotplug need `memory.max`");
+    }
+    builder.option(at, "-m", props);
+    backend(builder, at, config);
+    match memory.lock {
+        MemoryLock::Off => {}
+        MemoryLock::On => builder.option(at, "-overcommit", Props::new().with("mem-lock", true)),
+        MemoryLock::OnFault => {
+            builder.needs(at.field("lock"), "memory locked on fault", 10, 0);
+            builder.option(at, "-overcommit", Props::new().with("mem-lock", "on-fault"));
+        }
+    }
+}
+
+/// A size for `-m`, whose numbers without a unit are MiB.
+fn kib(builder: &mut Builder<'_>, at: At<'_>, size: Size) -> String {
+    let bytes = size.to_bytes();
+    if !bytes.is_multiple_of(8192) {
+        builder.invalid(at, &size.to_string(), "is no multiple of 8 KiB");
+    }
+    if bytes.is_multiple_of(1 << 20) { format!("{}M", bytes >> 20) } else { format!("{}k", bytes >> 10) }
+}
+
+fn backend(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig) {
+    let memory = &config.memory;
+    if builder.shared_memory && memory.share == Some(false) {
+        builder.conflict(at.field("share"), "a chosen device needs memory that its helper process can see");
+    }
+    let plain = !shared(builder, memory) && !memory.prealloc && memory.merge.is_none();
+    if config.numa.is_empty() && !(memory.backend == MemoryBackend::Default && plain) {
+        object(builder, at, config, BACKEND_ID, memory.size, Props::new());
+        builder.machine.set("memory-backend", BACKEND_ID);
+    }
+}
+
+fn shared(builder: &Builder<'_>, memory: &Memory) -> bool {
+    memory.share.unwrap_or(builder.shared_memory)
+}
+
+/// Adds an object of the configured kind with that much memory.
+pub(super) fn object(
+    builder: &mut Builder<'_>,
+    at: At<'_>,
+    config: &VmConfig,
+    id: &str,
+    size: Size,
+    extra: Props,
+) {
+    let memory = &config.memory;
+    let share = shared(builder, memory);
+    let memory_at = At::section("memory");
+    let at_backend = memory_at.field("backend");
+    let (kind, mut props) = match &memory.backend {
+        MemoryBackend::Default if share => ("memory-backend-memfd", Props::new()),
+        MemoryBackend::Default | MemoryBackend::Ram => ("memory-backend-ram", Props::new()),
+        MemoryBackend::File(FileMemory { path, discard_data, pmem }) => {
+            // Several objects in one file would be the same memory. Behind a slash only a directory is accepted, in
+            // which each gets a file of its own.
+            let many = config.numa.len() > 1;
+            let path = if many { Cow::Owned(path.join("")) } else { Cow::Borrowed(path) };
+            let path = builder.path(at_backend.field("path"), &path);
+            let props = Props::new()
+                .with("mem-path", path)
+                .with_some("discard-data", discard_data.then_some(true))
+                .with_some("pmem", pmem.then_some(true));
+            ("memory-backend-file", props)
+        }
+        MemoryBackend::Memfd(MemfdMemory { huge_pages }) => {
+            if huge_pages.is_some_and(|size| !size.to_bytes().is_power_of_two()) {
+                builder.conflict(at_backend.field("huge_pages"), "the size of a huge page is a power of two");
+            }
+            let props = Props::new()
+                .with_some("hugetlb", huge_pages.map(|_| true))
+                .with_some("hugetlbsize", huge_pages.map(Size::to_bytes));
+            ("memory-backend-memfd", props)
+        }
+    };
+    props.set("size", size.to_bytes());
+    props.set("share", share);
+    if memory.prealloc {
+        props.set("prealloc", true);
+    }
+    props = props.with_some("merge", memory.merge);
+    props.extend(extra);
+    builder.object(at, kind, id, props);
+}

@@ -1,0 +1,161 @@
+//! Network interfaces: a backend, then the device the guest sees.
+
+use super::netdev;
+use crate::config::{MacAddress, NetBackend, Network, NicModel, VmConfig};
+use crate::planner::at::At;
+use crate::planner::builder::Builder;
+use crate::planner::ids::stable_hash;
+use crate::topology::{Connector, Family, PciRequest, UsbRequest, VirtioTransport};
+use crate::value::Props;
+
+/// How many pairs of queues an interface can have.
+const MOST_QUEUES: u16 = 256;
+
+pub(super) fn networks(builder: &mut Builder<'_>, config: &VmConfig) {
+    let ids = builder.ids("networks", "net", &config.networks, |network| network.id.as_deref());
+    for (index, (network, id)) in config.networks.iter().zip(ids).enumerate() {
+        one(builder, At::entry("networks", index), &id, network);
+    }
+}
+
+pub(super) fn newcomer(builder: &mut Builder<'_>, network: &Network) {
+    let (at, id) = builder.join("networks", "net", network, network.id.as_deref());
+    one(builder, at, &id, network);
+}
+
+fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network) {
+    check_queues(builder, at, network);
+    // More than may be are planned no further.
+    let queues = network.queues.map(|queues| queues.min(MOST_QUEUES));
+    netdev::netdev(builder, at, id, &network.backend, queues);
+    if network.model == NicModel::None {
+        return no_device(builder, at, network);
+    }
+    let mac = network.mac.unwrap_or_else(|| mac_of(&builder.name, id));
+    if mac.0[0] & 1 == 1 {
+        builder.invalid(
+            at.field("mac"),
+            &mac.to_string(),
+            "is a multicast address: the first octet must be even",
+        );
+    }
+    builder.mac(at, mac);
+    device(builder, at, id, network, mac);
+}
+
+fn check_queues(builder: &mut Builder<'_>, at: At<'_>, network: &Network) {
+    let Some(queues) = network.queues else { return };
+    if !(1..=MOST_QUEUES).contains(&queues) {
+        builder.invalid(at.field("queues"), &queues.to_string(), "is no number of queue pairs: 1 to 256");
+    }
+    if queues > 1 && network.model != NicModel::Virtio {
+        builder.conflict(at.field("queues"), "only virtio interfaces have several queues");
+    }
+}
+
+/// Made from the VM's name and the interface's id, so that it is the same every time. `52:54:00` is QEMU's own prefix.
+fn mac_of(name: &str, id: &str) -> MacAddress {
+    let hash = stable_hash(&[name.as_bytes(), id.as_bytes()]).to_be_bytes();
+    MacAddress([0x52, 0x54, 0x00, hash[0], hash[1], hash[2]])
+}
+
+fn no_device(builder: &mut Builder<'_>, at: At<'_>, network: &Network) {
+    let Network {
+        id: _,
+        backend: _,
+        model: _,
+        mac,
+        boot_index,
+        queues: _,
+        mtu,
+        address,
+        hotplug,
+        properties,
+    } = network;
+    let placed = address.is_some() || hotplug.is_some();
+    if mac.is_some() || boot_index.is_some() || mtu.is_some() || placed || !properties.is_empty() {
+        builder.conflict(at.field("model"), "without a device there is nothing to set on one");
+    }
+}
+
+fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, mac: MacAddress) {
+    let virtio = network.model == NicModel::Virtio;
+    let mut props = Props::new().with("netdev", id).with("mac", mac.text());
+    if let Some(index) = network.boot_index {
+        builder.boot_index(at, index);
+        props.set("bootindex", index);
+    }
+    if let Some(queues) = network.queues.filter(|queues| *queues > 1) {
+        props.set("mq", true);
+        if builder.board.machine.virtio_transport() == VirtioTransport::Pci {
+            // A vector for each queue of a pair, for changes of configuration and for control.
+            props.set("vectors", u32::from(queues) * 2 + 2);
+        }
+    }
+    if let Some(mtu) = network.mtu {
+        if !virtio {
+            builder.conflict(at.field("mtu"), "only virtio interfaces are told an MTU");
+        }
+        if mtu < 68 {
+            builder.invalid(at.field("mtu"), &mtu.to_string(), "is less than the 68 bytes of IPv4");
+        }
+        props.set("host_mtu", mtu);
+    }
+    if matches!(network.backend, NetBackend::VhostUser(_) | NetBackend::VhostVdpa(_)) && !virtio {
+        builder.conflict(at.field("model"), "vhost-user and vhost-vdpa need a virtio interface");
+    }
+    let properties_at = at.field("properties");
+    builder.check_keys(properties_at, &network.properties);
+    props.extend(network.properties.clone());
+    add(builder, at, id, network, props);
+}
+
+fn add(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, props: Props) {
+    use NicModel as Model;
+    let express = matches!(network.model, Model::Virtio | Model::E1000e | Model::Igb);
+    let mut pci = if express { PciRequest::express() } else { PciRequest::conventional() };
+    pci.address.clone_from(&network.address);
+    pci.hotplug = network.hotplug.map_or(pci.hotplug, |wanted| Some(wanted).into());
+    let driver = match network.model {
+        Model::Virtio => {
+            let driver = builder.board.virtio("virtio-net");
+            return builder.device(at, driver, id, props, Connector::Virtio(pci));
+        }
+        Model::UsbNet => {
+            if network.address.is_some() {
+                builder.conflict(at.field("address"), "a USB interface has no PCI address");
+            }
+            return builder.device(at, "usb-net", id, props, Connector::Usb(UsbRequest::default()));
+        }
+        Model::SpaprVlan => {
+            if builder.board.family() != Family::Pseries {
+                builder.not_here(at.field("model"), "spapr-vlan", "; it is for pseries");
+            }
+            builder.fixed_device(at, "spapr-vlan", id, props);
+            return;
+        }
+        Model::None => return,
+        Model::Igb => {
+            builder.needs(at.field("model"), "igb", 8, 0);
+            "igb"
+        }
+        Model::E1000 => "e1000",
+        Model::E1000_82544gc => "e1000-82544gc",
+        Model::E1000_82545em => "e1000-82545em",
+        Model::E1000e => "e1000e",
+        Model::Rtl8139 => "rtl8139",
+        Model::Vmxnet3 => "vmxnet3",
+        Model::Ne2kPci => "ne2k_pci",
+        Model::Pcnet => "pcnet",
+        Model::Tulip => "tulip",
+        Model::I82550 => "i82550",
+        Model::I82551 => "i82551",
+        Model::I82557b => "i82557b",
+        Model::I82558b => "i82558b",
+        Model::I82559er => "i82559er",
+        Model::I82562 => "i82562",
+        Model::Sungem => "sungem",
+        Model::Sunhme => "sunhme",
+    };
+    builder.device(at, driver, id, props, Connector::Pci(pci));
+}

@@ -1,0 +1,89 @@
+//! `-numa`: a memory object for each node, its processors, the distances.
+
+use super::memory;
+use crate::config::{NumaNode, NumaPolicy, Size, VmConfig};
+use crate::planner::at::At;
+use crate::planner::builder::Builder;
+use crate::value::{Props, Value};
+
+pub(super) fn nodes(builder: &mut Builder<'_>, config: &VmConfig) {
+    if config.numa.is_empty() {
+        return;
+    }
+    let total = config.numa.iter().fold(0_u64, |total, node| total.saturating_add(node.memory.to_bytes()));
+    if total != config.memory.size.to_bytes() {
+        let why = format!(
+            "the nodes have {} together, but the machine has {}",
+            Size::bytes(total),
+            config.memory.size
+        );
+        builder.conflict(At::section("numa"), why);
+    }
+    for (index, node) in config.numa.iter().enumerate() {
+        one(builder, config, index, node);
+    }
+    for (index, node) in config.numa.iter().enumerate() {
+        let at = At::entry("numa", index);
+        let at = at.field("distances");
+        if node.distances.is_empty() {
+            continue;
+        }
+        if node.distances.len() != config.numa.len() {
+            builder.conflict(at, format!("there are {} nodes to be far from", config.numa.len()));
+        }
+        for (other, distance) in node.distances.iter().enumerate() {
+            if (other == index) != (*distance == 10) || *distance < 10 {
+                builder.invalid(
+                    at,
+                    &distance.to_string(),
+                    "is no distance: 10 for the node itself, more for others",
+                );
+            }
+            let props = Props::new()
+                .with("type", "dist")
+                .with("src", index as u64)
+                .with("dst", other as u64)
+                .with("val", *distance);
+            builder.option(at, "-numa", props);
+        }
+    }
+}
+
+fn one(builder: &mut Builder<'_>, config: &VmConfig, index: usize, node: &NumaNode) {
+    let at = At::entry("numa", index);
+    let mut object = Props::new();
+    if !node.host_nodes.is_empty() {
+        let list: Vec<_> = node.host_nodes.iter().map(|node| Value::from(*node)).collect();
+        let policy = match node.policy.unwrap_or(NumaPolicy::Bind) {
+            NumaPolicy::Preferred => "preferred",
+            NumaPolicy::Bind => "bind",
+            NumaPolicy::Interleave => "interleave",
+        };
+        object = object.with("host-nodes", list).with("policy", policy);
+    } else if node.policy.is_some() {
+        builder.conflict(at.field("policy"), "a policy needs `host_nodes`");
+    }
+    let id = format!("ram-node{index}");
+    let mut props = Props::new().with("type", "node").with("nodeid", index as u64);
+    for (position, range) in node.cpus.iter().enumerate() {
+        check_range(builder, at.item("cpus", position), config, range);
+        props.repeat("cpus", range);
+    }
+    if node.memory > Size::bytes(0) {
+        memory::object(builder, at, config, &id, node.memory, object);
+        props.set("memdev", id);
+    }
+    builder.option(at, "-numa", props);
+}
+
+fn check_range(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, range: &str) {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let most = config.cpu.max.unwrap_or(config.cpu.count);
+    let good = match (first.parse::<u32>(), last.parse::<u32>()) {
+        (Ok(first), Ok(last)) => first <= last && last < most,
+        _ => false,
+    };
+    if !good {
+        builder.invalid(at, range, format!("is no range of processors: numbers below {most}, such as 0-3"));
+    }
+}

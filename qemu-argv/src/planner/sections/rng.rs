@@ -1,0 +1,30 @@
+//! The virtio random number generator and its source.
+
+use crate::config::{RandomSource, RngSource, Size, VmConfig};
+use crate::planner::at::At;
+use crate::planner::builder::Builder;
+use crate::topology::{Connector, PciRequest};
+use crate::value::Props;
+
+pub(super) fn rng(builder: &mut Builder<'_>, config: &VmConfig) {
+    let Some(rng) = &config.rng else { return };
+    let at = At::section("rng");
+    match &rng.source {
+        RngSource::Builtin => builder.object(at, "rng-builtin", "rng0-source", Props::new()),
+        RngSource::Random(RandomSource { path }) => {
+            let source = at.field("source");
+            let path = builder.path(source.field("path"), path);
+            builder.object(at, "rng-random", "rng0-source", Props::new().with("filename", path));
+        }
+    }
+    if rng.period_ms.is_some() && rng.max_bytes.is_none() {
+        builder.conflict(at.field("period_ms"), "a period needs `max_bytes`");
+    }
+    let props = Props::new()
+        .with("rng", "rng0-source")
+        .with_some("max-bytes", rng.max_bytes.map(Size::to_bytes))
+        .with_some("period", rng.period_ms.or(rng.max_bytes.map(|_| 65536)));
+    let mut pci = PciRequest::express();
+    pci.address.clone_from(&rng.address);
+    builder.device(at, builder.board.virtio("virtio-rng"), "rng0", props, Connector::Virtio(pci));
+}

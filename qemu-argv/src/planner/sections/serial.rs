@@ -1,0 +1,89 @@
+//! Serial ports: a character device, and a port of the board or a card.
+
+use smol_str::SmolStr;
+
+use super::chardev::{self, Served};
+use crate::config::{CharBackend, Serial, SerialDevice, StdioChardev, VmConfig};
+use crate::name::join;
+use crate::plan::SocketRole;
+use crate::planner::at::At;
+use crate::planner::builder::Builder;
+use crate::planner::ids::chardev_name;
+use crate::topology::{Connector, Family, PciRequest, UsbRequest, VirtioSerialRequest};
+use crate::value::Props;
+
+pub(super) fn serials(builder: &mut Builder<'_>, config: &VmConfig) {
+    let ids = builder.ids("serials", "serial", &config.serials, |serial| serial.id.as_deref());
+    let mut consoles = 0;
+    let mut ports = 0;
+    for (index, (serial, id)) in config.serials.iter().zip(ids).enumerate() {
+        let at = At::entry("serials", index);
+        let chardev = chardev_of(builder, at, serial, &id, &mut consoles);
+        match serial.device {
+            SerialDevice::Board => board_port(builder, at, &chardev, &mut ports),
+            SerialDevice::Pci => {
+                let connector = Connector::Pci(PciRequest::conventional());
+                builder.device(at, "pci-serial", &id, Props::new().with("chardev", chardev), connector);
+            }
+            SerialDevice::Usb => {
+                let connector = Connector::Usb(UsbRequest::default());
+                builder.device(at, "usb-serial", &id, Props::new().with("chardev", chardev), connector);
+            }
+            SerialDevice::Virtio => {
+                let connector = Connector::VirtioSerial(VirtioSerialRequest {
+                    console: true,
+                    ..VirtioSerialRequest::default()
+                });
+                builder.device(at, "virtconsole", &id, Props::new().with("chardev", chardev), connector);
+            }
+        }
+    }
+}
+
+fn chardev_of(
+    builder: &mut Builder<'_>,
+    at: At<'_>,
+    serial: &Serial,
+    id: &str,
+    consoles: &mut u32,
+) -> SmolStr {
+    if let Some(chardev) = &serial.chardev {
+        builder.chardev_of_list(at.field("chardev"), "character device", chardev);
+        if serial.log.is_some() {
+            builder.conflict(at.field("log"), "the character device has a `log` of its own: give it there");
+        }
+        return chardev.into();
+    }
+    let name = chardev_name(id, &serial.backend);
+    let served = Served {
+        role: SocketRole::Console(*consoles),
+        ending: join([".console", itoa::Buffer::new().format(*consoles), ".sock"]),
+    };
+    // QEMU's standard input is the launcher's monitor, and the launcher shows this port in its place.
+    let launcher = CharBackend::Launcher;
+    let backend = match &serial.backend {
+        CharBackend::Stdio(StdioChardev { .. }) if chardev::has_no_stdio(builder) => &launcher,
+        backend => backend,
+    };
+    if *backend == launcher {
+        *consoles += 1;
+    }
+    chardev::add_logged(builder, at, &name, backend, Some(served), serial.log.as_deref());
+    name
+}
+
+/// `-serial` fills the board's ports in order, on every board.
+fn board_port(builder: &mut Builder<'_>, at: At<'_>, chardev: &str, ports: &mut u32) {
+    let room = match builder.board.family() {
+        Family::Q35 | Family::I440fx => 4,
+        // One that guests know; s390x shows one SCLP line console.
+        Family::VirtArm | Family::VirtRiscv | Family::VirtLoongarch | Family::Microvm | Family::S390Ccw => 1,
+        _ => 8,
+    };
+    *ports += 1;
+    if *ports > room {
+        let hint = "; give further serial ports another `device`, such as virtio";
+        builder.not_here(at.field("device"), &format!("serial port {ports} of the board"), hint);
+    }
+    builder.plain(at, "-serial", join(["chardev:", chardev]));
+}

@@ -1,0 +1,105 @@
+//! Names, monitors, the sandbox and how the machine starts.
+
+use crate::config::VmConfig;
+use crate::plan::{FdRole, SocketRole};
+use crate::planner::at::At;
+use crate::planner::builder::Builder;
+use crate::planner::sections::chardev;
+use crate::value::Props;
+
+pub(super) fn names(builder: &mut Builder<'_>, config: &VmConfig) {
+    if let Some(arch) = config.arch.filter(|arch| *arch != builder.target.arch) {
+        let why = format!("{arch} is asked for, but the target is a QEMU for {}", builder.target.arch);
+        builder.conflict(At::section("arch"), why);
+    }
+    if let Some(name) = &config.name {
+        check_name(builder, name);
+    }
+    let name = builder.name.clone().into_owned();
+    builder.option(At::section("name"), "-name", Props::new().with("guest", name));
+    if let Some(uuid) = &config.uuid {
+        let at = At::section("uuid");
+        if is_uuid(uuid) {
+            builder.plain(at, "-uuid", uuid);
+        } else {
+            builder.invalid(at, uuid, "is no UUID: 8-4-4-4-12 hexadecimal digits");
+        }
+    }
+    builder.flag("-nodefaults");
+    builder.flag("-no-user-config");
+}
+
+/// Whether it is written as 8-4-4-4-12 hexadecimal digits.
+pub(super) fn is_uuid(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').map(str::len).collect();
+    parts == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// A name is part of file names and of log lines.
+fn check_name(builder: &mut Builder<'_>, name: &str) {
+    let at = At::section("name");
+    let why = if name.is_empty() {
+        "is empty"
+    } else if name.contains('/') {
+        "has a slash: it becomes part of a file name"
+    } else if name.chars().any(char::is_control) {
+        "has a control character"
+    } else if name.starts_with(['.', '-']) {
+        "starts with a dot or a dash: it becomes the start of a file name"
+    } else {
+        return;
+    };
+    builder.invalid(at, name, why);
+}
+
+pub(super) fn monitors(builder: &mut Builder<'_>) {
+    let at = At::section("monitors");
+    if let Some(fd) = builder.endpoints.qmp_fd {
+        builder.known_fd(at, fd, FdRole::Qmp);
+        let node = chardev::socket_fd("qmp0", fd);
+        builder.chardev(at, node);
+        builder.plain(at, "-qmp", "chardev:qmp0");
+    }
+    if let Some(path) = builder.socket(at, SocketRole::Qmp, ".sock") {
+        if builder.endpoints.monitor_fds.is_empty() {
+            let path = builder.raw_path(At::section("socket_dir"), &path);
+            let node = chardev::unix_server("qmp1", path);
+            builder.chardev(at, node);
+            builder.plain(at, "-qmp", "chardev:qmp1");
+        }
+        for (index, &fd) in builder.endpoints.monitor_fds.iter().enumerate() {
+            builder.known_fd(at, fd, FdRole::Monitor);
+            let id = format!("qmp1.{index}");
+            let node = chardev::fd_server(&id, fd);
+            builder.chardev(at, node);
+            builder.plain(at, "-qmp", format!("chardev:{id}"));
+        }
+    }
+}
+
+/// QEMU's own seccomp filter: on, and open only where a chosen device starts a program.
+pub(super) fn sandbox(builder: &mut Builder<'_>, config: &VmConfig) {
+    let sandbox = config.sandbox;
+    if !sandbox.enabled {
+        return;
+    }
+    let word = |allowed: bool| if allowed { "allow" } else { "deny" };
+    let props = Props::new()
+        .with("enable", true)
+        .with("obsolete", word(sandbox.allow_obsolete))
+        .with("elevateprivileges", word(sandbox.allow_elevate || builder.sandbox.elevate))
+        .with("spawn", word(sandbox.allow_spawn || builder.sandbox.spawn))
+        .with("resourcecontrol", word(sandbox.allow_resource_control));
+    builder.option(At::section("sandbox"), "-sandbox", props);
+}
+
+pub(super) fn run(builder: &mut Builder<'_>, config: &VmConfig) {
+    // A launcher connects consoles and events before the first instruction, then lets the machine run.
+    if builder.endpoints.qmp_fd.is_some() || config.paused {
+        builder.flag("-S");
+    }
+    if config.incoming {
+        builder.plain(At::section("incoming"), "-incoming", "defer");
+    }
+    super::extra::check(builder, config);
+}

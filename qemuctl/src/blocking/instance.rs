@@ -1,0 +1,337 @@
+//! The handle on a VM, for code that blocks.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use qemu_argv::{FdRole, NewDevice, Plan, Size, VmConfig};
+use qmp_client::EventsError;
+use qmp_proto::qga::GuestNetworkInterface;
+use qmp_proto::{BlockInfo, Command, Event, TimedEvent};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::control::{
+    Authentication, BalloonStats, ClientStream, DiskError, Expiry, ForwardedPort, IoLimits, MouseButton,
+    NetworkInterface, Stats, StopOutcome,
+};
+use crate::error::Error;
+use crate::events::Subscription;
+use crate::guest::{Copied, Exec, ExecOutput, Expected, GuestEnd, Output};
+use crate::instance::Ownership;
+use crate::launch::LaunchOptions;
+use crate::reason::ExitReason;
+use crate::state::State;
+use crate::supervise::Exit;
+
+use super::{Agent, Blocking, Console, Events, Frozen, GuestProcess, Job, States, blocking, runtime, same};
+
+/// A handle on a VM whose methods block. Clones are handles on the same VM.
+///
+/// Dropping the last handle on a VM that [`start`](Self::start) launched kills it.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    inner: crate::Instance,
+    runtime: &'static Runtime,
+}
+
+impl Instance {
+    /// Blocks on [`start`](crate::Instance::start).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn start(config: &VmConfig) -> Result<Self, Error> {
+        Self::made(crate::Instance::start(config))
+    }
+
+    /// Blocks on [`start_with`](crate::Instance::start_with).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn start_with(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
+        Self::made(crate::Instance::start_with(config, options))
+    }
+
+    /// Blocks on [`start_detached`](crate::Instance::start_detached).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn start_detached(config: &VmConfig, options: &LaunchOptions) -> Result<Self, Error> {
+        Self::made(crate::Instance::start_detached(config, options))
+    }
+
+    /// Blocks on [`attach`](crate::Instance::attach).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn attach(socket: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::made(crate::Instance::attach(socket))
+    }
+
+    /// Blocks on [`attach_with`](crate::Instance::attach_with).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn attach_with(socket: &Path, options: &qmp_client::Options) -> Result<Self, Error> {
+        Self::made(crate::Instance::attach_with(socket, options))
+    }
+
+    /// Blocks on [`attach_pid`](crate::Instance::attach_pid).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn attach_pid(pid: u32) -> Result<Self, Error> {
+        Self::made(crate::Instance::attach_pid(pid))
+    }
+
+    /// Blocks on [`attach_name`](crate::Instance::attach_name).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn attach_name(name: &str) -> Result<Self, Error> {
+        Self::made(crate::Instance::attach_name(name))
+    }
+
+    /// Blocks on [`attach_name_in`](crate::Instance::attach_name_in).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn attach_name_in(dir: &Path, name: &str) -> Result<Self, Error> {
+        Self::made(crate::Instance::attach_name_in(dir, name))
+    }
+
+    fn made(making: impl Future<Output = Result<crate::Instance, Error>>) -> Result<Self, Error> {
+        let runtime = runtime()?;
+        Ok(Self { inner: runtime.block_on(making)?, runtime })
+    }
+
+    /// The same VM for async code, which [`block_on`](super::block_on) runs.
+    pub fn as_async(&self) -> &crate::Instance {
+        &self.inner
+    }
+
+    /// The same VM for async code.
+    pub fn into_async(self) -> crate::Instance {
+        self.inner
+    }
+
+    same! {"crate::Instance";
+        name() -> &str;
+        pid() -> Option<u32>;
+        ownership() -> Ownership;
+        socket() -> Option<&Path>;
+        agent_socket() -> Option<&Path>;
+        plan() -> Option<Arc<Plan>>;
+        warnings() -> &[String];
+        output() -> Vec<String>;
+        state() -> State;
+        exit_reason() -> Option<ExitReason>;
+        exit() -> Option<Exit>;
+    }
+
+    blocking! {"crate::Instance";
+        query_state() -> Result<State, Error>;
+        state_within(within: Duration) -> State;
+        execute<C: Command>(command: C) -> Result<C::Return, Error>;
+        execute_raw(name: &str, arguments: Option<Value>) -> Result<Value, Error>;
+        wait() -> ExitReason;
+        wait_exit() -> Exit;
+        guest_end() -> GuestEnd;
+        pause() -> Result<(), Error>;
+        resume() -> Result<(), Error>;
+        reset() -> Result<(), Error>;
+        shutdown() -> Result<(), Error>;
+        wake() -> Result<(), Error>;
+        stop(patience: Duration) -> Result<StopOutcome, Error>;
+        quit(limit: Duration) -> Result<ExitReason, Error>;
+        kill() -> Result<ExitReason, Error>;
+        stats() -> Result<Stats, Error>;
+        screenshot() -> Result<Vec<u8>, Error>;
+        screenshot_to(path: impl AsRef<Path>) -> Result<(), Error>;
+        send_keys(keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<(), Error>;
+        type_text(text: &str) -> Result<(), Error>;
+        type_text_at(pace: Duration, text: &str) -> Result<(), Error>;
+        move_pointer_to(x: f64, y: f64) -> Result<(), Error>;
+        move_pointer_by(dx: i64, dy: i64) -> Result<(), Error>;
+        click(button: MouseButton) -> Result<(), Error>;
+        block_devices() -> Result<Vec<BlockInfo>, Error>;
+        disk_errors() -> Result<Vec<DiskError>, Error>;
+        set_io_limits(disk: &str, limits: IoLimits) -> Result<(), Error>;
+        io_limits(disk: &str) -> Result<IoLimits, Error>;
+        eject(drive: &str) -> Result<(), Error>;
+        change_medium(drive: &str, image: &Path, format: &str) -> Result<(), Error>;
+        set_balloon(bytes: u64) -> Result<(), Error>;
+        balloon() -> Result<u64, Error>;
+        balloon_stats(limit: Duration) -> Result<BalloonStats, Error>;
+        plug['d](device: impl Into<NewDevice<'d>>) -> Result<String, Error>;
+        plug_with['d](device: impl Into<NewDevice<'d>>, descriptors: Vec<(FdRole, OwnedFd)>) -> Result<String, Error>;
+        unplug(id: &str, limit: Duration) -> Result<(), Error>;
+        plug_cpus(count: usize) -> Result<Vec<String>, Error>;
+        plug_memory(size: Size) -> Result<String, Error>;
+        human_monitor(command_line: &str) -> Result<String, Error>;
+        forwarded_ports() -> Result<Vec<ForwardedPort>, Error>;
+        networks() -> Result<Vec<NetworkInterface>, Error>;
+        add_vnc_client(client: impl ClientStream, authentication: Authentication) -> Result<(), Error>;
+        add_spice_client(client: impl ClientStream, authentication: Authentication) -> Result<(), Error>;
+        set_vnc_password(password: &str) -> Result<(), Error>;
+        expire_vnc_password(expiry: Expiry) -> Result<(), Error>;
+        set_spice_password(password: &str) -> Result<(), Error>;
+        expire_spice_password(expiry: Expiry) -> Result<(), Error>;
+        exec(exec: &Exec, limit: Duration) -> Result<ExecOutput, Error>;
+        exec_streamed(exec: &Exec, limit: Duration, output: impl FnMut(Output) + Send) -> Result<ExecOutput, Error>;
+        network_interfaces() -> Result<Vec<GuestNetworkInterface>, Error>;
+        suspend() -> Result<(), Error>;
+    }
+
+    /// As [`job`](crate::Instance::job).
+    pub fn job(&self, id: impl Into<String>) -> Job {
+        Job::new(self.inner.job(id), self.runtime)
+    }
+
+    /// Blocks on [`spawn`](crate::Instance::spawn).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn spawn(&self, exec: &Exec) -> Result<GuestProcess, Error> {
+        Ok(GuestProcess::new(self.runtime.block_on(self.inner.spawn(exec))?, self.runtime))
+    }
+
+    /// Blocks on [`spawn_collected`](crate::Instance::spawn_collected).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn spawn_collected(&self, exec: &Exec) -> Result<GuestProcess, Error> {
+        Ok(GuestProcess::new(self.runtime.block_on(self.inner.spawn_collected(exec))?, self.runtime))
+    }
+
+    /// Blocks on [`console`](crate::Instance::console).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn console(&self) -> Result<Console, Error> {
+        Ok(Console::new(self.runtime.block_on(self.inner.console())?, self.runtime))
+    }
+
+    /// Blocks on [`agent`](crate::Instance::agent).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn agent(&self) -> Result<Agent, Error> {
+        Ok(Agent::new(self.runtime.block_on(self.inner.agent())?, self.runtime))
+    }
+
+    /// Blocks on [`wait_agent`](crate::Instance::wait_agent).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn wait_agent(&self, limit: Duration) -> Result<Agent, Error> {
+        Ok(Agent::new(self.runtime.block_on(self.inner.wait_agent(limit))?, self.runtime))
+    }
+
+    /// Blocks on [`freeze`](crate::Instance::freeze).
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn freeze(&self, mount_points: Option<&[&str]>) -> Result<Frozen, Error> {
+        Ok(Frozen::new(self.runtime.block_on(self.inner.freeze(mount_points))?, self.runtime))
+    }
+
+    /// Like [`copy_in`](crate::Instance::copy_in), from a file or anything else that can be read. `source` is read on this
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn copy_in(
+        &self,
+        source: impl Read + Send,
+        path: &str,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<Copied, Error> {
+        self.runtime.block_on(self.inner.copy_in(&mut Blocking(source), path, progress))
+    }
+
+    /// Like [`copy_out`](crate::Instance::copy_out), into a file or anything else that can be written. `sink` is written
+    /// on this thread.
+    ///
+    /// # Errors
+    ///
+    /// As that method.
+    pub fn copy_out(
+        &self,
+        path: &str,
+        sink: impl Write + Send,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<Copied, Error> {
+        self.runtime.block_on(self.inner.copy_out(path, &mut Blocking(sink), progress))
+    }
+
+    /// Blocks until the VM has ended and tells why; `None` if it has not within `limit`.
+    pub fn wait_for(&self, limit: Duration) -> Option<ExitReason> {
+        self.runtime.block_on(async { tokio::time::timeout(limit, self.inner.wait()).await }).ok()
+    }
+
+    /// The state now and each change from now on. The iterator blocks, and ends when the VM has ended. Of states that
+    /// follow each other faster than it is asked, it gives the newest.
+    pub fn states(&self) -> States {
+        States::new(self.inner.state_changes(), self.runtime)
+    }
+
+    /// Every event from now on. The iterator blocks, and ends with the connection.
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.events(), self.runtime)
+    }
+
+    /// The events of one kind from now on, such as `events_of::<qmp_proto::event::Reset>()`.
+    pub fn events_of<E: Event>(&self) -> Events {
+        Events::new(self.inner.events_of::<E>(), self.runtime)
+    }
+
+    /// Calls `callback` with every event from now on, as [`on_event`](crate::Instance::on_event), on a thread of its own:
+    /// it may use the VM's blocking methods.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the system refuses a thread.
+    pub fn on_event(
+        &self,
+        callback: impl FnMut(Result<TimedEvent, EventsError>) + Send + 'static,
+    ) -> Result<Subscription, Error> {
+        Subscription::on_thread(self.inner.calls_with_events(callback))
+    }
+
+    /// Calls `callback` with the state now and with each change from now on, as [`on_state`](crate::Instance::on_state), on
+    /// a thread of its own: it may use the VM's blocking methods.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the system refuses a thread.
+    pub fn on_state(&self, callback: impl FnMut(State) + Send + 'static) -> Result<Subscription, Error> {
+        Subscription::on_thread(self.inner.calls_with_states(callback))
+    }
+
+    /// Waits until the console prints what `pattern` matches; `history` is looked through first.
+    ///
+    /// # Errors
+    ///
+    /// As [`console`](crate::Instance::console), and [`Error::Expect`] if it does not come.
+    pub fn expect(&self, pattern: &str, within: Duration) -> Result<Expected, Error> {
+        Ok(self.console()?.reader_with_history().expect(pattern, within)?)
+    }
+}

@@ -1,0 +1,79 @@
+//! Waiting for a console to print something.
+
+use std::time::Duration;
+
+use regex::bytes::Regex;
+use tokio::time::timeout;
+
+use super::ConsoleReader;
+use crate::error::ExpectError;
+
+/// How much output a pattern may have to look back on, in bytes.
+const LOOK_BACK: usize = 256 * 1024;
+
+/// Output that matched a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Expected {
+    /// What came before the match, from where the reader was.
+    pub before: String,
+    /// The match, then its groups; a group that took no part is empty.
+    pub groups: Vec<String>,
+}
+
+impl ConsoleReader {
+    /// Waits until the console prints something that `pattern` matches, and moves behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`ExpectError`] says what was printed instead.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: what was read and did not match is looked at again.
+    pub async fn expect(&mut self, pattern: &str, within: Duration) -> Result<Expected, ExpectError> {
+        let regex = Regex::new(pattern)
+            .map_err(|source| ExpectError::Pattern { pattern: pattern.to_owned(), source })?;
+        let found = timeout(within, async {
+            loop {
+                if let Some(expected) = self.take_match(&regex) {
+                    return Some(expected);
+                }
+                if !self.read_ahead().await {
+                    return None;
+                }
+            }
+        });
+        match found.await {
+            Ok(Some(expected)) => Ok(expected),
+            Ok(None) => Err(ExpectError::Ended { pattern: pattern.to_owned(), last: self.last() }),
+            Err(_) => {
+                Err(ExpectError::Timeout { pattern: pattern.to_owned(), after: within, last: self.last() })
+            }
+        }
+    }
+
+    fn take_match(&mut self, regex: &Regex) -> Option<Expected> {
+        let surplus = self.ahead.len().saturating_sub(LOOK_BACK);
+        self.ahead.drain(..surplus);
+        let captures = regex.captures(&self.ahead)?;
+        let whole = captures.get(0)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let expected = Expected {
+            before: text(&self.ahead[..whole.start()]),
+            groups: captures
+                .iter()
+                .map(|group| group.map_or_else(String::new, |group| text(group.as_bytes())))
+                .collect(),
+        };
+        let end = whole.end();
+        self.ahead.drain(..end);
+        Some(expected)
+    }
+
+    fn last(&self) -> String {
+        let text = String::from_utf8_lossy(&self.ahead);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+}

@@ -1,0 +1,13 @@
+//! The lines into a guest: its serial console and its agent's. QEMU serves one client on each, and many programs use them.
+
+mod console;
+mod evict;
+mod expect;
+mod line;
+mod ring;
+mod turn;
+
+pub use console::{Console, ConsoleReader};
+pub use expect::Expected;
+pub(crate) use line::{Device, LineState, open_line};
+pub(crate) use turn::{Turn, lock_file, make_lock_file};

@@ -1,0 +1,75 @@
+//! The disks and drives that a VM has.
+
+use qemuctl::Instance;
+use qmp_proto::BlockInfo;
+use serde::Serialize;
+
+use super::super::failure::Failure;
+
+/// A disk or drive; `block list --json` prints an array of them, `status --json` has one too.
+#[derive(Serialize)]
+pub(crate) struct Disk {
+    pub(crate) id: String,
+    /// The image; none in a drive without a medium.
+    pub(crate) file: Option<String>,
+    pub(crate) format: Option<String>,
+    pub(crate) read_only: bool,
+    /// Whether its medium can be changed.
+    pub(crate) removable: bool,
+    /// How large the guest sees it.
+    pub(crate) size_bytes: Option<u64>,
+    /// How much it takes on the host.
+    pub(crate) used_bytes: Option<u64>,
+    /// Whether its throughput is limited.
+    pub(crate) throttled: bool,
+    /// QEMU's name of its block node.
+    #[serde(skip)]
+    pub(super) node: Option<String>,
+}
+
+impl From<BlockInfo> for Disk {
+    fn from(block: BlockInfo) -> Self {
+        // `device` is empty for what is made by -blockdev; the device's path ends in its id.
+        let path = block.qdev.unwrap_or_default();
+        let id = path.trim_start_matches("/machine/peripheral/").split('/').next().unwrap_or_default();
+        let id = if id.is_empty() { block.device } else { id.to_owned() };
+        let medium = block.inserted;
+        let number = |value: i64| u64::try_from(value).ok();
+        Self {
+            id,
+            format: medium.as_ref().map(|medium| medium.drv.clone()),
+            read_only: medium.as_ref().is_none_or(|medium| medium.ro),
+            removable: block.removable,
+            size_bytes: medium.as_ref().and_then(|medium| number(medium.image.virtual_size)),
+            used_bytes: medium.as_ref().and_then(|medium| number(medium.image.actual_size?)),
+            throttled: medium.as_ref().is_some_and(|medium| {
+                [medium.bps, medium.bps_rd, medium.bps_wr, medium.iops, medium.iops_rd, medium.iops_wr]
+                    .iter()
+                    .any(|&limit| limit > 0)
+            }),
+            node: medium.as_ref().and_then(|medium| medium.node_name.clone()),
+            file: medium.map(|medium| medium.file),
+        }
+    }
+}
+
+/// The disks and drives that a VM has.
+pub(crate) async fn disks(vm: &Instance) -> Result<Vec<Disk>, Failure> {
+    Ok(vm.block_devices().await?.into_iter().map(Disk::from).collect())
+}
+
+/// The failure of a command about a disk: a name that does not exist is answered with those that do.
+pub(crate) async fn explain(error: qemuctl::Error, vm: &Instance, name: &str) -> Failure {
+    let missing = matches!(error, qemuctl::Error::Missing { .. });
+    let failure = Failure::from(error);
+    if missing { missing_disk(failure, &disks(vm).await.unwrap_or_default(), name) } else { failure }
+}
+
+pub(super) fn missing_disk(failure: Failure, disks: &[Disk], name: &str) -> Failure {
+    let names: Vec<&str> = disks.iter().map(|disk| &disk.id[..]).collect();
+    match qemuctl::config::nearest(name, names.iter().copied()) {
+        Some(nearest) => failure.with_help(format!("did you mean `{nearest}`?")),
+        None if names.is_empty() => failure.with_help("it has none at all"),
+        None => failure.with_help(format!("it has {}", names.join(", "))),
+    }
+}

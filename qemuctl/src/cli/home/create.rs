@@ -1,0 +1,159 @@
+//! `create`: a machine of the home.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueHint;
+use qemu_argv::{BlockFormat, Disk, DiskBackend, Size, VmConfig};
+use qemuctl::Error;
+use qemuctl::config::{Keep, to_toml};
+use qemuctl::home::{Draft, Home};
+use qemuctl::image::{ConvertOptions, CreateOptions, Image, QemuImg};
+
+use super::super::boot::{self, BootFrom};
+use super::super::context::Context;
+use super::super::exit::Exit;
+use super::super::failure::Failure;
+use super::super::image::{Kind, kind_of};
+use super::super::machine::MachineOptions;
+use super::super::progress::Progress;
+
+/// Make a machine that exists while it is off
+///
+/// It gets a folder of its own, in ~/.local/share/qemuctl/machines (root: /var/lib/qemuctl/machines; `$QEMUCTL_HOME` says
+/// otherwise), with its description in `machine.toml`. A disk image is copied there, so that the original is never written to; with
+/// --linked only what differs from it is kept there. `--disk 20GiB` makes an empty disk. Of a config file the images stay where they
+/// are.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The machine's name
+    #[arg(value_name = "NAME")]
+    new: String,
+
+    /// What it is made from: a disk image, an ISO image, a kernel, or a config file (TOML or JSON)
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["image", "kernel", "disk", "cdrom"])]
+    file: Option<PathBuf>,
+
+    /// The disk image that it is made from
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "file")]
+    image: Option<PathBuf>,
+
+    /// Keep only what differs from the disk image, which must stay where it is and as it is
+    #[arg(long)]
+    linked: bool,
+
+    /// Make the disk from the image this large, such as 20GiB
+    #[arg(long, value_name = "SIZE")]
+    size: Option<Size>,
+
+    #[command(flatten)]
+    options: MachineOptions,
+}
+
+pub(crate) async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
+    if args.options.has_name() {
+        return Err(Failure::new(Exit::Usage, "the machine's name is the first word; leave --name out"));
+    }
+    let sizes = args.options.take_sizes();
+    let file = args.image.as_deref().or(args.file.as_deref());
+    let kind = file.map(kind_of).transpose()?;
+    if args.image.is_some() && kind != Some(Kind::Disk) {
+        let text = "--image takes a disk image; name anything else without it";
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let base = file.filter(|_| kind == Some(Kind::Disk));
+    for (option, given) in [("--linked", args.linked), ("--size", args.size.is_some())] {
+        if given && base.is_none() {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("{option} is for a disk image, and none is given"),
+            ));
+        }
+    }
+    let loaded = args.options.load(file)?;
+    loaded.check_files()?;
+    let (mut config, keep) = (loaded.config.clone(), loaded.keep());
+    config.name = None;
+    let home = Home::open()?;
+    let draft = home.draft(&args.new).map_err(refused)?;
+    if let Some(base) = base {
+        let format = config.disks.first().and_then(|disk| disk.format).or_else(|| BlockFormat::of_name(base));
+        let base = Image::new(std::path::absolute(base)?, format.unwrap_or(BlockFormat::Raw));
+        let own = from_image(&draft, &base, &args, context).await?;
+        if let Some(disk) = config.disks.first_mut() {
+            disk.backend = own;
+            disk.format = None;
+        }
+    }
+    for (number, size) in sizes.iter().enumerate() {
+        let index = usize::from(base.is_some()) + number;
+        let own = empty(&draft, index, *size).await?;
+        config.disks.insert(index, Disk { backend: own, ..Disk::file("") });
+    }
+    if !sizes.is_empty() && base.is_none() && !config.cdroms.is_empty() && !args.options.has_boot() {
+        // The disk is empty at first, so that the installer starts; and then it is not.
+        boot::order(&mut config, None, Some(BootFrom::Disk))?;
+    }
+    let machine = draft.finish(&text(&config, &keep)?).map_err(refused)?;
+    context.note(format_args!("created {} in {}", machine.name(), machine.folder().display()));
+    if context.json {
+        context.print_json(&serde_json::json!({ "name": machine.name(), "folder": machine.folder() }))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Its disk with an image's content.
+async fn from_image(
+    draft: &Draft,
+    base: &Image,
+    args: &Args,
+    context: &Context,
+) -> Result<DiskBackend, Failure> {
+    let tool = QemuImg::find()?;
+    let (own, backend) = own_disk(draft, 0);
+    if args.linked {
+        tool.create(&own, &CreateOptions::overlay(base.clone())).await?;
+    } else {
+        let progress = Progress::percent(context, format!("copying {}", base.path.display()));
+        let tool = tool.clone().on_progress(move |percent| progress.reach(percent.into()));
+        tool.convert(base, &own, &ConvertOptions::default()).await?;
+    }
+    if let Some(size) = args.size {
+        tool.resize(&own, size, false).await?;
+    }
+    Ok(backend)
+}
+
+async fn empty(draft: &Draft, index: usize, size: Size) -> Result<DiskBackend, Failure> {
+    let (own, backend) = own_disk(draft, index);
+    QemuImg::find()?.create(&own, &CreateOptions::sized(size)).await?;
+    Ok(backend)
+}
+
+/// A disk in the draft, and what the description calls it.
+fn own_disk(draft: &Draft, index: usize) -> (Image, DiskBackend) {
+    let name = format!("disk{index}.qcow2");
+    let path = draft.disks().join(&name);
+    (Image::new(path, BlockFormat::Qcow2), DiskBackend::file(Path::new("disks").join(name)))
+}
+
+/// The description's text.
+fn text(config: &VmConfig, keep: &Keep) -> Result<String, Failure> {
+    let mut text = to_toml(config);
+    if *keep != Keep::default() {
+        let keep = toml::to_string(keep).map_err(|error| Failure::of(Exit::Failed, &error))?;
+        text = format!("{text}\n[keep]\n{keep}");
+    }
+    Ok(text)
+}
+
+/// A name that cannot be had.
+pub(super) fn refused(error: Error) -> Failure {
+    let help = match &error {
+        Error::MachineExists { name, .. } => {
+            Some(format!("`qemuctl info {name}` shows it; `qemuctl rm {name}` removes it"))
+        }
+        _ => None,
+    };
+    let failure = Failure::from(error);
+    Failure { help: help.or(failure.help.clone()), ..failure }
+}

@@ -1,0 +1,87 @@
+//! `edit`: a machine's description in an editor, saved if it is right.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::Command;
+
+use qemuctl::home::StoredMachine;
+
+use super::super::context::Context;
+use super::super::exit::Exit;
+use super::super::failure::Failure;
+use super::Named;
+
+/// Edit a machine's description
+///
+/// The editor is $VISUAL, else $EDITOR, else vi. What is wrong in the text is shown, and nothing is saved until it is right. A
+/// running machine takes it at its next start.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    named: Named,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let machine = args.named.machine()?;
+    // One that is wrong already is there to be mended.
+    let before = std::fs::read_to_string(machine.config_path())?;
+    let mut draft =
+        tempfile::Builder::new().prefix(".edit.").suffix(".toml").tempfile_in(machine.folder())?;
+    draft.write_all(before.as_bytes())?;
+    draft.flush()?;
+    loop {
+        open_editor(draft.path())?;
+        let text = std::fs::read_to_string(draft.path())?;
+        if text == before {
+            context.note(format_args!("{} is unchanged", machine.name()));
+            return Ok(Exit::Done);
+        }
+        let failure = match save(&machine, &before, &text) {
+            Ok(()) => break,
+            Err(failure) => failure,
+        };
+        if failure.exit == Exit::BadConfig && io::stdin().is_terminal() {
+            context.fail(&failure);
+            if is_to_be_edited_again()? {
+                continue;
+            }
+        }
+        // The work is not lost.
+        let (_, path) = draft.keep().map_err(|error| error.error)?;
+        let help = format!("{} is as it was; your text is in {}", machine.name(), path.display());
+        return Err(failure.with_help(help));
+    }
+    context.note(format_args!("changed {}", machine.name()));
+    Ok(Exit::Done)
+}
+
+fn save(machine: &StoredMachine, before: &str, text: &str) -> Result<(), Failure> {
+    let lock = machine.lock()?;
+    if std::fs::read_to_string(machine.config_path())? != before {
+        let text = format!("another command has changed {} meanwhile", machine.name());
+        return Err(Failure::new(Exit::Failed, text));
+    }
+    Ok(machine.write(&lock, text)?)
+}
+
+fn open_editor(path: &std::path::Path) -> Result<(), Failure> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".into());
+    // An editor may come with arguments, such as `code --wait`. The path is never read by the shell.
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "eval \"$EDITOR_COMMAND\" '\"$1\"'", "sh"]).arg(path).env("EDITOR_COMMAND", &editor);
+    let ended = command.status()?;
+    if ended.success() {
+        return Ok(());
+    }
+    let text = format!("the editor `{}` failed ({ended})", editor.display());
+    Err(Failure::new(Exit::Failed, text).with_help("name another one with EDITOR"))
+}
+
+fn is_to_be_edited_again() -> io::Result<bool> {
+    let mut out = io::stderr().lock();
+    write!(out, "edit it again? [Y/n] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    let count = io::stdin().read_line(&mut answer)?;
+    Ok(count > 0 && !answer.trim().to_ascii_lowercase().starts_with('n'))
+}

@@ -1,0 +1,71 @@
+//! `image`: disk images, whether or not a machine uses them.
+
+mod inspect;
+mod make;
+mod shown;
+mod source;
+
+use qemuctl::image::{ImageError, QemuImg};
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+
+/// Create, inspect, resize, copy and convert disk images
+///
+/// The engine is qemu-img, of which only the safe half is offered: formats are never guessed, new images appear whole or not
+/// at all, and an image that a VM uses is refused with the process that has it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    Create(make::Create),
+    Info(inspect::Info),
+    Check(inspect::Check),
+    Resize(make::Resize),
+    Convert(make::Convert),
+    Copy(make::Copy),
+    Commit(make::Commit),
+    Rebase(make::Rebase),
+    Map(inspect::Map),
+    Measure(inspect::Measure),
+    Compare(inspect::Compare),
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let tool = QemuImg::find()?;
+    match args.action {
+        Action::Create(args) => make::create(args, &tool, context).await,
+        Action::Info(args) => inspect::info(args, &tool, context).await,
+        Action::Check(args) => inspect::check(args, &tool, context).await,
+        Action::Resize(args) => make::resize(args, &tool, context).await,
+        Action::Convert(args) => make::convert(args, &tool, context).await,
+        Action::Copy(args) => make::copy(args, &tool, context).await,
+        Action::Commit(args) => make::commit(args, &tool, context).await,
+        Action::Rebase(args) => make::rebase(args, &tool, context).await,
+        Action::Map(args) => inspect::map(args, &tool, context).await,
+        Action::Measure(args) => inspect::measure(args, &tool, context).await,
+        Action::Compare(args) => inspect::compare(args, &tool, context).await,
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        let exit = match &error {
+            ImageError::NoFormat { .. } => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        let help = match &error {
+            ImageError::NoFormat { .. } => "--format raw or --format qcow2, for example",
+            ImageError::Exists { .. } => "--force replaces it",
+            ImageError::WouldShrink { .. } => "--shrink does it anyway",
+            ImageError::InUse { .. } => "stop the VM, or use `qemuctl block` for one that runs",
+            _ => return Self::of(exit, &error),
+        };
+        Self::of(exit, &error).with_help(help)
+    }
+}

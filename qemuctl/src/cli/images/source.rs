@@ -1,0 +1,52 @@
+//! Images that a command line names.
+
+use std::path::PathBuf;
+
+use clap::ValueHint;
+use qemu_argv::BlockFormat;
+use qemuctl::SecretSource;
+use qemuctl::image::Image;
+use serde::de::DeserializeOwned;
+
+use super::super::failure::Failure;
+
+/// An image that is there.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Source {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(super) image: PathBuf,
+
+    /// Its format, such as raw or qcow2 [default: by the ending of its name]
+    #[arg(short, long, value_parser = word::<BlockFormat>)]
+    format: Option<BlockFormat>,
+
+    /// A file with the passphrase of an encrypted image
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    key_file: Option<PathBuf>,
+}
+
+impl Source {
+    pub(super) fn image(&self) -> Result<Image, Failure> {
+        image(&self.image, self.format, self.key_file.as_ref())
+    }
+}
+
+pub(super) fn image(
+    path: &PathBuf,
+    format: Option<BlockFormat>,
+    key: Option<&PathBuf>,
+) -> Result<Image, Failure> {
+    let image = match format {
+        Some(format) => Image::new(path, format),
+        None => Image::by_name(path)?,
+    };
+    Ok(match key {
+        Some(file) => image.with_key(SecretSource::File(file.clone())),
+        None => image,
+    })
+}
+
+pub(super) fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}

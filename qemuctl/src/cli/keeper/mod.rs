@@ -1,0 +1,195 @@
+//! The keeper of a machine of the home: this program once more, in the background, for as long as the machine runs.
+//!
+//! ```text
+//! start ── starts ──▶ keeper ── starts ──▶ QEMU, detached: it outlives a keeper that is killed
+//!   ▲                   │ events, end ──▶ events.jsonl, run.json
+//!   └── one report ─────┘ ends when the VM has ended and is not to be started again
+//! ```
+//!
+//! What `start` would say itself, the keeper tells it in one report. It sleeps until something happens.
+
+mod backoff;
+mod report;
+mod spawn;
+mod watch;
+
+pub(super) use spawn::start;
+
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+use qemuctl::config::Restart;
+use qemuctl::home::Hold;
+use qemuctl::{Instance, LaunchOptions, Ownership};
+use qmp_proto::Cont;
+use serde_json::json;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::launch::{launch, socket_dir};
+use super::loaded::Loaded;
+use super::signals::Signals;
+
+use backoff::Backoff;
+use report::Report;
+use watch::{Running, Watched};
+
+/// Keeps a machine: starts it, reports that, and watches over it until it is down for good.
+pub(super) async fn keep(load: impl Fn() -> Result<Loaded, Failure>, context: &Context) -> Exit {
+    detach();
+    let context = &context.silent();
+    let first = async {
+        let mut signals = Signals::listen()?;
+        let loaded = load()?;
+        let machine = loaded.machine().ok_or_else(|| Failure::new(Exit::NotFound, "the machine is gone"))?;
+        let mut hold = machine.hold()?;
+        let running = start_vm(&mut hold, loaded, &mut signals, context).await?;
+        Report::of(&running.vm).await.send();
+        Ok::<_, Failure>((hold, running, signals))
+    };
+    match Box::pin(first).await {
+        Ok((hold, running, signals)) => Box::pin(stay(hold, running, signals, load, context)).await,
+        Err(failure) => {
+            Report::of_failure(&failure).send();
+            failure.exit
+        }
+    }
+}
+
+/// Keeps a machine that runs already, since the keeper that it had was killed.
+pub(super) async fn adopt(load: impl Fn() -> Result<Loaded, Failure>, context: &Context) -> Exit {
+    detach();
+    let context = &context.silent();
+    let first = async {
+        let signals = Signals::listen()?;
+        let loaded = load()?;
+        let machine = loaded.machine().ok_or_else(|| Failure::new(Exit::NotFound, "the machine is gone"))?;
+        let (mut hold, record) = machine.adopt()?;
+        let dir = record.socket.parent().unwrap_or(&record.socket);
+        let vm = Instance::attach_name_in(dir, &record.name).await?;
+        hold.event("ADOPTED", &json!({ "pid": vm.pid() }));
+        Report::new(format!("adopted {} (process {})", vm.name(), vm.pid().unwrap_or_default())).send();
+        Ok::<_, Failure>((hold, Running { events: vm.events(), vm }, signals))
+    };
+    match Box::pin(first).await {
+        Ok((hold, running, signals)) => Box::pin(stay(hold, running, signals, load, context)).await,
+        Err(failure) => {
+            Report::of_failure(&failure).send();
+            failure.exit
+        }
+    }
+}
+
+/// Starts the machine's VM. What cannot be started is written down.
+async fn start_vm(
+    hold: &mut Hold,
+    mut loaded: Loaded,
+    signals: &mut Signals,
+    context: &Context,
+) -> Result<Running, Failure> {
+    let mut options = LaunchOptions::default();
+    let is_to_run = !loaded.config.paused;
+    hold.prepare(&mut loaded.config, &mut options);
+    // The guest is let go when somebody listens to its events.
+    options.paused = true;
+    hold.begin(&socket_dir(&loaded, context)?)?;
+    let launched = async {
+        let vm = launch(&loaded, Ownership::Detached, options, signals, context).await?;
+        let events = vm.events();
+        if is_to_run
+            && let Err(error) = vm.execute(Cont {}).await
+            && vm.exit().is_none()
+        {
+            vm.kill().await?;
+            return Err(Failure::from(error));
+        }
+        Ok(Running { vm, events })
+    };
+    match launched.await {
+        Ok(running) => {
+            hold.started(running.vm.pid());
+            Ok(running)
+        }
+        Err(failure) => {
+            hold.failed(&failure.message)?;
+            Err(failure)
+        }
+    }
+}
+
+/// Watches over the VM, and over those that are started after it.
+async fn stay(
+    mut hold: Hold,
+    running: Running,
+    mut signals: Signals,
+    load: impl Fn() -> Result<Loaded, Failure>,
+    context: &Context,
+) -> Exit {
+    let mut backoff = Backoff::default();
+    let mut began = Instant::now();
+    let mut running = Some(running);
+    loop {
+        let well = match running.take() {
+            Some(running) => {
+                let Watched { exit, dismissed } = watch::over(running, &mut hold, &mut signals).await;
+                // On a full disk the event may have told it; nobody is left to be told.
+                let _ = hold.ended(&exit);
+                hold.machine().cut_logs();
+                if dismissed {
+                    return Exit::Done;
+                }
+                exit.reason.is_orderly()
+            }
+            None => false,
+        };
+        // What it says now counts, not what it said at the start.
+        let loaded = load();
+        let again = match loaded.as_ref().map(|loaded| loaded.keep().restart) {
+            Ok(Restart::Always) => true,
+            Ok(Restart::OnFailure) => !well,
+            _ => false,
+        };
+        if !again || hold.is_to_stay_down() {
+            return Exit::Done;
+        }
+        let pause = backoff.after(began.elapsed());
+        hold.event("RESTARTING", &json!({ "in_seconds": pause.as_secs() }));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = signals.next() => return Exit::Done,
+        }
+        if hold.is_to_stay_down() {
+            return Exit::Done;
+        }
+        began = Instant::now();
+        if let Ok(loaded) = loaded {
+            // A failure has been written down, and is one to try again after.
+            running = start_vm(&mut hold, loaded, &mut signals, context).await.ok();
+        }
+    }
+}
+
+/// Leaves the terminal, and the descriptors of whoever started this.
+fn detach() {
+    // Whoever leads a process group already is in nobody's way.
+    let _ = nix::unistd::setsid();
+    let open = std::fs::read_dir("/proc/self/fd").map(|entries| {
+        let number =
+            |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+        entries.filter_map(number).collect::<Vec<RawFd>>()
+    });
+    // Such as a shell's lock or the pipes of a job. Our own are closed when another program is started, theirs are not.
+    for fd in open.unwrap_or_default().into_iter().filter(|&fd| fd > 2) {
+        if is_inherited(fd) {
+            let _ = nix::unistd::close(fd);
+        }
+    }
+}
+
+fn is_inherited(fd: RawFd) -> bool {
+    let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+    let flags = facts.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & nix::libc::O_CLOEXEC == 0)
+}

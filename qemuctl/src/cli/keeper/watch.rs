@@ -1,0 +1,89 @@
+//! A VM under the eyes of its keeper, until it ends.
+
+use std::time::Duration;
+
+use qemuctl::home::{Hold, StoredMachine};
+use qemuctl::{Events, EventsError, Exit, Instance};
+use qmp_proto::TimedEvent;
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use super::super::signals::Signals;
+
+/// How long a guest may take to shut down when its keeper is asked to end, as it is when the host shuts down.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How long the last events may take. They are there already.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A log that grows is looked at again after that time, not with each of its lines.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A VM, and its events from before its first instruction on.
+pub(super) struct Running {
+    pub(super) vm: Instance,
+    pub(super) events: Events,
+}
+
+/// How a watch ended.
+pub(super) struct Watched {
+    pub(super) exit: Exit,
+    /// Whether the keeper was asked to end.
+    pub(super) dismissed: bool,
+}
+
+/// Watches over the VM until it has ended: writes down what happens, and keeps its logs short.
+pub(super) async fn over(running: Running, hold: &mut Hold, signals: &mut Signals) -> Watched {
+    let Running { vm, mut events } = running;
+    let mut is_open = true;
+    let mut dismissed = false;
+    let logs = tokio::spawn(keep_logs_short(hold.machine().clone()));
+    let exit = loop {
+        tokio::select! {
+            biased;
+            event = events.recv(), if is_open => is_open = note(hold, event),
+            exit = vm.wait_exit() => break exit,
+            asked = signals.next() => {
+                hold.event("DISMISSED", &json!({ "signal": asked.to_string() }));
+                if std::mem::replace(&mut dismissed, true) {
+                    continue;
+                }
+                let vm = vm.clone();
+                // How it ended is told by the wait.
+                tokio::spawn(async move { drop(vm.stop(GRACE).await) });
+            }
+        }
+    };
+    logs.abort();
+    while is_open {
+        let Ok(event) = timeout(LAST_WORDS, events.recv()).await else { break };
+        is_open = note(hold, event);
+    }
+    Watched { exit, dismissed }
+}
+
+/// Writes an event down; tells whether there may be more.
+fn note(hold: &mut Hold, event: Result<TimedEvent, EventsError>) -> bool {
+    match event {
+        Ok(event) => {
+            if let Ok(event) = serde_json::to_value(&event) {
+                hold.write_event(&event);
+            }
+            true
+        }
+        Err(EventsError::Missed(count)) => {
+            hold.event("MISSED", &json!({ "events": count }));
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+async fn keep_logs_short(machine: StoredMachine) {
+    machine.cut_logs();
+    let Ok(growth) = machine.watch() else { return };
+    while growth.of_files(&["console.log", "qemu.log"]).await.is_ok() {
+        machine.cut_logs();
+        sleep(LOOK_AGAIN).await;
+    }
+}

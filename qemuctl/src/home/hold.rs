@@ -1,0 +1,198 @@
+//! What the one process writes that runs a machine.
+
+use std::fs::OpenOptions;
+use std::io::{self, Seek, Write};
+use std::path::Path;
+
+use qemu_argv::{CharBackend, VmConfig};
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::launch::LaunchOptions;
+use crate::runtime::{Record, open_regular};
+use crate::supervise::Exit;
+
+use super::files::{Locked, beside, io_error, replace, try_lock, write_draft, write_whole};
+use super::log::EventLog;
+use super::machine::StoredMachine;
+use super::run::{LastRun, RunEnd, now_ms};
+
+/// Room that is taken on the disk when a run begins, so that its end can be written when the disk is full, in bytes.
+const ROOM: usize = 4096;
+
+impl StoredMachine {
+    /// Makes it ours to run, for as long as that is held.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::MachineRuns`] if it runs, or somebody is about to run it.
+    /// - [`Error::NoSuchMachine`], [`Error::Io`].
+    pub fn hold(&self) -> Result<Hold, Error> {
+        let hold = self.hold_in_any_case()?;
+        match self.status()?.record() {
+            Some(record) => Err(self.runs(Some(record.pid))),
+            None => Ok(hold),
+        }
+    }
+
+    /// Makes it ours to keep while it runs and nobody keeps it, since the process that did was killed.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::MachineRuns`] if somebody keeps it, [`Error::NotFound`] if it does not run.
+    /// - [`Error::NoSuchMachine`], [`Error::Io`].
+    pub fn adopt(&self) -> Result<(Hold, Record), Error> {
+        let hold = self.hold_in_any_case()?;
+        match self.status()?.record() {
+            Some(record) => Ok((hold, record.clone())),
+            None => Err(Error::NotFound { name: self.name().to_owned() }),
+        }
+    }
+
+    fn hold_in_any_case(&self) -> Result<Hold, Error> {
+        let path = self.file("keeper.lock");
+        let lock =
+            try_lock(&path).map_err(io_error("lock", &path)).map_err(|error| self.or_missing(error))?;
+        match lock {
+            Some(lock) => Hold::new(self.clone(), lock),
+            None => Err(self.runs(self.keeper()?)),
+        }
+    }
+}
+
+/// A machine that is ours to run. Dropped, it is free again; a VM that outlives this process goes on.
+#[derive(Debug)]
+pub struct Hold {
+    machine: StoredMachine,
+    events: EventLog,
+    run: Option<LastRun>,
+    _lock: Locked,
+}
+
+impl Hold {
+    fn new(machine: StoredMachine, mut lock: Locked) -> Result<Self, Error> {
+        let path = machine.file("keeper.lock");
+        // Its number is for people and for `stop`; the lock itself tells whether it is there.
+        let sign = |lock: &mut Locked| {
+            lock.file.rewind()?;
+            lock.file.set_len(0)?;
+            writeln!(lock.file, "{}", std::process::id())
+        };
+        sign(&mut lock).map_err(io_error("write", &path))?;
+        let events = EventLog::new(machine.file("events.jsonl"));
+        let run = LastRun::read(&machine.run_path())?;
+        Ok(Self { machine, events, run, _lock: lock })
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &StoredMachine {
+        &self.machine
+    }
+
+    /// Fits a launch to the machine: it keeps its plan, its firmware's variables and its logs in its folder.
+    pub fn prepare(&self, config: &mut VmConfig, options: &mut LaunchOptions) {
+        config.name = Some(self.machine.name().to_owned());
+        options.keep_dir = Some(self.machine.folder().to_owned());
+        options.config_file = Some(self.machine.config_path());
+        // QEMU writes it, so that nothing is missed when this process is killed.
+        if let Some(first) = config.serials.first_mut()
+            && first.backend == CharBackend::Launcher
+            && first.chardev.is_none()
+            && first.log.is_none()
+        {
+            first.log = Some(self.machine.file("console.log"));
+        }
+    }
+
+    /// Writes down that a run begins, with its sockets in `socket_dir`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be written: then nothing should be started, since nobody would find it.
+    pub fn begin(&mut self, socket_dir: &Path) -> Result<(), Error> {
+        self.machine.stay_down(false)?;
+        let run = LastRun::now(socket_dir.to_owned());
+        let path = self.machine.run_path();
+        write_whole(&path, &text(&run)).map_err(io_error("write", &path))?;
+        self.run = Some(run);
+        self.event("STARTING", &json!({}));
+        Ok(())
+    }
+
+    /// Writes down QEMU's process id.
+    pub fn started(&mut self, pid: Option<u32>) {
+        let path = self.machine.run_path();
+        let Some(run) = &mut self.run else { return };
+        run.pid = pid;
+        // Without it the record in the socket directory tells as much.
+        let _ = write_whole(&path, &text(run));
+        let _ = write_draft(&beside(&path), &[b' '; ROOM]);
+        self.event("STARTED", &json!({ "pid": pid }));
+    }
+
+    /// Writes down how the VM ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be written. A full disk is no hindrance.
+    pub fn ended(&mut self, exit: &Exit) -> Result<(), Error> {
+        let data = json!({ "reason": exit.reason.to_string(), "process": exit.process.to_string() });
+        self.event("ENDED", &data);
+        self.end(RunEnd::Ended { reason: exit.reason.clone(), process: exit.process })
+    }
+
+    /// Writes down that the VM did not start.
+    ///
+    /// # Errors
+    ///
+    /// As [`ended`](Self::ended).
+    pub fn failed(&mut self, message: &str) -> Result<(), Error> {
+        self.event("FAILED", &json!({ "message": message }));
+        self.end(RunEnd::Failed { message: message.to_owned() })
+    }
+
+    fn end(&mut self, end: RunEnd) -> Result<(), Error> {
+        let path = self.machine.run_path();
+        let Some(run) = &mut self.run else { return Ok(()) };
+        run.ended_ms = Some(now_ms());
+        run.end = Some(end);
+        let text = text(run);
+        write_into_room(&path, &text).or_else(|_| write_whole(&path, &text)).map_err(io_error("write", &path))
+    }
+
+    /// Adds an event of the keeper's own to `events.jsonl`. What cannot be written is left out.
+    pub fn event(&mut self, name: &str, data: &Value) {
+        let ms = now_ms();
+        let stamp = json!({ "seconds": ms / 1000, "microseconds": ms % 1000 * 1000 });
+        self.write_event(&json!({ "event": format!("QEMUCTL_{name}"), "data": data, "timestamp": stamp }));
+    }
+
+    /// Adds an event of QEMU's to `events.jsonl`. What cannot be written is left out.
+    pub fn write_event(&mut self, event: &Value) {
+        self.events.write(event);
+    }
+
+    /// Whether the machine is not to be started again, since its user has stopped it.
+    pub fn is_to_stay_down(&self) -> bool {
+        self.machine.is_to_stay_down()
+    }
+}
+
+fn text(run: &LastRun) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(run).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// Writes into the room that was taken when the run began.
+fn write_into_room(path: &Path, text: &[u8]) -> io::Result<()> {
+    let room = beside(path);
+    let mut file = open_regular(&room, OpenOptions::new().write(true))?;
+    if file.metadata()?.len() < text.len() as u64 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    file.write_all(text)?;
+    // What is left of the room are spaces, which mean nothing in JSON.
+    file.sync_all()?;
+    replace(&room, path)
+}

@@ -1,0 +1,307 @@
+//! A machine of the home: its folder, and what may be done to it by whom.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::{ConfigError, ConfigFile};
+use crate::error::Error;
+use crate::runtime::{check_name, read_regular};
+use qemu_discovery::process::{Process, Watcher};
+
+use super::directory::{Home, exists, hidden_folder, make_private, order, sweep};
+use super::files::{Locked, io_error, is_locked, replace, sync_folder_of, wait_for, write_whole};
+use super::growth::Growth;
+use super::log::cut;
+use super::run::{LastRun, Status};
+
+/// A machine of the home. A handle: the machine may be gone, or another, by the time it is used.
+#[derive(Clone, Debug)]
+pub struct StoredMachine {
+    home: Home,
+    name: String,
+    folder: PathBuf,
+}
+
+/// Nobody else changes the machine while this is held.
+#[derive(Debug)]
+pub struct MachineLock {
+    _file: Locked,
+}
+
+impl StoredMachine {
+    pub(super) fn new(home: Home, name: &str) -> Self {
+        Self { folder: home.folders().join(name), name: name.to_owned(), home }
+    }
+
+    /// Its name, which is that of its VM too.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The home it is in.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Its folder, from which relative paths in its description count.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its description.
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.join("machine.toml")
+    }
+
+    /// Where its own images are.
+    pub fn disks(&self) -> PathBuf {
+        self.folder.join("disks")
+    }
+
+    /// A file of the machine, such as `console.log`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Reads its description. The name in its config is the machine's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with everything that is wrong in it; [`Error::NoSuchMachine`] if it is gone.
+    pub fn config(&self) -> Result<ConfigFile, Error> {
+        if self.config_path().symlink_metadata().is_err() {
+            return Err(self.missing());
+        }
+        named(ConfigFile::read(self.config_path())?)
+    }
+
+    /// Reads a text as if it were its description.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with everything that is wrong in it.
+    pub fn parse(&self, text: &str) -> Result<ConfigFile, Error> {
+        named(ConfigFile::parse(self.config_path(), text.to_owned())?)
+    }
+
+    /// Waits until no other command changes the machine, for some seconds.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::MachineBusy`] if another one takes longer.
+    /// - [`Error::NoSuchMachine`] if it is gone, [`Error::Io`] if nothing can be written there.
+    pub fn lock(&self) -> Result<MachineLock, Error> {
+        match wait_for(&self.file("lock")) {
+            Ok(Some(file)) => Ok(MachineLock { _file: file }),
+            Ok(None) => Err(Error::MachineBusy { name: self.name.clone() }),
+            Err(error) => Err(self.or_missing(error)),
+        }
+    }
+
+    /// Replaces its description. Takes effect at the next start.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Config`] if the text is none; the old one stays.
+    /// - [`Error::Io`] if it cannot be written.
+    pub fn write(&self, _lock: &MachineLock, text: &str) -> Result<(), Error> {
+        self.parse(text)?;
+        let path = self.config_path();
+        write_whole(&path, text.as_bytes()).map_err(io_error("write", &path))
+    }
+
+    /// The process that keeps or runs it.
+    pub(super) fn keeper(&self) -> Result<Option<u32>, Error> {
+        let path = self.file("keeper.lock");
+        if !is_locked(&path).map_err(io_error("look at", &path))? {
+            return Ok(None);
+        }
+        // Whoever has just locked it has not written its number yet.
+        Ok(Some(read_regular(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)))
+    }
+
+    /// Where its last run is written down.
+    pub(super) fn run_path(&self) -> PathBuf {
+        self.file("run.json")
+    }
+
+    /// What it does, and how its last run ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if its files cannot be read.
+    pub fn status(&self) -> Result<Status, Error> {
+        // In this order: whoever starts it becomes its keeper before there is a run.
+        let run = LastRun::read(&self.run_path())?;
+        let keeper = self.keeper()?;
+        Ok(Status::new(&self.name, run, keeper))
+    }
+
+    /// Has the next end of its VM be the last, whatever its restart policy: its user wants it down.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if that cannot be written down.
+    pub fn stay_down(&self, whether: bool) -> Result<(), Error> {
+        let path = self.file("stay-down");
+        let done = if whether { write_whole(&path, b"") } else { fs::remove_file(&path) };
+        match done {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.map_err(io_error("write", &path)),
+        }
+    }
+
+    /// Whether its user wants it down.
+    pub(super) fn is_to_stay_down(&self) -> bool {
+        self.file("stay-down").symlink_metadata().is_ok()
+    }
+
+    /// Tells what happens to its files from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the kernel cannot watch them.
+    pub fn watch(&self) -> Result<Growth, Error> {
+        Growth::of(&self.folder).map_err(io_error("watch", &self.folder))
+    }
+
+    /// Cuts the logs that QEMU writes, if they have become too long.
+    pub fn cut_logs(&self) {
+        for name in ["console.log", "qemu.log"] {
+            // A log that cannot be cut is tried again when it has grown.
+            let _ = cut(&self.file(name));
+        }
+    }
+
+    /// Waits until no process keeps it any more; tells whether that came true within the time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if its files cannot be looked at.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed.
+    pub async fn settled(&self, within: Duration) -> Result<bool, Error> {
+        let growth = self.watch()?;
+        let settled = async {
+            while let Some(pid) = self.keeper()? {
+                match Process::attach(pid).and_then(Watcher::new) {
+                    Ok(process) => drop(process.ended().await),
+                    // It has ended meanwhile.
+                    Err(_) if self.keeper()?.is_none() => break,
+                    // It has not written its number yet.
+                    Err(_) => {
+                        growth.of_files(&["keeper.lock"]).await.map_err(io_error("watch", &self.folder))?;
+                    }
+                }
+            }
+            Ok(true)
+        };
+        tokio::time::timeout(within, settled).await.unwrap_or(Ok(false))
+    }
+
+    /// Asks the process that keeps it to end: it shuts a running VM down, and starts none again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it may not be asked. One that has ended is no error.
+    pub fn dismiss_keeper(&self) -> Result<(), Error> {
+        let Some(pid) = self.keeper()?.filter(|&pid| pid != 0) else { return Ok(()) };
+        let Ok(keeper) = Process::attach(pid) else { return Ok(()) };
+        // Looked at again: the number may have been given to another process before it was held.
+        if self.keeper()? != Some(pid) {
+            return Ok(());
+        }
+        keeper.signal(rustix::process::Signal::TERM).map_err(io_error("end the keeper of", &self.folder))
+    }
+
+    /// Gives it another name. It must not run.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::MachineRuns`], [`Error::MachineBusy`], [`Error::MachineExists`], [`Error::InvalidName`].
+    /// - [`Error::Io`] if it cannot be renamed.
+    pub fn rename(&self, new: &str) -> Result<Self, Error> {
+        check_name(new)?;
+        let _lock = self.lock()?;
+        let _hold = self.hold()?;
+        let _order = order(&self.home)?;
+        let renamed = Self::new(self.home.clone(), new);
+        if renamed.folder.symlink_metadata().is_ok() {
+            return Err(exists(&self.home, new));
+        }
+        fs::rename(&self.folder, &renamed.folder)
+            .and_then(|()| sync_folder_of(&renamed.folder))
+            .map_err(io_error("rename", &self.folder))?;
+        Ok(renamed)
+    }
+
+    /// Removes it. Its own images go too, unless they are to be kept: then they are moved to `disks/NAME` in the home, which is
+    /// returned.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::MachineRuns`], [`Error::MachineBusy`].
+    /// - [`Error::Io`] if it cannot be removed.
+    pub fn remove(&self, keep_disks: bool) -> Result<Option<PathBuf>, Error> {
+        let _lock = self.lock()?;
+        let _hold = self.hold()?;
+        let _order = order(&self.home)?;
+        let kept = if keep_disks { self.move_disks()? } else { None };
+        let hidden = hidden_folder(&self.home, &self.name)?;
+        fs::rename(&self.folder, &hidden)
+            .and_then(|()| sync_folder_of(&hidden))
+            .map_err(io_error("remove", &self.folder))?;
+        fs::remove_dir_all(&hidden).map_err(io_error("remove", &hidden))?;
+        sweep(&self.home);
+        Ok(kept)
+    }
+
+    /// Moves its images out of the way of its removal. If that is interrupted, they are in one of the two places.
+    fn move_disks(&self) -> Result<Option<PathBuf>, Error> {
+        let is_empty = |path: &Path| fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
+        if is_empty(&self.disks()) {
+            return Ok(None);
+        }
+        let kept = self.home.path().join("disks");
+        make_private(&kept)?;
+        let number = |number: u32| match number {
+            1 => kept.join(&self.name),
+            number => kept.join(format!("{}.{number}", self.name)),
+        };
+        let free = (1..u32::MAX).map(number).find(|path| path.symlink_metadata().is_err());
+        let Some(free) = free else { return Ok(None) };
+        replace(&self.disks(), &free).map_err(io_error("move", &self.disks()))?;
+        Ok(Some(free))
+    }
+
+    pub(super) fn runs(&self, by: Option<u32>) -> Error {
+        let by = by.filter(|&pid| pid != 0).map(|pid| format!(" (process {pid})")).unwrap_or_default();
+        Error::MachineRuns { name: self.name.clone(), by }
+    }
+
+    pub(super) fn missing(&self) -> Error {
+        Error::NoSuchMachine { name: self.name.clone(), home: self.home.path().to_owned() }
+    }
+
+    pub(super) fn or_missing(&self, error: Error) -> Error {
+        match error {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => self.missing(),
+            error => error,
+        }
+    }
+}
+
+/// Refuses a description with a name of its own: after the machine was renamed or copied, it would be that of another one.
+fn named(file: ConfigFile) -> Result<ConfigFile, Error> {
+    if file.config().name.is_none() {
+        return Ok(file);
+    }
+    let message = "a machine of the home is called like its folder".to_owned();
+    let help = "remove this line; `qemuctl rename` gives a machine another name".to_owned();
+    let faults = vec![file.fault("name", message, Some(help))];
+    Err(ConfigError::Invalid { faults }.into())
+}

@@ -1,0 +1,83 @@
+//! Copies of images, in the same format or another one.
+
+use std::fs::File;
+
+use rustix::fs::ioctl_ficlone;
+
+use super::create::with_settings;
+use super::draft::Draft;
+use super::run::{Run, absolute};
+use super::{Image, ImageError, Preallocation, QemuImg};
+
+/// How [`QemuImg::convert`] makes the copy.
+#[derive(Clone, Debug, Default)]
+pub struct ConvertOptions {
+    /// Whether to compress the copy (qcow2, vmdk). Reading it is slower, and what is written later is not compressed.
+    pub compress: bool,
+    /// How much of the copy's space is taken at once. Defaults to none: zeroes stay holes.
+    pub preallocation: Preallocation,
+    /// Whether to replace an image that is there. Defaults to no.
+    pub replace: bool,
+}
+
+impl QemuImg {
+    /// Writes what a guest sees in `source` into a new image, which rests on nothing and is readable by its owner alone. Internal
+    /// snapshots are not copied. With a key, the copy is encrypted by LUKS.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::InUse`] while a VM writes to the source, [`ImageError::Exists`] unless the target may be replaced,
+    /// [`ImageError::NoSpace`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing is left.
+    pub async fn convert(
+        &self,
+        source: &Image,
+        target: &Image,
+        options: &ConvertOptions,
+    ) -> Result<(), ImageError> {
+        let draft = Draft::new(&target.path, options.replace)?;
+        let mut run = Run::new(self, "copy", &source.path).with_progress();
+        run = run.args(["-O", target.format.qemu_name()]);
+        if options.compress {
+            run = run.arg("-c");
+        }
+        run = with_settings(run, target, options.preallocation)?;
+        super::inspect::with(run, source)?.arg(draft.path()).done("convert").await?;
+        draft.finish().await
+    }
+
+    /// Copies an image as it is. Where the file system can, both share their space until one is written to (a reflink, with
+    /// internal snapshots and all); elsewhere it is [`convert`](Self::convert)ed to its own format.
+    ///
+    /// # Errors
+    ///
+    /// As [`convert`](Self::convert).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing is left.
+    pub async fn copy(&self, source: &Image, target: &Image, replace: bool) -> Result<(), ImageError> {
+        let draft = Draft::new(&target.path, replace)?;
+        // A lock that somebody has is found by qemu-img alone: a clone of an image that is written to is torn.
+        self.check_lock(source).await?;
+        let cloned = File::open(absolute(&source.path)).and_then(|from| {
+            let to = File::options().write(true).open(draft.path())?;
+            Ok(ioctl_ficlone(to, from)?)
+        });
+        if cloned.is_ok() {
+            return draft.finish().await;
+        }
+        drop(draft);
+        let options = ConvertOptions { replace, ..ConvertOptions::default() };
+        self.convert(source, &Image { format: source.format, ..target.clone() }, &options).await
+    }
+
+    /// Fails if somebody writes to the image.
+    async fn check_lock(&self, image: &Image) -> Result<(), ImageError> {
+        let run = Run::new(self, "copy", &image.path).arg("--output=json");
+        super::inspect::with(run, image)?.done("info").await.map(drop)
+    }
+}

@@ -1,0 +1,41 @@
+//! What is different with a guest agent: it knows no ids, and may be restarted at any time.
+
+use super::{Outcome, Pipeline};
+use crate::error::CloseReason;
+use crate::pipeline::outgoing::Outgoing;
+
+impl Pipeline {
+    /// A caller gave up waiting for its turn. An agent that stays silent may have been restarted and
+    /// have lost what it was told: get in step anew, and say again what must not get lost.
+    pub(super) fn lose_step(&mut self) {
+        let Some(sync) = &mut self.agent else { return };
+        let Some(flight) = self.flights.first_mut() else {
+            if !sync.is_done() {
+                sync.lose();
+            }
+            return;
+        };
+        if let Some(bytes) = flight.as_mut().and_then(|flight| flight.again.take()) {
+            sync.lose();
+            self.finish(0, Outcome::Closed(CloseReason::Local));
+            let number = self.enqueue(Outgoing::in_band(bytes), true);
+            self.queue.retain(|&queued| queued != number);
+            self.queue.push_front(number);
+        }
+    }
+
+    /// The part of a line that may be a message. None: it is a guest agent's stale words.
+    pub(crate) fn filter<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        self.agent.as_ref().map_or(Some(line), |sync| sync.filter(line))
+    }
+
+    /// The peer is a guest agent.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// The guest agent has not shown itself.
+    pub(crate) fn is_out_of_step(&self) -> bool {
+        self.agent.as_ref().is_some_and(|sync| !sync.is_done())
+    }
+}
