@@ -74,8 +74,10 @@ fn every_struct_of_the_configuration_can_grow() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../qemu-argv/src/config");
     let (mut open, mut made) = (BTreeSet::new(), BTreeSet::new());
     for entry in fs::read_dir(config).expect("the configuration has sources") {
-        let text = fs::read_to_string(entry.expect("an entry").path()).expect("a source is text");
-        read(&text, &mut open, &mut made);
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            read(&fs::read_to_string(path).expect("a source is text"), &mut open, &mut made);
+        }
     }
     assert!(open.len() > 50, "{open:?}");
     let stuck: Vec<_> = open.difference(&made).collect();

@@ -96,6 +96,7 @@ fn queue() -> io::Result<Sender<Job>> {
 mod tests {
     use std::io::Read;
     use std::os::unix::net::UnixStream;
+    use std::task::Poll;
 
     use super::super::exec::{Bond, FdMapping};
     use super::*;
@@ -122,24 +123,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_start_leaves_no_child() {
-        let (mut reader, writer) = UnixStream::pair().expect("a pair");
-        reader.set_nonblocking(true).expect("set");
-        let output = FdMapping { parent_fd: writer.into(), child_fd: 1 };
-        let started = Program { descriptors: vec![output], ..program("/bin/sh", &["-c", "exec sleep 600"]) };
-        {
-            let start = spawn(Program { bond: Bond::Nobody, ..started });
-            tokio::pin!(start);
+        // A start may be through when it is polled for the first time; then it is tried again.
+        for _ in 0..1000 {
+            let (mut reader, writer) = UnixStream::pair().expect("a pair");
+            reader.set_nonblocking(true).expect("set");
+            let output = FdMapping { parent_fd: writer.into(), child_fd: 1 };
+            let sleep =
+                Program { descriptors: vec![output], ..program("/bin/sh", &["-c", "exec sleep 600"]) };
+            let mut start = Box::pin(spawn(Program { bond: Bond::Nobody, ..sleep }));
+            let polled = std::future::poll_fn(|context| Poll::Ready(start.as_mut().poll(context))).await;
             // Sent to the thread, and dropped wherever it has got to.
-            assert!(is_pending(start.as_mut()).await);
+            drop(start);
+            match polled {
+                Poll::Ready(process) => {
+                    process.expect("sh starts").kill_blocking(Duration::from_secs(30)).expect("dead");
+                }
+                Poll::Pending => {
+                    let mut output = Vec::new();
+                    reader.read_to_end(&mut output).expect("at once: nobody holds the other end");
+                    return;
+                }
+            }
         }
-        let mut output = Vec::new();
-        reader.read_to_end(&mut output).expect("at once: nobody holds the other end");
-    }
-
-    /// Whether a future is not done when it is polled once.
-    async fn is_pending<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) -> bool {
-        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending()))
-            .await
+        panic!("every start was through at its first poll");
     }
 
     #[tokio::test]
