@@ -23,12 +23,22 @@ pub(crate) fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Schema {
 
 /// An amount of bytes: a number, or digits and a unit.
 pub(crate) fn size() -> Schema {
+    amount("[0-9]{1,19}\\s*B?", u64::MAX)
+}
+
+/// An amount of memory: a number of MiB, at most `most`, or digits and a unit.
+pub(crate) fn memory(most: u64) -> Schema {
+    amount("[0-9]{1,7}|[0-9]{1,19}\\s*B", most)
+}
+
+fn amount(plain: &str, most: u64) -> Schema {
     // So many digits fit into 64 bits with each unit.
-    let forms = "[0-9]{1,19}\\s*B?|[0-9]{1,16}\\s*K(?:iB)?|[0-9]{1,13}\\s*M(?:iB)?|[0-9]{1,10}\\s*G(?:iB)?|[0-9]{1,7}\\s*T(?:iB)?";
+    let forms =
+        "[0-9]{1,16}\\s*K(?:iB)?|[0-9]{1,13}\\s*M(?:iB)?|[0-9]{1,10}\\s*G(?:iB)?|[0-9]{1,7}\\s*T(?:iB)?";
     json_schema!({
         "anyOf": [
-            { "type": "integer", "minimum": 0, "maximum": u64::MAX },
-            pattern(&format!("\\s*(?:{forms})\\s*")),
+            { "type": "integer", "minimum": 0, "maximum": most },
+            pattern(&format!("\\s*(?:{plain}|{forms})\\s*")),
         ],
     })
 }

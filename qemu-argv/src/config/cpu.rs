@@ -9,7 +9,7 @@ use super::flexible;
 use crate::value::Props;
 
 /// The processors. In files also just their number (`cpu = 4`) or model (`cpu = "host"`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Cpu {
@@ -17,8 +17,9 @@ pub struct Cpu {
     pub model: Option<String>,
     /// Features of the model by QEMU's names: `{ avx512f = false, "hv-time" = true, phys-bits = 40 }`.
     pub features: Props,
-    /// How many processors there are at boot.
-    pub count: u32,
+    /// How many processors there are at boot. Defaults to 1 on boards that take any number, and to the board's own number on
+    /// others.
+    pub count: Option<u32>,
     /// How many there may be after hotplug. Left out: no more than at boot.
     pub max: Option<u32>,
     /// Sockets of the topology.
@@ -33,19 +34,10 @@ pub struct Cpu {
     pub threads: Option<u32>,
 }
 
-impl Default for Cpu {
-    fn default() -> Self {
-        Self {
-            model: None,
-            features: Props::new(),
-            count: 1,
-            max: None,
-            sockets: None,
-            dies: None,
-            clusters: None,
-            cores: None,
-            threads: None,
-        }
+impl Cpu {
+    /// That many processors of the default model.
+    pub fn new(count: u32) -> Self {
+        Self { count: Some(count), ..Self::default() }
     }
 }
 
@@ -54,7 +46,7 @@ impl FromStr for Cpu {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text.parse() {
-            Ok(count) => Self { count, ..Self::default() },
+            Ok(count) => Self::new(count),
             Err(_) => Self { model: Some(text.to_owned()), ..Self::default() },
         })
     }
@@ -63,7 +55,7 @@ impl FromStr for Cpu {
 impl flexible::Short for Cpu {
     fn from_number(number: u64) -> Result<Self, String> {
         let count = u32::try_from(number).map_err(|_| format!("{number} are too many processors"))?;
-        Ok(Self { count, ..Self::default() })
+        Ok(Self::new(count))
     }
 
     #[cfg(feature = "schema")]

@@ -38,6 +38,9 @@ pub struct Machine {
     pub virtualization: Option<bool>,
     /// `TrustZone` for the guest (`virt`, TCG).
     pub secure: Option<bool>,
+    /// The bus of virtio devices. Defaults to what is usual on the board: memory-mapped slots on `microvm`, channel I/O on
+    /// `s390-ccw-virtio`, PCI elsewhere. An address of a device's own takes precedence.
+    pub virtio: Option<VirtioBus>,
     /// The size of TCG's cache of translated code.
     pub tcg_cache: Option<super::Size>,
     /// Further properties of `-machine`, passed on as they are.
@@ -57,6 +60,19 @@ impl flexible::Short for Machine {
     fn short_schema() -> schemars::Schema {
         crate::schema_forms::text()
     }
+}
+
+/// The bus of virtio devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum VirtioBus {
+    /// PCI: the drivers `virtio-…-pci`.
+    Pci,
+    /// The board's memory-mapped slots: the drivers `virtio-…-device`. The slots of `virt` follow the virtio 0.9 standard unless
+    /// QEMU's property `virtio-mmio.force-legacy` is off.
+    Mmio,
 }
 
 /// Which accelerator is wanted.

@@ -1,21 +1,27 @@
 //! Guest memory and where the host takes it from.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::flexible;
-use super::size::{ParseSizeError, Size};
+use super::size::Size;
 
 /// Guest memory. In files also just its size: `memory = "2GiB"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
-    /// The size at boot.
-    pub size: Size,
-    /// The ceiling for hotplugged memory. Left out: no hotplug.
+    /// The size at boot; a number without unit is MiB, as for QEMU's `-m`. Defaults to 512 MiB on boards that take any size, and to
+    /// the board's own size on others.
+    #[serde(deserialize_with = "mebibytes")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "schema"))]
+    pub size: Option<Size>,
+    /// The ceiling for hotplugged memory; a number without unit is MiB. Defaults to no hotplug.
+    #[serde(deserialize_with = "mebibytes")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "schema"))]
     pub max: Option<Size>,
     /// Slots for hotplugged modules. Left out: 8 with `max`, else none.
     pub slots: Option<u8>,
@@ -31,44 +37,99 @@ pub struct Memory {
     pub lock: MemoryLock,
 }
 
-impl Default for Memory {
-    fn default() -> Self {
-        Self {
-            size: Size::mib(512),
-            max: None,
-            slots: None,
-            backend: MemoryBackend::Default,
-            share: None,
-            prealloc: false,
-            merge: None,
-            lock: MemoryLock::Off,
-        }
-    }
-}
-
 impl Memory {
+    /// The size of a board that takes any.
+    pub const DEFAULT_SIZE: Size = Size::mib(512);
+
     /// Plain memory of that size.
     pub fn new(size: Size) -> Self {
-        Self { size, ..Self::default() }
+        Self { size: Some(size), ..Self::default() }
     }
 }
 
 impl FromStr for Memory {
-    type Err = ParseSizeError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, ParseSizeError> {
-        text.parse().map(Self::new)
+    fn from_str(text: &str) -> Result<Self, String> {
+        in_text(text).map(Self::new)
     }
 }
 
 impl flexible::Short for Memory {
     fn from_number(number: u64) -> Result<Self, String> {
-        Ok(Self::new(Size::bytes(number)))
+        of_number(number).map(Self::new)
     }
 
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema_forms::size()
+        crate::schema_forms::memory(MOST_MIB)
+    }
+}
+
+/// The most memory that a number without unit can mean: 64 TiB. A larger one was meant as bytes.
+const MOST_MIB: u64 = 64 << 20;
+
+/// Reads a number of MiB.
+fn of_number(number: u64) -> Result<Size, String> {
+    if number > MOST_MIB {
+        return Err(format!(
+            "a number without unit is MiB, and {number} are too many; for bytes write \"{number}B\""
+        ));
+    }
+    Ok(Size::mib(number))
+}
+
+/// What an optional size looks like in files.
+#[cfg(feature = "schema")]
+fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "anyOf": [crate::schema_forms::memory(MOST_MIB), { "type": "null" }] })
+}
+
+/// Reads an optional size, whose numbers without unit are MiB.
+fn mebibytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Size>, D::Error> {
+    struct Reader;
+
+    impl<'de> de::Visitor<'de> for Reader {
+        type Value = Option<Size>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a size such as \"2GiB\" or a number of MiB")
+        }
+
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_any(self)
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+            of_number(number).map(Some).map_err(E::custom)
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+            let number = u64::try_from(number).map_err(|_| E::custom("a size cannot be negative"))?;
+            self.visit_u64(number)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            in_text(text).map(Some).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_option(Reader)
+}
+
+/// Reads a size, whose numbers without unit are MiB, from a text.
+fn in_text(text: &str) -> Result<Size, String> {
+    match text.trim().parse() {
+        Ok(number) => of_number(number),
+        Err(_) => text.parse::<Size>().map_err(|error| error.to_string()),
     }
 }
 

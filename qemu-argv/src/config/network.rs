@@ -118,6 +118,8 @@ pub enum NicModel {
     /// IBM's virtual LAN (`pseries`).
     SpaprVlan,
     UsbNet,
+    /// The next interface that the board has by itself, as many boards of microcontrollers and singleboard computers do.
+    Board,
     /// No device: the backend stands alone, as a hub's port does.
     None,
 }

@@ -12,6 +12,7 @@ use super::{
     VideoModel, Vnc, Vsock, Watchdog,
 };
 use crate::qemu_target::Arch;
+use crate::topology::{Machine as Board, MachineOptions};
 
 /// A virtual machine. Everything has a default; a file of three lines is a machine:
 ///
@@ -21,7 +22,7 @@ use crate::qemu_target::Arch;
 ///     memory = "2GiB"
 ///     disks = ["/vm/web.qcow2"]
 /// "#)?;
-/// assert_eq!(config.memory.size, qemu_argv::Size::gib(2));
+/// assert_eq!(config.memory.size, Some(qemu_argv::Size::gib(2)));
 /// # Ok::<(), toml::de::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -201,6 +202,23 @@ impl Default for VmConfig {
 }
 
 impl VmConfig {
+    /// Whether the board takes any number of processors, and memory of any size.
+    fn is_flexible(&self) -> bool {
+        let arch = self.arch.or(Arch::host()).unwrap_or(Arch::X86_64);
+        let kind = self.machine.kind.as_deref().unwrap_or_else(|| arch.default_machine());
+        !Board::new(arch.qemu_name(), kind, MachineOptions::default()).decides_itself()
+    }
+
+    /// The size of the memory at boot. `None`: the board decides it.
+    pub fn memory_size(&self) -> Option<Size> {
+        self.memory.size.or_else(|| self.is_flexible().then_some(Memory::DEFAULT_SIZE))
+    }
+
+    /// The number of processors at boot. `None`: the board decides it.
+    pub fn cpu_count(&self) -> Option<u32> {
+        self.cpu.count.or_else(|| self.is_flexible().then_some(1))
+    }
+
     /// A sensible machine for `arch`: its best board, a video device where guests have a driver for it at once, a random
     /// number generator, the guest agent's channel and a NAT network.
     pub fn for_arch(arch: Arch) -> Self {

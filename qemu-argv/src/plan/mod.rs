@@ -1,5 +1,6 @@
 //! The plan: every part of a machine with its name, its place and its descriptors, decided once and kept.
 
+mod bare;
 mod bundle;
 mod changes;
 mod chardev;

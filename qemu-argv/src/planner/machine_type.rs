@@ -2,10 +2,10 @@
 
 use smol_str::SmolStr;
 
-use crate::config::Machine as MachineConfig;
+use crate::config::{Machine as MachineConfig, VirtioBus};
 use crate::name::join;
 use crate::qemu_target::Arch;
-use crate::topology::{Family, Machine, MachineOptions};
+use crate::topology::{Family, Machine, MachineOptions, PciRequest, VirtioTransport};
 use crate::value::Value;
 
 /// A machine type.
@@ -29,6 +29,10 @@ impl Board {
             sata: !is("sata", "off", false),
             smbus: !is("smbus", "off", false),
             pcie: is("pcie", "on", true),
+            virtio: config.virtio.map(|bus| match bus {
+                VirtioBus::Pci => VirtioTransport::Pci,
+                VirtioBus::Mmio => VirtioTransport::Mmio,
+            }),
             ..MachineOptions::default()
         };
         Self { kind: kind.to_owned(), machine: Machine::new(arch.qemu_name(), kind, options), arch }
@@ -36,6 +40,16 @@ impl Board {
 
     pub(crate) fn family(&self) -> Family {
         self.machine.family
+    }
+
+    /// Whether it is known to have no PCI bus.
+    pub(crate) fn is_without_pci(&self) -> bool {
+        self.family() != Family::Unknown && self.machine.pci().is_none()
+    }
+
+    /// See [`Machine::decides_itself`].
+    pub(crate) fn decides_itself(&self) -> bool {
+        self.machine.decides_itself()
     }
 
     /// Whether it is a PC.
@@ -48,8 +62,8 @@ impl Board {
         matches!(self.arch, Arch::X86_64 | Arch::I386)
     }
 
-    /// `virtio-blk` as this machine calls it.
-    pub(crate) fn virtio(&self, name: &str) -> SmolStr {
-        join([name, "-", self.machine.virtio_transport().suffix()])
+    /// `virtio-blk` as a device with this request is called on this machine.
+    pub(crate) fn virtio(&self, name: &str, request: &PciRequest) -> SmolStr {
+        join([name, "-", self.machine.transport_of(request).suffix()])
     }
 }

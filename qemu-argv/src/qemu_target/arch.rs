@@ -27,10 +27,27 @@ pub enum Arch {
     Mips64el,
     S390x,
     Sparc64,
+    Sparc,
+    M68k,
+    Hppa,
+    Alpha,
+    Or1k,
+    Microblaze,
+    Microblazeel,
+    Sh4,
+    Sh4eb,
+    Xtensa,
+    Xtensaeb,
+    Avr,
+    Rx,
+    Tricore,
+    Cris,
+    Nios2,
+    Hexagon,
 }
 
 /// Each architecture: QEMU's name first, then the other names that are understood.
-const NAMES: [(Arch, &[&str]); 15] = [
+const NAMES: [(Arch, &[&str]); 32] = [
     (Arch::X86_64, &["x86_64", "amd64", "x86-64"]),
     (Arch::I386, &["i386", "386", "x86", "i486", "i586", "i686"]),
     (Arch::Aarch64, &["aarch64", "arm64"]),
@@ -46,6 +63,23 @@ const NAMES: [(Arch, &[&str]); 15] = [
     (Arch::Mips64el, &["mips64el", "mips64le"]),
     (Arch::S390x, &["s390x"]),
     (Arch::Sparc64, &["sparc64"]),
+    (Arch::Sparc, &["sparc"]),
+    (Arch::M68k, &["m68k"]),
+    (Arch::Hppa, &["hppa", "parisc"]),
+    (Arch::Alpha, &["alpha"]),
+    (Arch::Or1k, &["or1k", "openrisc"]),
+    (Arch::Microblaze, &["microblaze"]),
+    (Arch::Microblazeel, &["microblazeel"]),
+    (Arch::Sh4, &["sh4"]),
+    (Arch::Sh4eb, &["sh4eb"]),
+    (Arch::Xtensa, &["xtensa"]),
+    (Arch::Xtensaeb, &["xtensaeb"]),
+    (Arch::Avr, &["avr"]),
+    (Arch::Rx, &["rx"]),
+    (Arch::Tricore, &["tricore"]),
+    (Arch::Cris, &["cris"]),
+    (Arch::Nios2, &["nios2"]),
+    (Arch::Hexagon, &["hexagon"]),
 ];
 
 impl Arch {
@@ -93,12 +127,30 @@ impl Arch {
     pub const fn default_machine(self) -> &'static str {
         match self {
             Self::X86_64 | Self::I386 => "q35",
-            Self::Aarch64 | Self::Arm | Self::Riscv64 | Self::Riscv32 | Self::Loongarch64 => "virt",
+            Self::Aarch64
+            | Self::Arm
+            | Self::Riscv64
+            | Self::Riscv32
+            | Self::Loongarch64
+            | Self::M68k
+            | Self::Or1k
+            | Self::Hexagon => "virt",
             Self::Ppc64 => "pseries",
             Self::Ppc => "g3beige",
             Self::Mips | Self::Mipsel | Self::Mips64 | Self::Mips64el => "malta",
             Self::S390x => "s390-ccw-virtio",
             Self::Sparc64 => "sun4u",
+            Self::Sparc => "SS-5",
+            Self::Hppa => "B160L",
+            Self::Alpha => "clipper",
+            Self::Microblaze | Self::Microblazeel => "petalogix-s3adsp1800",
+            Self::Sh4 | Self::Sh4eb => "r2d",
+            Self::Xtensa | Self::Xtensaeb => "sim",
+            Self::Avr => "mega2560",
+            Self::Rx => "gdbsim-r5f562n8",
+            Self::Tricore => "tricore_testboard",
+            Self::Cris => "axis-dev88",
+            Self::Nios2 => "10m50-ghrd",
         }
     }
 
@@ -140,7 +192,8 @@ impl fmt::Display for Arch {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown architecture {0:?}; known are x86_64, i386, aarch64, arm, riscv64, riscv32, loongarch64, \
-         ppc64, ppc, mips, mipsel, mips64, mips64el, s390x, sparc64"
+         ppc64, ppc, mips, mipsel, mips64, mips64el, s390x, sparc64, sparc, m68k, hppa, alpha, or1k, microblaze, \
+         microblazeel, sh4, sh4eb, xtensa, xtensaeb, avr, rx, tricore, cris, nios2, hexagon"
 )]
 #[non_exhaustive]
 pub struct ParseArchError(String);

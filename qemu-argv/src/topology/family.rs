@@ -31,6 +31,10 @@ pub enum Family {
     Sun4u,
     /// `g3beige` of PowerPC.
     G3beige,
+    /// `virt` of the 68000 series: memory-mapped virtio alone.
+    VirtM68k,
+    /// `vexpress-a9` and `vexpress-a15` of Arm: four memory-mapped slots for virtio.
+    Vexpress,
     /// `none`: a machine without any bus.
     None,
     /// A machine type this crate has no model of: places are left to QEMU.
@@ -55,6 +59,7 @@ impl Family {
                 "aarch64" | "arm" => Self::VirtArm,
                 "riscv64" | "riscv32" => Self::VirtRiscv,
                 "loongarch64" => Self::VirtLoongarch,
+                "m68k" => Self::VirtM68k,
                 _ => Self::Unknown,
             }
         } else if is("pseries") {
@@ -69,6 +74,8 @@ impl Family {
             Self::Sun4u
         } else if is("g3beige") {
             Self::G3beige
+        } else if is("vexpress") {
+            Self::Vexpress
         } else if machine_type == "none" {
             Self::None
         } else {
@@ -93,7 +100,9 @@ mod tests {
             ("aarch64", "virt-11.1", Family::VirtArm),
             ("riscv32", "virt", Family::VirtRiscv),
             ("loongarch64", "virt", Family::VirtLoongarch),
-            ("m68k", "virt", Family::Unknown),
+            ("m68k", "virt", Family::VirtM68k),
+            ("arm", "vexpress-a15", Family::Vexpress),
+            ("or1k", "virt", Family::Unknown),
             ("aarch64", "sbsa-ref", Family::Unknown),
             ("ppc64", "pseries-10.0", Family::Pseries),
             ("s390x", "s390-ccw-virtio-7.2", Family::S390Ccw),

@@ -44,7 +44,7 @@ impl Topology {
         let mut controllers = Vec::new();
         let placement = match &device.connector {
             Connector::Pci(request) => self.plug_bus(id, request, VirtioTransport::Pci)?,
-            Connector::Virtio(request) => self.plug_bus(id, request, self.transport_of(request))?,
+            Connector::Virtio(request) => self.plug_bus(id, request, self.machine.transport_of(request))?,
             Connector::Sata { .. } | Connector::Ide { .. } => {
                 return Err(TopologyError::NoHotplug {
                     device: id.to_string(),
@@ -118,21 +118,14 @@ impl Topology {
         }
     }
 
-    fn transport_of(&self, request: &PciRequest) -> VirtioTransport {
-        match request.address {
-            Some(Address::Pci(_)) => VirtioTransport::Pci,
-            Some(Address::Ccw(_)) => VirtioTransport::Ccw,
-            Some(Address::VirtioMmio(_)) => VirtioTransport::Mmio,
-            None => self.machine.virtio_transport(),
-        }
-    }
-
     fn plug_controller(&self, user: &str, role: Role) -> Result<Controller, TopologyError> {
         let controllers = self.controllers.iter().map(|controller| controller.id.clone());
         let mut names: Names = self.devices.keys().cloned().chain(controllers).chain([user.into()]).collect();
         let id = names.add(super::behind_controllers::first_name(role));
         let placement = match connector_of(role) {
-            Connector::Virtio(request) => self.plug_bus(&id, &request, self.transport_of(&request))?,
+            Connector::Virtio(request) => {
+                self.plug_bus(&id, &request, self.machine.transport_of(&request))?
+            }
             Connector::Pci(request) => self.plug_bus(&id, &request, VirtioTransport::Pci)?,
             _ => Placement::Unplaced,
         };

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
 use super::family::Family;
+use super::request::PciRequest;
 
 /// A machine, as far as buses and slots are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,18 +32,21 @@ pub struct MachineOptions {
     pub smbus: bool,
     /// `pcie=on` gives `microvm` a PCI Express bus.
     pub pcie: bool,
+    /// What carries virtio devices, where that is not what is usual on the board.
+    pub virtio: Option<VirtioTransport>,
     /// An `amd-iommu` device, which QEMU puts into slot 1 when it is created first.
     pub amd_iommu: bool,
 }
 
 impl Default for MachineOptions {
     fn default() -> Self {
-        Self { usb: false, sata: true, smbus: true, pcie: false, amd_iommu: false }
+        Self { usb: false, sata: true, smbus: true, pcie: false, virtio: None, amd_iommu: false }
     }
 }
 
 /// What carries virtio devices, and so which of QEMU's drivers they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum VirtioTransport {
     /// `virtio-…-pci`.
@@ -70,12 +75,26 @@ impl Machine {
         Self { family: Family::of(arch, machine_type), options }
     }
 
-    /// What carries virtio devices on this machine.
+    /// What carries virtio devices on this machine, where they do not insist on a place.
     pub fn virtio_transport(self) -> VirtioTransport {
+        if let Some(chosen) = self.options.virtio {
+            return chosen;
+        }
         match self.family {
             Family::S390Ccw => VirtioTransport::Ccw,
             Family::Microvm if !self.options.pcie => VirtioTransport::Mmio,
+            Family::VirtM68k | Family::Vexpress => VirtioTransport::Mmio,
             _ => VirtioTransport::Pci,
+        }
+    }
+
+    /// What carries a virtio device with this request: its address says so, else the machine.
+    pub fn transport_of(self, request: &PciRequest) -> VirtioTransport {
+        match request.address {
+            Some(Address::Pci(_)) => VirtioTransport::Pci,
+            Some(Address::Ccw(_)) => VirtioTransport::Ccw,
+            Some(Address::VirtioMmio(_)) => VirtioTransport::Mmio,
+            None => self.virtio_transport(),
         }
     }
 
@@ -164,17 +183,30 @@ impl Machine {
                 taken: vec![(0, 0, "the host bridge"), (0x10, 0, "the I/O controller")],
                 ..conventional("pci.0", 0, 31)
             },
-            Family::Microvm | Family::IsaPc | Family::None | Family::Unknown => return None,
+            Family::Microvm
+            | Family::IsaPc
+            | Family::VirtM68k
+            | Family::Vexpress
+            | Family::None
+            | Family::Unknown => return None,
         };
         Some(root)
+    }
+
+    /// Whether the board, and not this crate, knows which processors, how many of them and which sizes of memory it takes. What a
+    /// configuration leaves out is left to the board then.
+    pub fn decides_itself(self) -> bool {
+        matches!(self.family, Family::VirtM68k | Family::Vexpress | Family::Unknown)
     }
 
     /// How many `virtio-mmio-bus.N` the board has.
     pub fn virtio_mmio_buses(self) -> u8 {
         match self.family {
+            Family::VirtM68k => 128,
             Family::VirtArm => 32,
             Family::Microvm => 24,
             Family::VirtRiscv => 8,
+            Family::Vexpress => 4,
             _ => 0,
         }
     }
@@ -218,6 +250,8 @@ impl Machine {
             Family::Malta => "malta",
             Family::Sun4u => "sun4u",
             Family::G3beige => "g3beige",
+            Family::VirtM68k => "virt",
+            Family::Vexpress => "vexpress",
             Family::None => "none",
             Family::Unknown => "this machine",
         }

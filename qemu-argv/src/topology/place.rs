@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use super::address::Address;
 use super::assign_pci::spread;
 use super::behind_controllers::{Children, NewController, connector_of};
 use super::ccw_mmio::number;
@@ -85,15 +84,7 @@ fn entries<'a>(
     let entry = |owner, id: &'a SmolStr, connector: &Connector| {
         let (request, transport) = match connector {
             Connector::Pci(request) => (request, VirtioTransport::Pci),
-            Connector::Virtio(request) => {
-                let transport = match request.address {
-                    Some(Address::Pci(_)) => VirtioTransport::Pci,
-                    Some(Address::Ccw(_)) => VirtioTransport::Ccw,
-                    Some(Address::VirtioMmio(_)) => VirtioTransport::Mmio,
-                    None => machine.virtio_transport(),
-                };
-                (request, transport)
-            }
+            Connector::Virtio(request) => (request, machine.transport_of(request)),
             _ => return None,
         };
         Some(Entry { owner, id, request: request.clone(), transport, placement: None })

@@ -7,10 +7,23 @@ const FLAGS: [&str; 4] = ["-S", "-nodefaults", "-no-user-config", "-no-hpet"];
 /// Options whose argument is JSON.
 const JSON: [&str; 6] = ["-audiodev", "-blockdev", "-device", "-display", "-netdev", "-object"];
 /// Options whose argument is taken as it is.
-const WHOLE: [&str; 10] =
-    ["-append", "-bios", "-dtb", "-incoming", "-initrd", "-k", "-kernel", "-qmp", "-serial", "-uuid"];
+const WHOLE: [&str; 13] = [
+    "-append",
+    "-audio",
+    "-bios",
+    "-dtb",
+    "-incoming",
+    "-initrd",
+    "-k",
+    "-kernel",
+    "-nic",
+    "-parallel",
+    "-qmp",
+    "-serial",
+    "-uuid",
+];
 /// Options whose argument is parts between commas, where no part can have one.
-const WORDS: [&str; 2] = ["-accel", "-cpu"];
+const WORDS: [&str; 3] = ["-accel", "-cpu", "-net"];
 
 /// An option and what is in its argument: each key with its value, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

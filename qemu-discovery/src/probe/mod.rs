@@ -6,6 +6,7 @@
 //! the folders with its loadable modules.
 
 mod abilities;
+mod board;
 mod help;
 mod reply;
 mod schema;

@@ -1,6 +1,7 @@
 //! The short life of a QEMU that is asked about itself.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,19 +73,40 @@ pub(super) async fn properties(binary: &Path, driver: &str) -> Result<Option<Vec
     }))
 }
 
+/// Starts a machine that does not run, and returns what QEMU says if it refuses to.
+pub(super) async fn refusal(binary: &Path, args: &[OsString]) -> Result<Option<String>, DiscoveryError> {
+    let question = async {
+        let (running, ours) = start_with(binary, args).await?;
+        // A QEMU with a bad machine may greet before it ends; the reply to `qmp_capabilities` says that the machine is built.
+        let answer = open(ours).await.map(drop);
+        match end(running, binary, answer).await {
+            Ok(()) => Ok(None),
+            Err(DiscoveryError::NotQemu { reason, .. }) => Ok(Some(reason)),
+            Err(other) => Err(other),
+        }
+    };
+    timeout(DEADLINE, question)
+        .await
+        .map_err(|_| DiscoveryError::Timeout { path: binary.to_owned(), after: DEADLINE })?
+}
+
 /// Starts a QEMU without a machine that waits for questions, and returns our end of its monitor.
 async fn start(binary: &Path) -> Result<(Brief, UnixStream), DiscoveryError> {
+    let args = ["-machine", "none", "-nodefaults", "-no-user-config"];
+    // The second is for builds without TCG.
+    let accelerators = ["-accel", "tcg", "-accel", "kvm"];
+    let args: Vec<_> = args.iter().chain(&accelerators).map(OsString::from).collect();
+    start_with(binary, &args).await
+}
+
+/// Starts a QEMU with these arguments whose guest does not run, and returns our end of its monitor.
+async fn start_with(binary: &Path, args: &[OsString]) -> Result<(Brief, UnixStream), DiscoveryError> {
     let io = |source| DiscoveryError::Io { action: "start", path: binary.to_owned(), source };
     let (ours, theirs) = UnixStream::pair().map_err(io)?;
-    let args = [
-        ["-machine", "none", "-S", "-nodefaults", "-no-user-config", "-display", "none"].as_slice(),
-        // The second is for builds without TCG.
-        &["-accel", "tcg", "-accel", "kvm"],
-        &["-chardev", "socket,id=qmp,fd=0", "-qmp", "chardev:qmp"],
-    ];
+    let ends = ["-S", "-display", "none", "-chardev", "socket,id=qmp,fd=0", "-qmp", "chardev:qmp"];
     let program = Program {
         path: binary.to_owned(),
-        args: args.concat().into_iter().map(Into::into).collect(),
+        args: args.iter().cloned().chain(ends.map(Into::into)).collect(),
         descriptors: vec![FdMapping { parent_fd: theirs.into(), child_fd: 0 }],
         ..Program::default()
     };

@@ -1,7 +1,8 @@
 //! `check`: everything that is wrong with a config, without starting anything.
 
 use qemu_argv::{Endpoints, plan};
-use qemuctl::launch::Qemu;
+use qemuctl::Error;
+use qemuctl::launch::{Qemu, check_board};
 use serde::Serialize;
 
 use super::context::Context;
@@ -46,8 +47,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         Err(_) if !problems.is_empty() => return report(problems, Vec::new(), context),
         Err(failure) => return Err(failure),
     };
-    if let Err(error) = planned {
-        problems.extend(loaded.problems_of(&error));
+    match planned {
+        Ok(plan) => match check_board(&qemu, &loaded.config, &plan).await {
+            Ok(()) => {}
+            Err(Error::Plan(error)) => problems.extend(loaded.problems_of(&error)),
+            Err(error) => return Err(error.into()),
+        },
+        Err(error) => problems.extend(loaded.problems_of(&error)),
     }
     problems.sort_by(|one, other| one.place.cmp(&other.place));
     let exit = report(problems, qemu.warning.into_iter().collect(), context)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use qemuctl::config::ConfigFile;
 use qemuctl::home::{Home, StoredMachine};
 use qemuctl::runtime::{Record, sweep};
-use qemuctl::{Error, Instance, State};
+use qemuctl::{Error, Instance, Size, State, VmConfig};
 use serde::Serialize;
 
 use super::context::Context;
@@ -44,8 +44,9 @@ struct Row {
     /// Whether it outlives the program that started it.
     detached: bool,
     uptime_s: Option<u64>,
-    cpus: u32,
-    memory_bytes: u64,
+    /// None: the board decides it, as the size of the memory.
+    cpus: Option<u32>,
+    memory_bytes: Option<u64>,
     /// None: it does not run.
     socket: Option<PathBuf>,
     /// The folder of a machine of the home.
@@ -86,8 +87,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
             pid,
             detached: record.detached,
             uptime_s: pid.and_then(uptime_s),
-            cpus: record.config.cpu.count,
-            memory_bytes: record.config.memory.size.to_bytes(),
+            cpus: record.config.cpu_count(),
+            memory_bytes: record.config.memory_size().map(Size::to_bytes),
             socket: Some(record.socket),
             folder: None,
             ended: None,
@@ -124,8 +125,8 @@ fn idle_row(machine: &StoredMachine) -> Row {
         pid: None,
         detached: true,
         uptime_s: None,
-        cpus: config.map_or(0, |config| config.cpu.count),
-        memory_bytes: config.map_or(0, |config| config.memory.size.to_bytes()),
+        cpus: config.and_then(VmConfig::cpu_count),
+        memory_bytes: config.and_then(VmConfig::memory_size).map(Size::to_bytes),
         socket: None,
         folder: Some(machine.folder().to_owned()),
         ended,
@@ -174,7 +175,7 @@ fn cells(row: &Row) -> [String; 6] {
         row.state.clone(),
         row.pid.map(|pid| pid.to_string()).unwrap_or_default(),
         row.uptime_s.map(|seconds| Uptime(seconds).to_string()).unwrap_or_default(),
-        row.cpus.to_string(),
-        size(row.memory_bytes),
+        row.cpus.map(|cpus| cpus.to_string()).unwrap_or_default(),
+        row.memory_bytes.map(size).unwrap_or_default(),
     ]
 }

@@ -274,10 +274,10 @@ impl MachineOptions {
         set(&mut config.machine.kind, &self.machine);
         set(&mut config.boot.append, &self.append);
         if let Some(size) = self.memory {
-            config.memory.size = size;
+            config.memory.size = Some(size);
         }
         if let Some(count) = self.cpus {
-            config.cpu.count = count;
+            config.cpu.count = Some(count);
         }
         if self.arch.is_some() {
             config.arch = self.arch;

@@ -145,7 +145,7 @@ mod tests {
         let mut config = VmConfig::for_arch(Arch::X86_64);
         config.disks.push(Disk { read_only: true, ..Disk::file("disks/disk0.qcow2") });
         config.disks.push(Disk::file("disks/disk1.qcow2"));
-        config.cpu.count = 4;
+        config.cpu.count = Some(4);
         config.firmware = Some(Firmware::Uefi(UefiFirmware::default()));
         let text = to_toml(&config);
         let read = crate::config::ConfigFile::parse("vm.toml", text.clone()).expect("valid");

@@ -125,7 +125,7 @@ mod tests {
         let error = one.finish("cpu = 3\n").expect_err("the second");
         assert!(matches!(error, Error::MachineExists { .. }), "{error}");
         let kept = home.machine("web").expect("there").config().expect("valid");
-        assert_eq!(kept.config().cpu.count, 2);
+        assert_eq!(kept.config().cpu.count, Some(2));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //!
 //! Dropped at any step, a launch kills what runs and removes what it made (`Claim`).
 
+mod board;
 mod child;
 mod complete;
 mod content;
@@ -27,6 +28,7 @@ mod start;
 mod tap;
 mod tie;
 
+pub use board::check_board;
 pub(crate) use descriptors::in_memory;
 pub use firmware::with_firmware;
 pub(crate) use images::Plugged;

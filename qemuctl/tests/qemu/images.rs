@@ -95,7 +95,7 @@ async fn images_are_made_looked_at_changed_and_compared() {
 
 #[tokio::test]
 async fn an_encrypted_image_opens_with_its_key_alone() {
-    for version in ["10.0"] {
+    for version in VERSIONS {
         let dir = tempfile::tempdir().expect("a directory");
         let (tool, at) = (tool(version), |name: &str| dir.path().join(name));
         let key = |text: &str| SecretSource::Value(text.as_bytes().to_vec().into());

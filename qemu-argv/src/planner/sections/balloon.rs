@@ -14,6 +14,6 @@ pub(super) fn balloon(builder: &mut Builder<'_>, config: &VmConfig) {
         .with_some("guest-stats-polling-interval", balloon.stats_s);
     let mut pci = PciRequest::express();
     pci.address.clone_from(&balloon.address);
-    let driver = builder.board.virtio("virtio-balloon");
+    let driver = builder.board.virtio("virtio-balloon", &pci);
     builder.device(At::section("balloon"), driver, "balloon0", props, Connector::Virtio(pci));
 }

@@ -4,6 +4,7 @@ use crate::config::{Cpu, VmConfig};
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
 use crate::qemu_target::TargetCpu;
+use crate::topology::Family;
 use crate::value::{Props, Value};
 
 pub(super) fn cpu(builder: &mut Builder<'_>, config: &VmConfig) {
@@ -25,9 +26,9 @@ fn model(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig) {
         let model = || on_hardware.or_else(|| target.arch.default_cpu(target.version));
         target.cpu.clone().or_else(|| model().map(TargetCpu::new))
     };
-    // The machine `none` has no place for a processor, and starting one there is an error.
-    let is_bare = config.machine.kind.as_deref() == Some("none");
-    let chosen = asked.map(TargetCpu::new).or_else(|| if is_bare { None } else { by_default() });
+    // The machine `none` has no place for a processor, and starting one there is an error. Other boards have a model of their own.
+    let is_left = builder.board.family() == Family::None || builder.board.decides_itself();
+    let chosen = asked.map(TargetCpu::new).or_else(|| if is_left { None } else { by_default() });
     let Some(chosen) = chosen else {
         if !cpu.features.is_empty() {
             builder.conflict(at.field("features"), "features need a model: give `cpu.model`");
@@ -69,6 +70,16 @@ fn check_word(builder: &mut Builder<'_>, at: At<'_>, word: &str) {
 
 fn topology(builder: &mut Builder<'_>, at: At<'_>, cpu: &Cpu) {
     let Cpu { count, max, sockets, dies, clusters, cores, threads, .. } = *cpu;
+    let count = count.or_else(|| (!builder.board.decides_itself()).then_some(1));
+    let Some(count) = count else {
+        if max.is_some() || [sockets, dies, clusters, cores, threads].iter().any(Option::is_some) {
+            builder.conflict(
+                at.field("count"),
+                "a topology, or a maximum, needs the number of processors at boot",
+            );
+        }
+        return;
+    };
     let most = max.unwrap_or(count);
     if count == 0 {
         builder.invalid(at.field("count"), "0", "is no number of processors");

@@ -150,7 +150,7 @@ fn interface(builder: &mut Builder<'_>, at: At<'_>, disk: &Disk) -> (SmolStr, Co
         builder.conflict(at.field("read_only"), "SATA and IDE disks cannot be read-only; CD-ROMs can");
     }
     match disk.interface {
-        DiskInterface::Virtio => (builder.board.virtio("virtio-blk"), Connector::Virtio(pci), 20),
+        DiskInterface::Virtio => (builder.board.virtio("virtio-blk", &pci), Connector::Virtio(pci), 20),
         DiskInterface::VirtioScsi => {
             // Without a `device_id` of its own the disk's is the serial number, and has less room.
             let room = if disk.properties.get("device_id").is_some() { 36 } else { 20 };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::config::VmConfig;
+use crate::config::{VirtioBus, VmConfig};
 use crate::plan::{CliOption, OptionValue};
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
@@ -14,6 +14,12 @@ pub(super) fn machine(builder: &mut Builder<'_>, config: &VmConfig) {
     let kind = builder.board.kind.clone();
     if kind.is_empty() || matches!(kind.as_str(), "help" | "?") {
         builder.invalid(at.field("type"), &kind, "is no machine type");
+    }
+    if machine.virtio == Some(VirtioBus::Mmio) && builder.board.machine.virtio_mmio_buses() == 0 {
+        builder.not_here(at.field("virtio"), "a memory-mapped slot for virtio", "");
+    }
+    if machine.virtio == Some(VirtioBus::Pci) && builder.board.is_without_pci() {
+        builder.not_here(at.field("virtio"), "PCI", "");
     }
     if machine.smm == Some(true) && !builder.board.is_pc() {
         builder.not_here(at.field("smm"), "System Management Mode", "; it is for q35 and pc");

@@ -14,25 +14,13 @@ const BACKEND_ID: &str = "ram0";
 pub(super) fn memory(builder: &mut Builder<'_>, config: &VmConfig) {
     let at = At::section("memory");
     let memory = &config.memory;
-    if memory.size < Size::mib(1) {
-        let why = "is less than a MiB; a number without unit counts bytes, so write \"512MiB\" or the like";
-        builder.invalid(at.field("size"), &memory.size.to_string(), why);
-    }
-    if builder.target.arch == Arch::Loongarch64 && memory.size <= Size::gib(1) {
-        builder.needs(at.field("size"), "a loongarch64 machine of 1 GiB or less", 10, 0);
-    }
-    let mut props = Props::new().with("size", kib(builder, at.field("size"), memory.size));
-    if let Some(max) = memory.max {
-        if max < memory.size {
-            builder.conflict(at.field("max"), format!("{max} is less than the {} at boot", memory.size));
+    match size(builder, config) {
+        Some(size) => {
+            amount(builder, at, memory, size);
+            backend(builder, at, config, size);
         }
-        props.set("slots", memory.slots.unwrap_or(8));
-        props.set("maxmem", kib(builder, at.field("max"), max));
-    } else if memory.slots.is_some() {
-        builder.conflict(at.field("slots"), "slots for hotplug need `memory.max`");
+        None => left_to_the_board(builder, at, memory),
     }
-    builder.option(at, "-m", props);
-    backend(builder, at, config);
     match memory.lock {
         MemoryLock::Off => {}
         MemoryLock::On => builder.option(at, "-overcommit", Props::new().with("mem-lock", true)),
@@ -40,6 +28,47 @@ pub(super) fn memory(builder: &mut Builder<'_>, config: &VmConfig) {
             builder.needs(at.field("lock"), "memory locked on fault", 10, 0);
             builder.option(at, "-overcommit", Props::new().with("mem-lock", "on-fault"));
         }
+    }
+}
+
+/// The size at boot. `None`: the board decides it.
+pub(super) fn size(builder: &Builder<'_>, config: &VmConfig) -> Option<Size> {
+    config.memory.size.or_else(|| (!builder.board.decides_itself()).then_some(Memory::DEFAULT_SIZE))
+}
+
+fn amount(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory, size: Size) {
+    // Boards of microcontrollers have as little as 16 KiB.
+    if size < Size::mib(1) && !builder.board.decides_itself() || size < Size::kib(8) {
+        builder.invalid(at.field("size"), &size.to_string(), "is too little memory for this machine");
+    }
+    if builder.target.arch == Arch::Loongarch64 && size <= Size::gib(1) {
+        builder.needs(at.field("size"), "a loongarch64 machine of 1 GiB or less", 10, 0);
+    }
+    let mut props = Props::new().with("size", kib(builder, at.field("size"), size));
+    if let Some(max) = memory.max {
+        if max < size {
+            builder.conflict(at.field("max"), format!("{max} is less than the {size} at boot"));
+        }
+        props.set("slots", memory.slots.unwrap_or(8));
+        props.set("maxmem", kib(builder, at.field("max"), max));
+    } else if memory.slots.is_some() {
+        builder.conflict(at.field("slots"), "slots for hotplug need `memory.max`");
+    }
+    builder.option(at, "-m", props);
+}
+
+/// What cannot be said of memory whose size is not known.
+fn left_to_the_board(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory) {
+    let special = memory.backend != MemoryBackend::Default
+        || memory.share == Some(true)
+        || builder.shared_memory
+        || memory.prealloc
+        || memory.merge.is_some();
+    if special || memory.max.is_some() || memory.slots.is_some() {
+        builder.conflict(
+            at.field("size"),
+            "memory of a chosen kind needs a size: this board has one of its own",
+        );
     }
 }
 
@@ -52,14 +81,14 @@ fn kib(builder: &mut Builder<'_>, at: At<'_>, size: Size) -> String {
     if bytes.is_multiple_of(1 << 20) { format!("{}M", bytes >> 20) } else { format!("{}k", bytes >> 10) }
 }
 
-fn backend(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig) {
+fn backend(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, size: Size) {
     let memory = &config.memory;
     if builder.shared_memory && memory.share == Some(false) {
         builder.conflict(at.field("share"), "a chosen device needs memory that its helper process can see");
     }
     let plain = !shared(builder, memory) && !memory.prealloc && memory.merge.is_none();
     if config.numa.is_empty() && !(memory.backend == MemoryBackend::Default && plain) {
-        object(builder, at, config, BACKEND_ID, memory.size, Props::new());
+        object(builder, at, config, BACKEND_ID, size, Props::new());
         builder.machine.set("memory-backend", BACKEND_ID);
     }
 }

@@ -94,6 +94,7 @@ pub(crate) fn all(builder: &mut Builder<'_>, config: &VmConfig) {
     numa::nodes(builder, config);
     vm::sandbox(builder, config);
     machine::machine(builder, config);
+    vm::defaults(builder, config);
     vm::run(builder, config);
 }
 

@@ -40,7 +40,22 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network) {
         );
     }
     builder.mac(at, mac);
+    if network.model == NicModel::Board {
+        return of_the_board(builder, at, id, network, mac);
+    }
     device(builder, at, id, network, mac);
+}
+
+/// Connects an interface that is part of the board. Its only properties are those of `-net nic`.
+fn of_the_board(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, mac: MacAddress) {
+    let placed = network.address.is_some() || network.hotplug.is_some();
+    if network.boot_index.is_some() || network.mtu.is_some() || placed || !network.properties.is_empty() {
+        builder.conflict(at.field("model"), "an interface of the board has no settings but its MAC address");
+    }
+    if builder.running {
+        builder.conflict(at.field("model"), "an interface of the board is there from the start");
+    }
+    builder.plain(at, "-net", format!("nic,netdev={id},macaddr={mac}"));
 }
 
 fn check_queues(builder: &mut Builder<'_>, at: At<'_>, network: &Network) {
@@ -87,7 +102,8 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, ma
     }
     if let Some(queues) = network.queues.filter(|queues| *queues > 1) {
         props.set("mq", true);
-        if builder.board.machine.virtio_transport() == VirtioTransport::Pci {
+        let request = PciRequest { address: network.address.clone(), ..PciRequest::express() };
+        if builder.board.machine.transport_of(&request) == VirtioTransport::Pci {
             // A vector for each queue of a pair, for changes of configuration and for control.
             props.set("vectors", u32::from(queues) * 2 + 2);
         }
@@ -118,7 +134,7 @@ fn add(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, props
     pci.hotplug = network.hotplug.map_or(pci.hotplug, |wanted| Some(wanted).into());
     let driver = match network.model {
         Model::Virtio => {
-            let driver = builder.board.virtio("virtio-net");
+            let driver = builder.board.virtio("virtio-net", &pci);
             return builder.device(at, driver, id, props, Connector::Virtio(pci));
         }
         Model::UsbNet => {
@@ -134,7 +150,7 @@ fn add(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, props
             builder.fixed_device(at, "spapr-vlan", id, props);
             return;
         }
-        Model::None => return,
+        Model::Board | Model::None => return,
         Model::Igb => {
             builder.needs(at.field("model"), "igb", 8, 0);
             "igb"

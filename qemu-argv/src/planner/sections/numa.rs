@@ -11,13 +11,13 @@ pub(super) fn nodes(builder: &mut Builder<'_>, config: &VmConfig) {
         return;
     }
     let total = config.numa.iter().fold(0_u64, |total, node| total.saturating_add(node.memory.to_bytes()));
-    if total != config.memory.size.to_bytes() {
-        let why = format!(
-            "the nodes have {} together, but the machine has {}",
-            Size::bytes(total),
-            config.memory.size
-        );
-        builder.conflict(At::section("numa"), why);
+    match memory::size(builder, config) {
+        Some(size) if total != size.to_bytes() => {
+            let why = format!("the nodes have {} together, but the machine has {size}", Size::bytes(total));
+            builder.conflict(At::section("numa"), why);
+        }
+        Some(_) => {}
+        None => builder.conflict(At::section("memory").field("size"), "nodes need a size of the memory"),
     }
     for (index, node) in config.numa.iter().enumerate() {
         one(builder, config, index, node);
@@ -78,7 +78,7 @@ fn one(builder: &mut Builder<'_>, config: &VmConfig, index: usize, node: &NumaNo
 
 fn check_range(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, range: &str) {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let most = config.cpu.max.unwrap_or(config.cpu.count);
+    let most = config.cpu.max.or(config.cpu.count).unwrap_or(1);
     let good = match (first.parse::<u32>(), last.parse::<u32>()) {
         (Ok(first), Ok(last)) => first <= last && last < most,
         _ => false,

@@ -26,5 +26,6 @@ pub(super) fn rng(builder: &mut Builder<'_>, config: &VmConfig) {
         .with_some("period", rng.period_ms.or(rng.max_bytes.map(|_| 65536)));
     let mut pci = PciRequest::express();
     pci.address.clone_from(&rng.address);
-    builder.device(at, builder.board.virtio("virtio-rng"), "rng0", props, Connector::Virtio(pci));
+    let driver = builder.board.virtio("virtio-rng", &pci);
+    builder.device(at, driver, "rng0", props, Connector::Virtio(pci));
 }

@@ -43,7 +43,8 @@ pub(super) fn shares(builder: &mut Builder<'_>, config: &VmConfig) {
                 ("virtio-9p", Props::new().with("fsdev", id.clone()).with("mount_tag", tag))
             }
         };
-        builder.device(at, builder.board.virtio(driver), &id, props, Connector::Virtio(pci));
+        let driver = builder.board.virtio(driver, &pci);
+        builder.device(at, driver, &id, props, Connector::Virtio(pci));
     }
 }
 

@@ -110,7 +110,7 @@ fn add(builder: &mut Builder<'_>, at: At<'_>, id: &str, video: &Video, props: Pr
     pci.address.clone_from(&video.address);
     match model {
         Model::VirtioGpu | Model::VirtioGpuGl => {
-            let driver = builder.board.virtio(model.driver());
+            let driver = builder.board.virtio(model.driver(), &pci);
             builder.device(at, driver, id, props, Connector::Virtio(pci));
         }
         _ => builder.device(at, model.driver(), id, props, Connector::Pci(pci)),

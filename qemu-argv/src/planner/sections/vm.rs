@@ -25,7 +25,9 @@ pub(super) fn names(builder: &mut Builder<'_>, config: &VmConfig) {
             builder.invalid(at, uuid, "is no UUID: 8-4-4-4-12 hexadecimal digits");
         }
     }
-    builder.flag("-nodefaults");
+    if !builder.board.decides_itself() {
+        builder.flag("-nodefaults");
+    }
     builder.flag("-no-user-config");
 }
 
@@ -91,6 +93,26 @@ pub(super) fn sandbox(builder: &mut Builder<'_>, config: &VmConfig) {
         .with("spawn", word(sandbox.allow_spawn || builder.sandbox.spawn))
         .with("resourcecontrol", word(sandbox.allow_resource_control));
     builder.option(At::section("sandbox"), "-sandbox", props);
+}
+
+/// Boards that QEMU alone knows lose parts of theirs with `-nodefaults`, such as their flash and sound, and some do not start at
+/// all. What is QEMU's own idea is switched off piece by piece there.
+pub(super) fn defaults(builder: &mut Builder<'_>, config: &VmConfig) {
+    if !builder.board.decides_itself() {
+        return;
+    }
+    if config.networks.is_empty() {
+        builder.plain(At::section("networks"), "-nic", "none");
+    }
+    if config.serials.is_empty() {
+        builder.plain(At::section("serials"), "-serial", "none");
+    }
+    builder.plain(At::section("machine"), "-parallel", "none");
+    // Without a backend the sound of a board goes to the host's sound server, and QEMU ends where there is none. Earlier versions
+    // go on without.
+    if config.audio.is_empty() && !builder.before(8, 2) {
+        builder.plain(At::section("audio"), "-audio", "none");
+    }
 }
 
 pub(super) fn run(builder: &mut Builder<'_>, config: &VmConfig) {

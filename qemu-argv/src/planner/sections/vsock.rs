@@ -19,5 +19,6 @@ pub(super) fn vsock(builder: &mut Builder<'_>, config: &VmConfig) {
     }
     let mut pci = PciRequest::express();
     pci.address.clone_from(&vsock.address);
-    builder.device(at, builder.board.virtio("vhost-vsock"), "vsock0", props, Connector::Virtio(pci));
+    let driver = builder.board.virtio("vhost-vsock", &pci);
+    builder.device(at, driver, "vsock0", props, Connector::Virtio(pci));
 }

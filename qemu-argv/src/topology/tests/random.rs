@@ -23,11 +23,14 @@ fn machines() -> impl Strategy<Value = Machine> {
         ("sparc64", "sun4u"),
         ("ppc", "g3beige"),
         ("x86_64", "xenfv"),
+        ("m68k", "virt"),
+        ("arm", "vexpress-a15"),
     ];
     let flag = any::<bool>;
-    (select(types), flag(), flag(), flag(), flag(), flag()).prop_map(
-        |((arch, name), usb, sata, smbus, pcie, amd_iommu)| {
-            Machine::new(arch, name, MachineOptions { usb, sata, smbus, pcie, amd_iommu })
+    let virtio = select(vec![None, None, Some(VirtioTransport::Pci), Some(VirtioTransport::Mmio)]);
+    (select(types), flag(), flag(), flag(), flag(), flag(), virtio).prop_map(
+        |((arch, name), usb, sata, smbus, pcie, amd_iommu, virtio)| {
+            Machine::new(arch, name, MachineOptions { usb, sata, smbus, pcie, virtio, amd_iommu })
         },
     )
 }

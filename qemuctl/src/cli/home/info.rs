@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use qemu_argv::{DiskBackend, FileDisk, HostDeviceDisk};
+use qemu_argv::{DiskBackend, FileDisk, HostDeviceDisk, Size};
 use qemuctl::home::LastRun;
 use serde::Serialize;
 
@@ -36,8 +36,9 @@ struct Info {
     /// The process that keeps it.
     keeper: Option<u32>,
     uptime_s: Option<u64>,
-    cpus: u32,
-    memory_bytes: u64,
+    /// None: the board decides it, as the size of the memory.
+    cpus: Option<u32>,
+    memory_bytes: Option<u64>,
     disks: Vec<Disk>,
     /// When it is started again, such as `on-failure`.
     restart: qemuctl::config::Restart,
@@ -77,8 +78,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         pid,
         keeper: status.keeper.filter(|&pid| pid != 0),
         uptime_s: pid.and_then(uptime_s),
-        cpus: config.cpu.count,
-        memory_bytes: config.memory.size.to_bytes(),
+        cpus: config.cpu_count(),
+        memory_bytes: config.memory_size().map(Size::to_bytes),
         disks: disks.collect(),
         restart: file.keep().restart,
         ended: ended(&status),
@@ -112,8 +113,12 @@ fn text(info: &Info) -> String {
     if let Some(keeper) = info.keeper {
         line("keeper", keeper.to_string());
     }
-    line("cpus", info.cpus.to_string());
-    line("memory", size(info.memory_bytes));
+    if let Some(cpus) = info.cpus {
+        line("cpus", cpus.to_string());
+    }
+    if let Some(memory) = info.memory_bytes {
+        line("memory", size(memory));
+    }
     for disk in &info.disks {
         let size = match disk.allocated_bytes {
             Some(bytes) => format!(" ({} on the host)", size(bytes)),

@@ -25,10 +25,14 @@ pub fn differences(vm: &mut Running, config: &VmConfig, plan: &Plan) -> Vec<Stri
     }
     let status = vm.query("query-status", &json!({}));
     found.check("status", &json!(if config.incoming { "inmigrate" } else { "prelaunch" }), &status["status"]);
-    let memory = vm.query("query-memory-size-summary", &json!({}));
-    found.check("memory", &json!(config.memory.size.to_bytes()), &memory["base-memory"]);
-    let processors = vm.query("query-cpus-fast", &json!({}));
-    found.check("processors", &json!(config.cpu.count), &json!(list(&processors).len()));
+    if let Some(size) = config.memory_size() {
+        let memory = vm.query("query-memory-size-summary", &json!({}));
+        found.check("memory", &json!(size.to_bytes()), &memory["base-memory"]);
+    }
+    if let Some(count) = config.cpu_count() {
+        let processors = vm.query("query-cpus-fast", &json!({}));
+        found.check("processors", &json!(count), &json!(list(&processors).len()));
+    }
     machine(vm, plan, &mut found);
     iothreads(vm, plan, &mut found);
     block(vm, plan, &mut found);

@@ -57,7 +57,7 @@ async fn accepted_on_q35(version: &str, count: usize) {
 async fn a_guest_counts_a_hundred_and_twenty() {
     let mut config = disks("q35", 120);
     // Each disk takes two interrupts, and a processor of x86 has about 200 vectors to give.
-    config.cpu = Cpu { count: 2, ..Cpu::default() };
+    config.cpu = Cpu::new(2);
     for disk in &mut config.disks {
         disk.queues = Some(1);
         // They share slots: with a port for each, booting takes more than 70 s of processor time.

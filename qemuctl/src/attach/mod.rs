@@ -1,28 +1,21 @@
 //! Handles on VMs that somebody else started.
 
-use std::io;
+mod open;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use nix::sys::socket::getsockopt;
-use nix::sys::socket::sockopt::PeerCredentials;
 use qemu_argv::SocketRole;
 use qemu_discovery::instances::{self, Address};
-use qmp_client::{ClientError, Session};
-use qmp_proto::QueryName;
-use tokio::net::UnixStream;
+use qmp_client::ClientError;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, sleep};
 
+use self::open::{Opened, failure, open};
 use crate::error::Error;
 use crate::instance::{Handle, Instance, Ownership};
 use crate::runtime::{Plans, Record, Residue, SocketDir, default_socket_dir, socket_of};
 use crate::supervise::{Watched, watch_over};
-use qemu_discovery::process::{Process, Tail, Watcher, is_stopped};
-
-/// How long to wait before the next attempt to connect to a socket that takes nobody just now.
-const TRY_AGAIN: Duration = Duration::from_millis(10);
+use qemu_discovery::process::{Process, Tail, Watcher};
 
 impl Instance {
     /// Attaches to the QEMU that listens at `socket`. Dropping the handle never touches the VM.
@@ -127,30 +120,13 @@ async fn attach(
     record: Option<Record>,
 ) -> Result<Instance, Error> {
     let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
-    let deadline = Instant::now() + options.greeting;
-    let stream = connect(&socket, deadline, record.as_ref()).await?;
-    // Who called `listen`. None where that is hidden, as behind a container's wall.
-    let peer = getsockopt(&stream, PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
-    let fail = |error: ClientError| match error {
-        ClientError::Busy { .. } | ClientError::NoGreeting { .. } if !peer.is_some_and(is_stopped) => {
-            Error::Busy { socket: socket.clone() }
-        }
-        ClientError::NoGreeting { .. } | ClientError::NotReady { .. } | ClientError::Timeout { .. } => {
-            Error::Unresponsive { socket: socket.clone() }
-        }
-        source => Error::Attach { socket: socket.clone(), source },
-    };
+    let Opened { session, peer, events, name } = open(&socket, options, record.as_ref()).await?;
+    let fail = |source| failure(&socket, peer, source);
     let broken = |source| fail(ClientError::Connect { path: socket.clone(), source });
-    let stream = stream.into_std().map_err(broken)?;
-    let left = deadline.saturating_duration_since(Instant::now());
-    let options = qmp_client::Options { greeting: left, ..options.clone() };
-    let session = Session::from_unix_stream(stream, &options).await.map_err(fail)?;
     let process = match peer {
         Some(pid) => qemu_process(pid, record.as_ref()).await,
         None => None,
     };
-    let events = session.events();
-    let name = session.execute(QueryName {}).await.map_err(fail)?.name;
     // Whoever listens now may be another one than the record is of.
     let record = match process.as_deref() {
         Some(process) => {
@@ -176,33 +152,6 @@ async fn attach(
         warnings: Vec::new(),
         task,
     }))
-}
-
-/// Connects to a monitor's socket. If too many wait there already, or if the QEMU of `record` does not listen yet, it
-/// tries again until the deadline.
-async fn connect(socket: &Path, deadline: Instant, record: Option<&Record>) -> Result<UnixStream, Error> {
-    loop {
-        let error = match UnixStream::connect(socket).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => error,
-        };
-        let late = Instant::now() >= deadline;
-        match error.kind() {
-            io::ErrorKind::WouldBlock if late => {
-                let stopped = record.is_some_and(|record| is_stopped(record.pid));
-                let socket = socket.to_owned();
-                return Err(if stopped { Error::Unresponsive { socket } } else { Error::Busy { socket } });
-            }
-            io::ErrorKind::WouldBlock => {}
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-                if !late && record.is_some_and(Record::is_alive) => {}
-            _ => {
-                let source = ClientError::Connect { path: socket.to_owned(), source: error };
-                return Err(Error::Attach { socket: socket.to_owned(), source });
-            }
-        }
-        sleep(TRY_AGAIN).await;
-    }
 }
 
 /// The process at the other end, if it is a QEMU: the one that the launcher wrote down, or one that looks like it. A

@@ -1,0 +1,56 @@
+//! The board of a plan alone.
+
+use crate::plan::{CliOption, OptionValue, Plan};
+
+/// The options that say what the board is, and what it starts by itself.
+const OPTIONS: [&str; 15] = [
+    "-machine",
+    "-accel",
+    "-cpu",
+    "-smp",
+    "-m",
+    "-nodefaults",
+    "-no-user-config",
+    "-nic",
+    "-audio",
+    "-bios",
+    "-kernel",
+    "-initrd",
+    "-append",
+    "-dtb",
+    "-sandbox",
+];
+
+/// Properties of `-machine` that name another part.
+const REFERENCES: [&str; 8] = [
+    "memory-backend",
+    "pflash0",
+    "pflash1",
+    "audiodev",
+    "pcspk-audiodev",
+    "memory-encryption",
+    "confidential-guest-support",
+    "sgx-epc",
+];
+
+impl Plan {
+    /// The same machine without any device, disk, network or object: the board, its processors, the size of its memory, and the
+    /// kernel or firmware that it starts from. Whether a QEMU starts that shows whether it knows the machine type, the processor and
+    /// their properties.
+    #[must_use]
+    pub fn bare_board(&self) -> Self {
+        let mut bare = self.with(Vec::new(), self.topology.clone());
+        bare.extra_args.clear();
+        bare.options.retain(|option| OPTIONS.iter().any(|name| option.name == *name));
+        for CliOption { name, value } in &mut bare.options {
+            if let OptionValue::KeyValue(props) = value
+                && name == "-machine"
+            {
+                for key in REFERENCES {
+                    props.remove(key);
+                }
+            }
+        }
+        bare
+    }
+}

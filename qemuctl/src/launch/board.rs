@@ -1,0 +1,62 @@
+//! Whether the QEMU that was chosen starts the board of a plan.
+
+use qemu_argv::{Fault, Plan, PlanError, Problem, VmConfig};
+use qemu_discovery::{Probe, probe};
+
+use super::Qemu;
+use crate::config::nearest;
+use crate::error::Error;
+
+/// Has QEMU start the board of `plan` for a moment, without devices and without running its guest, and tells what it refuses: a
+/// machine type, a processor or a property that it does not know, or a board that needs a kernel or firmware. The answer is
+/// remembered for as long as QEMU and the files stay the same.
+///
+/// `config` is what the plan was made from.
+///
+/// # Errors
+///
+/// - [`Error::Plan`] if QEMU refuses it.
+/// - [`Error::Discovery`] if QEMU cannot be asked.
+///
+/// # Cancel safety
+///
+/// A QEMU that is being asked is ended.
+pub async fn check_board(qemu: &Qemu, config: &VmConfig, plan: &Plan) -> Result<(), Error> {
+    let probe = probe(&qemu.program).await?;
+    let machine = plan.machine();
+    let fault = if probe.machine(machine).is_none() {
+        let names = probe.machines.iter().flat_map(|known| known.alias.iter().chain([&known.name]));
+        unknown("machine.type", "machine type", machine, nearest(machine, names.map(String::as_str)))
+    } else {
+        let bare = plan.bare_board().command_line();
+        let Some(words) = probe.refuses_board(bare.args()).await? else { return Ok(()) };
+        refused(config, &probe, machine, &words)
+    };
+    Err(Error::Plan(PlanError::new(vec![fault])))
+}
+
+fn unknown(path: &str, what: &str, value: &str, meant: Option<&str>) -> Problem {
+    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    Problem::new(path, Fault::Conflict { why: format!("this QEMU has no {what} {value:?}{meant}") })
+}
+
+/// What QEMU's words are about.
+fn refused(config: &VmConfig, probe: &Probe, machine: &str, words: &str) -> Problem {
+    if let Some(model) = config.cpu.model.as_deref()
+        && words.contains("unable to find CPU model")
+    {
+        let names = probe.cpu_models.iter().map(|known| known.name.as_str());
+        return unknown("cpu.model", "CPU model", model, nearest(model, names));
+    }
+    let lower = words.to_lowercase();
+    let path = if lower.contains("cpu") {
+        "cpu"
+    } else if lower.contains("kernel") && config.boot.kernel.is_some() {
+        "boot.kernel"
+    } else if lower.contains(" ram") || lower.contains("memory") {
+        "memory"
+    } else {
+        "machine"
+    };
+    Problem::new(path, Fault::Conflict { why: format!("QEMU does not start {machine} like this: {words}") })
+}
