@@ -103,7 +103,8 @@ fn difference(before: &[argv::Option], after: &[argv::Option], old: &str, new: &
         }
         for ((key, before), (_, after)) in before.values.iter().zip(&after.values) {
             // Made from names: an address, and the serial number of an NVMe disk without one.
-            let derived = key == "/mac" || key == "/serial" && new.starts_with(after.as_str());
+            let derived = matches!(key.as_str(), "/mac" | "macaddr")
+                || key == "/serial" && new.starts_with(after.as_str());
             if before != after && !derived && !replaced(before, after, old, new) {
                 return Some(format!("{key}: {before:?} became {after:?}"));
             }

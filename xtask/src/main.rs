@@ -6,6 +6,7 @@
 mod apt;
 mod bench;
 mod bind;
+mod boards;
 mod ceph;
 mod check;
 mod codegen;
@@ -38,6 +39,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Job {
     Bench(bench::Args),
+    Boards(boards::Args),
     Ceph(ceph::Args),
     Check(check::Args),
     Demo(demo::Args),
@@ -55,6 +57,7 @@ enum Job {
 fn main() -> ExitCode {
     let result = match Cli::parse().job {
         Job::Bench(args) => bench::run(&args),
+        Job::Boards(args) => boards::run(&args),
         Job::Ceph(args) => ceph::run(&args),
         Job::Check(args) => check::run(&args),
         Job::Demo(args) => demo::run(&args),

@@ -17,11 +17,11 @@ pub struct Memory {
     /// The size at boot; a number without unit is MiB, as for QEMU's `-m`. Defaults to 512 MiB on boards that take any size, and to
     /// the board's own size on others.
     #[serde(deserialize_with = "mebibytes")]
-    #[cfg_attr(feature = "schema", schemars(schema_with = "schema"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "memory_schema"))]
     pub size: Option<Size>,
     /// The ceiling for hotplugged memory; a number without unit is MiB. Defaults to no hotplug.
     #[serde(deserialize_with = "mebibytes")]
-    #[cfg_attr(feature = "schema", schemars(schema_with = "schema"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "memory_schema"))]
     pub max: Option<Size>,
     /// Slots for hotplugged modules. Left out: 8 with `max`, else none.
     pub slots: Option<u8>,
@@ -81,7 +81,7 @@ fn of_number(number: u64) -> Result<Size, String> {
 
 /// What an optional size looks like in files.
 #[cfg(feature = "schema")]
-fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+fn memory_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "anyOf": [crate::schema_forms::memory(MOST_MIB), { "type": "null" }] })
 }
 

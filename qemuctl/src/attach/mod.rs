@@ -10,7 +10,7 @@ use qemu_discovery::instances::{self, Address};
 use qmp_client::ClientError;
 use tokio::sync::OnceCell;
 
-use self::open::{Opened, failure, open};
+use self::open::{Opened, failure, open, stem};
 use crate::error::Error;
 use crate::instance::{Handle, Instance, Ownership};
 use crate::runtime::{Plans, Record, Residue, SocketDir, default_socket_dir, socket_of};
@@ -179,8 +179,4 @@ fn residue(record: Option<&Record>) -> Residue {
 fn record_beside(socket: &Path, process: &Process) -> Option<Record> {
     let record = Record::read(socket.parent()?, &stem(socket)).ok()??;
     record.is_of(process).then_some(record)
-}
-
-fn stem(socket: &Path) -> String {
-    socket.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -43,7 +43,7 @@ pub(super) struct Opened {
 
 /// Opens a session at `socket`, whose VM has written down `record`, if any.
 pub(super) async fn open(socket: &Path, options: &Options, record: Option<&Record>) -> Result<Opened, Error> {
-    let beside = |socket: &Path| Record::read(socket.parent()?, &super::stem(socket)).ok()?;
+    let beside = |socket: &Path| Record::read(socket.parent()?, &stem(socket)).ok()?;
     let attempts = if record.is_some() || beside(socket).is_some() { ATTEMPTS } else { 1 };
     let deadline = Instant::now() + options.greeting;
     let attempt = || attempt(socket.to_owned(), options.clone(), record.cloned(), deadline);
@@ -103,6 +103,11 @@ async fn attempt(
     let events = session.events();
     let name = session.execute(QueryName {}).await.map_err(fail)?.name;
     Ok(Opened { session, peer, events, name })
+}
+
+/// What a VM is called whose socket is there, unless it says otherwise.
+pub(super) fn stem(socket: &Path) -> String {
+    socket.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// What an error of the session at `socket` means, whose listener is the process `peer`.

@@ -3,6 +3,8 @@
 mod agent_types;
 mod argv;
 mod blocking;
+mod boards;
+mod boards_of_one;
 mod bonds;
 mod boot_sector;
 mod cli;

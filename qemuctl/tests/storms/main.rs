@@ -1,5 +1,8 @@
 //! What only shows after thousands of rounds, or after minutes. `cargo xtask storm` runs it.
 
+mod all_boards;
+#[path = "../qemu/boards.rs"]
+mod boards;
 #[path = "../qemu/boot_sector.rs"]
 #[expect(dead_code, reason = "one guest is enough here")]
 mod boot_sector;
