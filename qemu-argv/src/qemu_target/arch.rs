@@ -177,6 +177,9 @@ impl Arch {
             Self::Ppc64 => "hvc0",
             Self::Ppc => "ttyPZ0",
             Self::S390x => "ttysclp0",
+            Self::M68k => "ttyGF0",
+            Self::Microblaze | Self::Microblazeel => "ttyUL0",
+            Self::Sh4 | Self::Sh4eb => "ttySC1",
             _ => "ttyS0",
         }
     }

@@ -32,10 +32,10 @@ async fn a_check_knows_what_this_qemu_knows() {
         for (arch, kind, cpu, options, parts) in [
             (
                 Arch::X86_64,
-                "q53",
+                "micorvm",
                 Cpu::default(),
                 none(),
-                &["machine.type", "\"q53\"", "did you mean `q35`?"][..],
+                &["machine.type", "\"micorvm\"", "did you mean `microvm`?"][..],
             ),
             (Arch::X86_64, "q35", model("Hasvell"), none(), &["cpu.model", "did you mean `Haswell`?"]),
             (
