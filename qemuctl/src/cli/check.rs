@@ -1,4 +1,4 @@
-//! `check`: everything that is wrong with a config, without starting anything.
+//! `check`: reports all problems of a config without starting anything.
 
 use qemu_argv::{Endpoints, plan};
 use qemuctl::launch::Qemu;
@@ -12,8 +12,8 @@ use super::machine::MachineArgs;
 
 /// Check a config without starting anything
 ///
-/// Everything that is wrong is told at once: in the text, in the machine for the QEMU that is installed here, and files
-/// that are not there. The exit code is 4 if anything is.
+/// Reports all problems at once: syntax, devices and options that the installed QEMU does not support, and missing
+/// files. Exits with 4 if there are any.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration as it is typed and shown.
+/// A duration as it is typed and printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -12,11 +12,11 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // humantime refuses a number without a unit, but 0.
+        // humantime rejects a number without a unit, except 0.
         let typed = match text.parse() {
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => humantime::parse_duration(text)
-                .map_err(|_| format!("invalid duration {text:?}; write it like 30s, 5m, 1h30m or 500ms"))?,
+                .map_err(|_| format!("invalid duration {text:?}; expected for example 30s, 5m, 1h30m or 500ms"))?,
         };
         Ok(Self(typed))
     }

@@ -1,4 +1,4 @@
-//! `list`: which VMs run, and what they do.
+//! `list`: the running VMs and their states.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,45 +16,45 @@ use super::home;
 use super::table::{Table, size};
 use super::uptime::{Uptime, uptime_s};
 
-/// List the VMs that run
+/// List running VMs
 ///
-/// What VMs have left that ended while nobody was watching is removed, and told.
+/// Also removes and reports the leftovers of VMs that ended unobserved.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// List the machines that do not run too, with how each ended
+    /// List stopped machines, too, and how each ended
     #[arg(short, long)]
     all: bool,
 
-    /// Print names alone, one a line
+    /// Print only names, one per line
     #[arg(long, conflicts_with = "json")]
     names: bool,
 }
 
-/// How long one VM may take for each step to its state. A VM that hangs must not hide the others.
+/// The timeout of each step of a query, so that a hanging VM does not hide the others.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// A line of the list; `--json` prints an array of them.
+/// One row. `--json` prints an array of them.
 #[derive(Serialize)]
 struct Row {
     name: String,
-    /// What the VM does, such as `running`; `busy`: other programs are using all of its monitors.
+    /// The state, such as `running`; `busy` if other programs are using all of its monitors.
     state: String,
-    /// None: the process cannot be seen from here, as from another container.
+    /// `None` if the process is not visible, for example from another container.
     pid: Option<u32>,
-    /// Whether it outlives the program that started it.
+    /// Whether the VM outlives the program that started it.
     detached: bool,
     uptime_s: Option<u64>,
     cpus: u32,
     memory_bytes: u64,
-    /// None: it does not run.
+    /// `None` if the VM is not running.
     socket: Option<PathBuf>,
-    /// The folder of a machine of the home.
+    /// The folder of a machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<PathBuf>,
-    /// How the last run of a machine ended that does not run.
+    /// How the last run of a stopped machine ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
-    /// When it did, in seconds before now.
+    /// When the last run ended, in seconds before now.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_s: Option<u64>,
 }
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     if context.json {
         context.print_json(&rows)?;
     } else if rows.is_empty() {
-        context.note(if args.all { "there is no machine, and no VM runs" } else { "no VM runs" });
+        context.note(if args.all { "no machines and no running VMs" } else { "no running VMs" });
     } else if args.all {
         context.print(long_table(&rows))?;
     } else {
@@ -108,14 +108,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// A machine that does not run.
+/// The row of a stopped machine.
 fn idle_row(machine: &StoredMachine) -> Row {
     let status = machine.status();
     let (state, ended) = match &status {
         Ok(status) => (home::state(status), home::ended(status)),
         Err(error) => ("unknown", Some(qemuctl::explain(error))),
     };
-    // One that is wrong is listed all the same; `check` tells what is.
+    // List a machine with an invalid config, too; `check` reports its problems.
     let config = machine.config().map(ConfigFile::into_config);
     let config = config.as_ref().ok();
     Row {
@@ -133,7 +133,7 @@ fn idle_row(machine: &StoredMachine) -> Row {
     }
 }
 
-/// What the VM says it does, or why it cannot be asked.
+/// Returns the VM's state, or why it is not available.
 async fn state(socket: PathBuf) -> String {
     let options = qmp_client::Options {
         greeting: ANSWER_WITHIN,

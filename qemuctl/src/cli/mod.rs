@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and who does it.
+//! The command line: subcommands and their dispatch.
 
 mod agent;
 mod argv;
@@ -92,23 +92,23 @@ enum Command {
     Clone(home::clone::Args),
     Rm(home::rm::Args),
     Adopt(home::adopt::Args),
-    /// Let a VM's processors stand still
+    /// Pause a VM
     Pause {
         #[command(flatten)]
         vm: Vm,
     },
-    /// Let a paused VM run on
+    /// Resume a paused VM
     #[command(visible_alias = "unpause")]
     Resume {
         #[command(flatten)]
         vm: Vm,
     },
-    /// Press a VM's reset button
+    /// Reset a VM, like its reset button
     Reset {
         #[command(flatten)]
         vm: Vm,
     },
-    /// Wake a VM whose guest sleeps
+    /// Wake a guest from suspend
     Wake {
         #[command(flatten)]
         vm: Vm,
@@ -184,32 +184,32 @@ impl Command {
     }
 }
 
-/// Whether the few descriptors can be opened that an async runtime needs: without them it panics.
+/// Whether the file descriptors that an async runtime needs can be opened; without them it panics.
 fn check_room() -> std::io::Result<()> {
     let pipes: Result<Vec<_>, _> = (0..DESCRIPTORS.div_ceil(2)).map(|_| std::io::pipe()).collect();
     pipes.map(drop)
 }
 
-/// What the runtime of this program and the one of its signals open.
+/// The number opened by the runtimes of this program and of its signals.
 const DESCRIPTORS: usize = 10;
 
-/// Does what the command line asks for.
+/// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    // The shell asks for completions through the environment; then nothing else is done.
+    // If the shell asks for completions through the environment, prints them and exits.
     CompleteEnv::with_factory(Cli::command).complete();
     let Cli { context, command } = Cli::parse();
     context.set_up();
     if let Err(error) = check_room() {
         let failure = Failure::of(Exit::Failed, &error)
-            .with_help("raise the limit of open files, for example with `ulimit -n 1024`");
+            .with_help("raise the limit on open files, for example with `ulimit -n 1024`");
         context.fail(&failure);
         return failure.exit.into();
     }
-    // One thread: QEMU is tied to the thread that starts it, and nothing here computes.
+    // One thread is enough, and QEMU is tied to the lifetime of the thread that starts it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(Failure::from).and_then(|runtime| {
         let done = runtime.block_on(command.run(&context));
-        // A thread that waits for input must not keep the program.
+        // Do not wait for a thread that blocks on input.
         runtime.shutdown_background();
         done
     });

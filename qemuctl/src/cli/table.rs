@@ -5,7 +5,7 @@ use std::fmt;
 use qemu_argv::Size;
 use qemuctl::qmp_client::Printable;
 
-/// A table with a head; its columns are as wide as they need to be.
+/// A table with a header; columns are as wide as their content.
 #[derive(Debug)]
 pub(crate) struct Table<const COLUMNS: usize>(Vec<[String; COLUMNS]>);
 
@@ -15,7 +15,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 
     pub(crate) fn row(&mut self, cells: [String; COLUMNS]) {
-        // A cell is one line of text, whatever a guest or a file name puts into it.
+        // Cells are a single line, whatever a guest or a file name contains.
         self.0.push(cells.map(|cell| Printable::line(&cell).to_string().replace('\t', " ")));
     }
 }
@@ -34,7 +34,7 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     }
 }
 
-/// A number of bytes: exact where that is short, else rounded.
+/// Formats a number of bytes, rounded if the exact number would be long.
 pub(crate) fn size(bytes: u64) -> String {
     let exact = Size::bytes(bytes).to_string();
     let mut rest = bytes;
@@ -46,7 +46,7 @@ pub(crate) fn size(bytes: u64) -> String {
     if exact.ends_with('B') || bytes < 1 << 10 {
         return if exact.ends_with('B') { exact } else { format!("{exact}B") };
     }
-    // The larger of the two parts is exact up to a thousandth, which is more than is printed.
+    // Exact to a thousandth, which is more than is printed.
     let tenths = rest * 10 / 1024;
     format!("{}.{}{}", tenths / 10, tenths % 10, ["KiB", "MiB", "GiB", "TiB", "PiB"][unit.min(4)])
 }

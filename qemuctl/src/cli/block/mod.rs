@@ -1,4 +1,4 @@
-//! `block`: the disks and drives of a VM that runs.
+//! `block`: the disks and drives of a running VM.
 
 mod disks;
 mod hotplug;
@@ -19,7 +19,7 @@ use super::vm::Vm;
 
 use disks::missing_disk;
 
-/// See and change the disks of a VM that runs
+/// List and change the disks of a running VM
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -46,17 +46,16 @@ struct List {
     vm: Vm,
 }
 
-/// Put an image into a CD-ROM drive, in place of what is in it
+/// Insert an image into a CD-ROM drive, replacing the current medium
 #[derive(clap::Args, Debug)]
 struct Insert {
     #[command(flatten)]
     vm: Vm,
 
-    /// The drive, such as cdrom0
+    /// Drive id, such as cdrom0
     drive: String,
 
-    /// The image
-    #[arg(value_hint = ValueHint::FilePath)]
+    /// Image file #[arg(value_hint = ValueHint::FilePath)]
     image: PathBuf,
 
     /// Image format [default: raw]
@@ -64,31 +63,31 @@ struct Insert {
     format: Option<BlockFormat>,
 }
 
-/// Take out what is in a CD-ROM drive
+/// Eject the medium of a CD-ROM drive
 #[derive(clap::Args, Debug)]
 struct Eject {
     #[command(flatten)]
     vm: Vm,
 
-    /// The drive, such as cdrom0
+    /// Drive id, such as cdrom0
     drive: String,
 }
 
-/// Make a disk larger
+/// Resize a disk
 ///
-/// The guest sees the new size; its partitions and file systems stay as they are until it enlarges them.
+/// The guest sees the new size at once. Its partitions and file systems have to be enlarged inside the guest.
 #[derive(clap::Args, Debug)]
 struct Resize {
     #[command(flatten)]
     vm: Vm,
 
-    /// The disk, such as disk0
+    /// Disk id, such as disk0
     disk: String,
 
-    /// The new size, such as 20G
+    /// New size, such as 20G
     size: Size,
 
-    /// Allow a smaller size: what is behind it is lost
+    /// Allow shrinking, which destroys the data beyond the new size
     #[arg(long)]
     shrink: bool,
 }
@@ -140,9 +139,9 @@ async fn insert(args: Insert, context: &Context) -> Result<Exit, Failure> {
     super::image::check_medium(&image, args.format)?;
     let vm = args.vm.attach(context).await?;
     if disks(&vm).await?.iter().any(|disk| disk.id == args.drive && !disk.removable) {
-        let text = format!("{} of {} is a disk: its image cannot be changed", args.drive, vm.name());
+        let text = format!("cannot change the medium of {} of {}: it is a disk, not a drive", args.drive, vm.name());
         return Err(Failure::new(Exit::Failed, text)
-            .with_help("`qemuctl block add` plugs in another disk; drives are the config's `cdroms`"));
+            .with_help("`qemuctl block add` attaches another disk; drives are listed under `cdroms` in the config"));
     }
     if let Err(error) =
         vm.change_medium(&args.drive, &image, args.format.unwrap_or(BlockFormat::Raw).qemu_name()).await
@@ -175,16 +174,16 @@ async fn resize(args: Resize, context: &Context) -> Result<Exit, Failure> {
     let after = args.size.to_bytes();
     if after < before && !args.shrink {
         let text = format!(
-            "{} of {} has {} and would lose what is behind {}",
+            "shrinking {} of {} from {} to {} would destroy data",
             args.disk,
             vm.name(),
             size(before),
             args.size
         );
-        return Err(Failure::new(Exit::Failed, text).with_help("--shrink does it all the same"));
+        return Err(Failure::new(Exit::Failed, text).with_help("use --shrink to do it anyway"));
     }
     let size = i64::try_from(after)
-        .map_err(|_| Failure::new(Exit::Usage, format!("{} is more than QEMU takes", args.size)))?;
+        .map_err(|_| Failure::new(Exit::Usage, format!("size {} is too large", args.size)))?;
     let mut command = BlockResize::new(size);
     command.node_name = Some(node.clone());
     vm.execute(command).await?;

@@ -1,4 +1,4 @@
-//! Images that a command line names.
+//! The image arguments.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,17 @@ use serde::de::DeserializeOwned;
 
 use super::super::failure::Failure;
 
-/// An image that is there.
+/// An existing image.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Source {
-    /// The image
-    #[arg(value_hint = ValueHint::FilePath)]
+    /// Image #[arg(value_hint = ValueHint::FilePath)]
     pub(super) image: PathBuf,
 
-    /// Its format, such as raw or qcow2 [default: by the ending of its name]
+    /// Image format, such as raw or qcow2 [default: by file name extension]
     #[arg(short, long, value_parser = word::<BlockFormat>)]
     format: Option<BlockFormat>,
 
-    /// A file with the passphrase of an encrypted image
+    /// File with the passphrase of an encrypted image
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     key_file: Option<PathBuf>,
 }
