@@ -233,7 +233,7 @@ fn step(config: &mut VmConfig, plan: Plan, (comes, number): (bool, usize)) -> Pl
                     let is_missing =
                         matches!(&problem.fault, Fault::UnknownReference { id, .. } if id == "base");
                     let is_taken = matches!(&problem.fault, Fault::Duplicate { what, value, .. }
-                            if *what == "the channel name" || value == "base" || value == "mail");
+                            if *what == "channel name" || value == "base" || value == "mail");
                     assert!(is_full || is_missing || is_taken, "{entry:?}: {error}");
                 }
                 plan
@@ -307,7 +307,7 @@ proptest! {
     }
 }
 
-/// No kind of what can come is left out of the walks because it is refused at once.
+/// No kind of what can come is left out of the walks because it was rejected at once.
 #[test]
 fn every_kind_can_come_and_go() {
     let first = plan(&start(), &target(), &endpoints()).expect("a plan");

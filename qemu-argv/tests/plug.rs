@@ -184,10 +184,10 @@ fn what_cannot_come_or_go_is_refused_with_the_reason() {
         (&cdrom).into(),
         qemu_argv::NewDevice::Host(&host),
     ] {
-        writeln!(text, "{}\n", plan.plug(device).expect_err("it is refused")).expect("memory");
+        writeln!(text, "{}\n", plan.plug(device).expect_err("it was rejected")).expect("memory");
     }
     for (plan, id) in [(&plan, "disk7"), (&plan, "rp1"), (&machine("microvm"), "disk0")] {
-        writeln!(text, "{}\n", plan.unplug(id).expect_err("it is refused")).expect("memory");
+        writeln!(text, "{}\n", plan.unplug(id).expect_err("it was rejected")).expect("memory");
     }
     insta::assert_snapshot!(text);
 }

@@ -110,7 +110,7 @@ fn follow_explicit(places: &Places, explicit: &Path, names: &[String]) -> Result
         return path_dirs(places)
             .map(|dir| dir.join(name))
             .find(|path| runnable(path).is_ok())
-            .ok_or_else(|| wrong("no program of that name in PATH".into()));
+            .ok_or_else(|| wrong("not found in PATH".into()));
     }
     let metadata = explicit.metadata().map_err(|error| wrong(error.to_string()))?;
     if !metadata.is_dir() {
@@ -123,7 +123,7 @@ fn follow_explicit(places: &Places, explicit: &Path, names: &[String]) -> Result
         .iter()
         .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
         .find(|path| runnable(path).is_ok())
-        .ok_or_else(|| wrong(format!("this folder has no {}, nor has its bin", names.join(" or "))))
+        .ok_or_else(|| wrong(format!("this directory has no {}, and neither has its bin", names.join(" or "))))
 }
 
 /// `PATH` without its relative and empty entries: those mean the working folder, which anybody may have filled.
@@ -196,7 +196,7 @@ pub(crate) fn install_hint(places: &Places, arch: Arch) -> String {
     } else if cfg!(target_os = "macos") {
         "install it with `brew install qemu`".into()
     } else {
-        format!("install the package that has qemu-system-{name}, or give its path")
+        format!("install the package that provides qemu-system-{name}, or give its path")
     }
 }
 
@@ -270,9 +270,9 @@ mod tests {
             [
                 "no QEMU at /missing: No such file or directory (os error 2)".into(),
                 "no QEMU at /plain/qemu: not executable: Permission denied".into(),
-                format!("no QEMU at /empty: this folder has no qemu-system-x86_64{kvm}, nor has its bin"),
-                format!("no QEMU at /plain: this folder has no qemu-system-x86_64{kvm}, nor has its bin"),
-                "no QEMU at no-such-qemu: no program of that name in PATH".to_owned(),
+                format!("no QEMU at /empty: this directory has no qemu-system-x86_64{kvm}, and neither has its bin"),
+                format!("no QEMU at /plain: this directory has no qemu-system-x86_64{kvm}, and neither has its bin"),
+                "no QEMU at no-such-qemu: not found in PATH".to_owned(),
             ]
         );
     }
@@ -318,7 +318,7 @@ mod tests {
         install it with `apk add qemu-system-s390x`
         install it with `zypper install qemu`
         install it with `nix profile install nixpkgs#qemu`
-        install the package that has qemu-system-mips, or give its path
+        install the package that provides qemu-system-mips, or give its path
         ");
         fs::write(places.at("/etc/os-release"), "ID=debian").unwrap();
         let error = find_binary_in(&places, Arch::Sparc64, None).unwrap_err();

@@ -39,7 +39,7 @@ pub enum DiscoveryError {
         source: io::Error,
     },
     /// The program was started, but did not answer as a QEMU does.
-    #[error("{} does not answer as a QEMU: {reason}", path.display())]
+    #[error("{} does not answer like QEMU: {reason}", path.display())]
     NotQemu {
         /// The program.
         path: PathBuf,

@@ -99,7 +99,7 @@ impl fmt::Display for ExitReason {
             }
             Self::Exited { code } => write!(f, "QEMU exited with code {code}"),
             Self::Other(word) => write!(f, "shut down ({word})"),
-            Self::Lost => f.write_str("lost: the process is gone and left no word"),
+            Self::Lost => f.write_str("unknown: the process is gone and its exit status was not available"),
         }
     }
 }
@@ -291,7 +291,7 @@ mod tests {
         QEMU exited with code 15
         killed by SIGTERM
         crashed with SIGSEGV
-        lost: the process is gone and left no word
+        unknown: the process is gone and its exit status was not available
         ");
     }
 }

@@ -68,18 +68,18 @@ impl State {
             Self::Running => "it is running".to_owned(),
             Self::Paused => "it is paused".to_owned(),
             Self::Prelaunch => "it has not been started yet".to_owned(),
-            Self::Suspended => "the guest sleeps".to_owned(),
+            Self::Suspended => "the guest is suspended".to_owned(),
             Self::Shutdown => "the guest has shut down".to_owned(),
             Self::Crashed => "QEMU has crashed".to_owned(),
             Self::InMigrate => "it waits for an incoming migration".to_owned(),
-            Self::PostMigrate => "it has been migrated away".to_owned(),
-            Self::IoError => "it has stopped because of a disk".to_owned(),
-            Self::Watchdog => "the watchdog has stopped it".to_owned(),
+            Self::PostMigrate => "it was migrated to another host".to_owned(),
+            Self::IoError => "a disk error paused it".to_owned(),
+            Self::Watchdog => "the watchdog paused it".to_owned(),
             Self::GuestPanicked => "the guest's kernel has panicked".to_owned(),
             Self::InternalError => {
-                "QEMU or the accelerator has met an error that it cannot go on from".to_owned()
+                "QEMU or the accelerator had an unrecoverable error".to_owned()
             }
-            Self::Debug => "a debugger has stopped it".to_owned(),
+            Self::Debug => "a debugger paused it".to_owned(),
             other => format!("it is {other}"),
         }
     }

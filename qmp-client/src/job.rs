@@ -41,14 +41,14 @@ pub enum JobEnd {
 pub enum JobError {
     /// There is no such job, and none has been seen since the handle was made.
     #[error(
-        "no job is called {id}: make its handle before the command that starts it, or start it with `auto-dismiss: false`"
+        "no job is called {id}; create the handle before starting the job, or start it with `auto-dismiss: false`"
     )]
     NotFound {
         /// The job.
         id: String,
     },
     /// The job is gone, and what it said at its end was missed.
-    #[error("the job {id} has ended, and how was missed: start it with `auto-dismiss: false`")]
+    #[error("the job {id} has ended, but its result was missed; start it with `auto-dismiss: false`")]
     Missed {
         /// The job.
         id: String,

@@ -129,7 +129,7 @@ impl Reconnecting {
     ///
     /// Dropping the future changes nothing.
     pub async fn session(&self) -> Result<Session, ClientError> {
-        self.session_for(Cow::Borrowed("connecting again")).await
+        self.session_for(Cow::Borrowed("reconnecting")).await
     }
 
     async fn session_for(&self, doing: Cow<'static, str>) -> Result<Session, ClientError> {

@@ -67,7 +67,7 @@ impl SocketAddress {
 
 /// A text that is no socket address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no socket address; write HOST:PORT, [IPv6]:PORT or an absolute path")]
+#[error("{0:?} is not a valid socket address; expected HOST:PORT, [IPv6]:PORT or an absolute path")]
 #[non_exhaustive]
 pub struct ParseSocketAddressError(String);
 

@@ -125,7 +125,7 @@ impl FromStr for Display {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        flexible::word("a display (VNC and SPICE have tables of their own)", &Self::SHORT, text)
+        flexible::word("a display (VNC and SPICE are configured in `vnc` and `spice`)", &Self::SHORT, text)
     }
 }
 

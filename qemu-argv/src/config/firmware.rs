@@ -26,7 +26,7 @@ impl FromStr for Firmware {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "uefi" => Ok(Self::Uefi(UefiFirmware::default())),
-            _ => Err(format!("{text:?} is no short form of firmware; the only one is \"uefi\"")),
+            _ => Err(format!("{text:?} is not a kind of firmware; only \"uefi\" can be written as one word")),
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 pub(super) trait Short: FromStr<Err: fmt::Display> {
     /// Reads a number, where a number alone says it all.
     fn from_number(number: u64) -> Result<Self, String> {
-        Err(format!("the number {number} says nothing here: write a text or a table"))
+        Err(format!("the number {number} is not allowed here; expected a string or a table"))
     }
 
     /// What the short form looks like.
@@ -36,7 +36,7 @@ pub(super) fn or_short<T: Short>(schema: &mut schemars::Schema) {
 pub(super) fn word<T: Clone>(what: &str, forms: &[(&str, T)], text: &str) -> Result<T, String> {
     forms.iter().find(|(word, _)| *word == text).map(|(_, form)| form.clone()).ok_or_else(|| {
         let words: Vec<_> = forms.iter().map(|(word, _)| *word).collect();
-        format!("{text:?} is no short form of {what}; known are {}", words.join(", "))
+        format!("{text:?} is not {what}; expected one of {}, or a table", words.join(", "))
     })
 }
 
@@ -60,7 +60,7 @@ impl<'de, T: Deserialize<'de> + Short> Visitor<'de> for TextOrTable<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a short form or a table")
+        formatter.write_str("a string or a table")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
@@ -110,7 +110,7 @@ where
         type Value = Option<T>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("nothing, a short form or a table")
+            formatter.write_str("nothing, a string or a table")
         }
 
         fn visit_none<E>(self) -> Result<Option<T>, E> {

@@ -59,7 +59,7 @@ impl fmt::Display for HostForward {
 /// A text that is no port to forward.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no port to forward; write tcp:127.0.0.1:2222-:22, udp::5353-10.0.2.15:53 or the like (IPv4 only)"
+    "{0:?} is not a valid port forwarding; expected for example tcp:127.0.0.1:2222-:22 or udp::5353-10.0.2.15:53 (IPv4 only)"
 )]
 #[non_exhaustive]
 pub struct ParseForwardError(String);

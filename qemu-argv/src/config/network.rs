@@ -146,7 +146,7 @@ impl std::fmt::Display for MacAddress {
 
 /// A text that is no MAC address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no MAC address; they look like 52:54:00:12:34:56")]
+#[error("{0:?} is not a valid MAC address; expected for example 52:54:00:12:34:56")]
 #[non_exhaustive]
 pub struct ParseMacError(String);
 

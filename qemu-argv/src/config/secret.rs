@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for SecretValue {
         }
         match Given::deserialize(deserializer)? {
             Given::Text(text) => Ok(Self(text)),
-            Given::Other(_) => Err(D::Error::custom("expected a text in quotes")),
+            Given::Other(_) => Err(D::Error::custom("expected a string in quotes")),
         }
     }
 }

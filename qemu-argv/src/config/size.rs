@@ -53,7 +53,7 @@ impl fmt::Display for Size {
 
 /// A text that is no amount of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no size; sizes look like 2GiB, 512MiB, 64KiB or a plain number of bytes")]
+#[error("{0:?} is not a valid size; expected for example 2GiB, 512MiB, 64KiB or a number of bytes")]
 #[non_exhaustive]
 pub struct ParseSizeError(String);
 

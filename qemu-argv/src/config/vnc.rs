@@ -147,7 +147,7 @@ impl FromStr for VncListen {
             Some(display @ ..100) if host.is_some() => Self::FIRST_PORT + display,
             _ => {
                 return Err(format!(
-                    "{text:?} is not an address for VNC; write 5901, 127.0.0.1:5901, :1 or /path/of/a/socket (ports from 5900)"
+                    "{text:?} is not a valid VNC address; expected for example 5901, 127.0.0.1:5901, :1 or /path/to/socket (ports from 5900)"
                 ));
             }
         };

@@ -73,7 +73,7 @@ impl Plan {
             builder.problems.push(Problem {
                 path: String::new(),
                 fault: Fault::Conflict {
-                    why: format!("{why}: add it to the configuration, and start the machine again"),
+                    why: format!("{why}; add it to the config and restart the machine"),
                 },
             });
         };
@@ -82,7 +82,7 @@ impl Plan {
                 && object.props.get("share") == Some(&Value::Bool(true))
         };
         if builder.shared_memory && !self.objects().any(shared) {
-            refuse("it needs memory that other processes see, and this machine's is its own");
+            refuse("it requires shared memory, and this machine's memory is private");
         }
         let denied = |key| {
             self.options.iter().any(|option| {
@@ -92,10 +92,10 @@ impl Plan {
         };
         let needs = builder.sandbox;
         if needs.spawn && denied("spawn") || needs.elevate && denied("elevateprivileges") {
-            refuse("it starts a program, and this machine's sandbox denies that");
+            refuse("it starts a program, which this machine's sandbox denies");
         }
         if !builder.options.is_empty() || !builder.machine.is_empty() {
-            refuse("it needs an option of the command line");
+            refuse("it requires a command-line option");
         }
     }
 }

@@ -55,7 +55,7 @@ impl Plan {
             Some(whole) => TopologyError::NoHotplug {
                 device,
                 bus: whole.main().map(ToString::to_string).unwrap_or_default(),
-                help: "unplug that as a whole",
+                help: "unplug the whole of it",
             },
             None => TopologyError::NoDevice { device },
         }

@@ -50,7 +50,7 @@ impl Topology {
                     device: id.to_string(),
                     bus: if matches!(device.connector, Connector::Ide { .. }) { "IDE" } else { "SATA" }
                         .to_owned(),
-                    help: "use virtio, SCSI, NVMe or USB for disks that come and go",
+                    help: "use virtio, SCSI, NVMe or USB for hotplugged disks",
                 });
             }
             behind => {
@@ -106,7 +106,7 @@ impl Topology {
         );
         if fixed {
             let bus = known.placement.bus().unwrap_or_default().to_owned();
-            let help = "shut the guest down, and take the device out of the configuration";
+            let help = "shut the guest down, and remove the device from the config";
             return Err(TopologyError::NoHotplug { device, bus, help });
         }
         let behind = |placement: &Placement| {
@@ -168,7 +168,7 @@ impl Topology {
         };
         let (express, bus) = (root.express, root.bus.to_owned());
         if !express && !root.hotplug {
-            let help = "add it to the configuration, and start the machine again";
+            let help = "add it to the config, and restart the machine";
             return Err(TopologyError::NoHotplug { device, bus, help });
         }
         let mut state = self.pci_state(root)?;
@@ -179,7 +179,7 @@ impl Topology {
             };
             let takes = state.buses.get(&bus).is_some_and(|bus| bus.hotplug) && function == 0;
             if !takes {
-                let help = "leave its address out, or name function 0 behind a free root port";
+                let help = "omit its address, or choose function 0 behind a free root port";
                 return Err(TopologyError::NoHotplug { device, bus: bus.to_string(), help });
             }
             (bus, slot)
@@ -257,7 +257,7 @@ impl Topology {
                 device,
                 place: format!("fe.0.{devno:04x}"),
                 holder: (*holder).to_owned(),
-                help: "leave the address out, or choose another one",
+                help: "omit the address, or choose another one",
             }),
             None => Err(TopologyError::Full {
                 device,

@@ -117,11 +117,11 @@ impl fmt::Display for PciBus {
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
 pub enum ParsePciAddressError {
-    #[error("not a PCI address: write it like 0000:00:1f.2, 1f.2 or rp1:00.0")]
+    #[error("not a valid PCI address; expected for example 0000:00:1f.2, 1f.2 or rp1:00.0")]
     Syntax,
-    #[error("a PCI slot is a hexadecimal number from 00 to 1f")]
+    #[error("a PCI slot must be a hexadecimal number from 00 to 1f")]
     Slot,
-    #[error("a PCI function is a number from 0 to 7")]
+    #[error("a PCI function must be a number from 0 to 7")]
     Function,
 }
 

@@ -158,8 +158,11 @@ impl Request<'_> {
         Ok(match self.examine(accelerator).await? {
             Verdict::Usable { cpu, why } => hardware(accelerator, cpu, why, None),
             Verdict::Unusable { obstacle, .. } => {
-                let warning =
-                    format!("{accelerator} is not usable, so the guest runs under TCG, slowly: {obstacle}");
+                // Kept short, since it is printed at every start. The obstacle is in `why`, and in the doctor's report.
+                let warning = format!(
+                    "no {}, the guest runs slowly (TCG); `qemuctl doctor` says why",
+                    accelerator.qemu_name().to_uppercase()
+                );
                 self.tcg(obstacle.why, Some(warning))
             }
         })

@@ -203,7 +203,7 @@ fn last_words(words: String, exit: Option<ProcessExit>) -> String {
     if !words.is_empty() {
         return words;
     }
-    exit.map_or_else(|| "it closed the channel and lives on".into(), |exit| exit.to_string())
+    exit.map_or_else(|| "it closed the channel but did not exit".into(), |exit| exit.to_string())
 }
 
 fn millis(time: Option<Duration>) -> u64 {

@@ -81,12 +81,12 @@ impl Request<'_> {
             let trial = self.tried(accelerator, &tried).await?;
             let fault = match trial {
                 Trial::Passed { cpu_ms } => {
-                    let why = format!("{accelerator} ran a guest with -cpu {tried} in {cpu_ms} ms");
+                    let why = format!("{accelerator} ran a test guest with -cpu {tried} in {cpu_ms} ms");
                     return Ok(Verdict::Usable { cpu: answer, why });
                 }
                 Trial::NoGuest => {
                     let why =
-                        format!("{accelerator} opens; whether it is fast was not tried on this architecture");
+                        format!("{accelerator} is available; its speed was not tested on this architecture");
                     return Ok(Verdict::Usable { cpu: answer, why });
                 }
                 Trial::Slow { .. } | Trial::Stuck { .. } => {
@@ -164,14 +164,14 @@ impl Request<'_> {
 
     fn no_progress(&self, trial: &Trial) -> Obstacle {
         let how = match trial {
-            Trial::Slow { stage, cpu_ms } => format!("{stage} in {cpu_ms} ms of processor time"),
-            Trial::Stuck { stage } => format!("{stage}, and then nothing happened"),
+            Trial::Slow { stage, cpu_ms } => format!("{stage} in {cpu_ms} ms of CPU time"),
+            Trial::Stuck { stage } => format!("{stage}, and then hung"),
             _ => String::new(),
         };
-        let obstacle = Obstacle::new(format!("guest does not make progress: {how}"));
+        let obstacle = Obstacle::new(format!("a test guest makes no progress: {how}"));
         if kvm::virtualization_flag(self.places) == Some(false) {
             let why =
-                format!("{}; the processor offers neither vmx nor svm, so KVM only emulates", obstacle.why);
+                format!("{}; the CPU has neither vmx nor svm, so KVM only emulates", obstacle.why);
             Obstacle::new(why)
                 .remedy("run on a host with hardware virtualization, or with nested virtualization allowed")
         } else {

@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<Option<(PathBuf, Descriptor)>, DiscoveryError> {
         return Ok(None);
     }
     if !metadata.is_file() || metadata.len() > MAX_BYTES {
-        return Err(unfit("not a descriptor: no regular file of at most 1 MiB".into()));
+        return Err(unfit("not a descriptor: not a regular file of at most 1 MiB".into()));
     }
     let text = fs::read(path).map_err(|error| unfit(error.to_string()))?;
     let descriptor =

@@ -70,7 +70,7 @@ pub async fn create_vars(
         Ok(metadata) if metadata.is_file() => return Ok(made),
         Ok(_) => {
             let reason =
-                "something that is no regular file stands where the machine's variables belong".into();
+                "the path of the machine's variables is not a regular file".into();
             return Err(DiscoveryError::Firmware { path: path.to_owned(), reason });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -117,7 +117,7 @@ async fn convert(
     let failed = |reason: String| DiscoveryError::Firmware { path: template.path.clone(), reason };
     let Some(program) = qemu_img else {
         return Err(failed(format!(
-            "qemu-img is needed to make a {wanted} copy of it: install qemu-utils or qemu-img"
+            "qemu-img is required to make a {wanted} copy of it; install qemu-utils or qemu-img"
         )));
     };
     let run = Command::new(program)
@@ -129,7 +129,7 @@ async fn convert(
         .output();
     let output = timeout(DEADLINE, run)
         .await
-        .map_err(|_| failed(format!("{} did not end within {DEADLINE:?}", program.display())))?
+        .map_err(|_| failed(format!("{} timed out after {DEADLINE:?}", program.display())))?
         .map_err(|source| DiscoveryError::Io { action: "start", path: program.to_owned(), source })?;
     if output.status.success() {
         return Ok(());

@@ -31,7 +31,7 @@ pub enum Protocol {
 pub enum Address {
     /// A Unix socket.
     Unix(PathBuf),
-    /// A Unix socket by a name that is no path (Linux).
+    /// A Unix socket by a name that is not a valid path (Linux).
     Abstract(String),
     /// A TCP port.
     Tcp {
@@ -50,13 +50,13 @@ impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) if path.is_relative() => {
-                write!(formatter, "{} in a folder that the process has left", path.display())
+                write!(formatter, "{} in a directory that the process has left", path.display())
             }
             Self::Unix(path) => write!(formatter, "{}", path.display()),
             Self::Abstract(name) => write!(formatter, "abstract socket {name}"),
             Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
             Self::Descriptor(fd) => {
-                write!(formatter, "descriptor {fd}, which its launcher holds the other end of")
+                write!(formatter, "file descriptor {fd}, whose other end its launcher holds")
             }
             Self::Other(what) => formatter.write_str(what),
         }

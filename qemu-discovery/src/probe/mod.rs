@@ -1,9 +1,9 @@
 //! What a QEMU binary can do, asked of the binary itself.
 //!
 //! One short QMP session with a QEMU that has no machine (`-machine none`) answers nearly everything; two runs with
-//! `help` name the display and audio back ends, for which there is no command. The answer is kept on disk under the
-//! identity of the program and of everything that decides about its abilities: the file behind a wrapper script, and
-//! the folders with its loadable modules.
+//! `help` name the display and audio back ends, for which there is not a valid command. The answer is kept on disk
+//! under the identity of the program and of everything that decides about its abilities: the file behind a wrapper
+//! script, and the folders with its loadable modules.
 
 mod abilities;
 mod help;

@@ -36,7 +36,7 @@ const STAND_BACK: Duration = Duration::from_millis(40);
 const IN_STEP: Duration = Duration::from_secs(5);
 /// How long the answer to a command may keep others waiting, such as that to freezing file systems.
 const ANSWERS: Duration = Duration::from_secs(60);
-/// How long that to a command may that is answered only if it is refused.
+/// How long that to a command may that is answered only if it was rejected.
 const REFUSES: Duration = Duration::from_secs(3);
 /// How long a process may be stopped with the line before it is taken away from it.
 const STOPPED: Duration = Duration::from_millis(300);

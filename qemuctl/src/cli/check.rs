@@ -37,7 +37,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     problems.extend(loaded.missing_files());
     let qemu = match Qemu::find(&loaded.config).await {
         Ok(qemu) => qemu,
-        // What is wrong in the text comes first.
+        // Problems of the text come first.
         Err(_) if !problems.is_empty() => return report(problems, Vec::new(), context),
         Err(error) => return Err(error.into()),
     };
@@ -51,13 +51,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     }
     problems.sort_by(|one, other| one.place.cmp(&other.place));
     let exit = report(problems, qemu.warning.into_iter().collect(), context)?;
-    context.note(format_args!(
-        "valid for QEMU {} ({}), {}: {}",
-        qemu.target.version,
-        qemu.program.display(),
-        qemu.target.arch,
-        qemu.why
-    ));
+    let (version, accelerator) = (qemu.target.version, qemu.target.accel.qemu_name().to_uppercase());
+    context.note(format_args!("OK for QEMU {version} ({}, {accelerator})", qemu.target.arch));
+    context.detail(format_args!("{}: {}", qemu.program.display(), qemu.why));
     Ok(exit)
 }
 

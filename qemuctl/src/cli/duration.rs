@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(read("500ms"), Ok(Duration::from_millis(500)));
         for wrong in ["", "-1", "1.5", "soon", "5 parsecs", "99999999999999999999", "99999999999999999999y"] {
             let told = read(wrong).expect_err(wrong);
-            assert_eq!(told, format!("invalid duration {wrong:?}; write it like 30s, 5m, 1h30m or 500ms"));
+            assert_eq!(told, format!("invalid duration {wrong:?}; expected for example 30s, 5m, 1h30m or 500ms"));
         }
     }
 

@@ -207,7 +207,7 @@ fn json_table(text: &str, entries: &Entries<'_>, errors: &mut SyntaxErrors) -> I
         let value = position(text, raw);
         let key = json_key(text, value.start);
         if nodes.contains_key(name) {
-            errors.push(|| format!("`{}` is here twice", short(name)), key.clone());
+            errors.push(|| format!("`{}` is set twice", short(name)), key.clone());
         }
         nodes.insert(name.clone(), json_node(text, value, Some(key), errors));
     }

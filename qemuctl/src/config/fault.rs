@@ -197,7 +197,7 @@ pub(super) fn in_order(mut faults: Vec<ConfigFault>, left_out: usize) -> Vec<Con
         faults.push(ConfigFault {
             file,
             field: String::new(),
-            message: format!("{left_out} more mistakes are not shown; correct these first"),
+            message: format!("{left_out} more problems are not shown; fix these first"),
             help: None,
             place: None,
         });

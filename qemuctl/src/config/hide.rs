@@ -3,7 +3,7 @@
 //! The text need not be valid, so this looks at lines, and rather hides too much.
 
 /// What stands in place of the rest of a line.
-pub(super) const HIDDEN: &str = "… (not shown, it may be a secret)";
+pub(super) const HIDDEN: &str = "… (hidden, may be a secret)";
 
 /// Keys of a secret whose values are none.
 const HARMLESS: [&str; 3] = ["id", "file", "format"];
@@ -184,38 +184,38 @@ mod tests {
         assert!(!shown.contains("hunter2"), "{shown}");
         insta::assert_snapshot!(shown, @r#"
         name = "web"
-        secrets =… (not shown, it may be a secret)
+        secrets =… (hidden, may be a secret)
         memory = "1GiB"
         [[secrets]]
         id = "a"
-        value =… (not shown, it may be a secret)
+        value =… (hidden, may be a secret)
         [[secrets]]
         file = "/x"
-        vaule =… (not shown, it may be a secret)
-        … (not shown, it may be a secret)
-        value =… (not shown, it may be a secret)
-        … (not shown, it may be a secret)
-        … (not shown, it may be a secret)
-        … (not shown, it may be a secret)
-        id =… (not shown, it may be a secret)
-        … (not shown, it may be a secret)
+        vaule =… (hidden, may be a secret)
+        … (hidden, may be a secret)
+        value =… (hidden, may be a secret)
+        … (hidden, may be a secret)
+        … (hidden, may be a secret)
+        … (hidden, may be a secret)
+        id =… (hidden, may be a secret)
+        … (hidden, may be a secret)
         password = true
         password_secret = "k"
-        password =… (not shown, it may be a secret)
+        password =… (hidden, may be a secret)
         [[disks]]
         backend = "/a"
-        secrets =… (not shown, it may be a secret)
-        … (not shown, it may be a secret)
+        secrets =… (hidden, may be a secret)
+        … (hidden, may be a secret)
         ]
         name = "x"
-        vnc = { passwrod =… (not shown, it may be a secret)
-        pasword =… (not shown, it may be a secret)
+        vnc = { passwrod =… (hidden, may be a secret)
+        pasword =… (hidden, may be a secret)
         volume = 7
         {"name": "x",
-         "secrets":… (not shown, it may be a secret)
+         "secrets":… (hidden, may be a secret)
           {
            "id": "k",
-           "value":… (not shown, it may be a secret)
+           "value":… (hidden, may be a secret)
           }
          ],
          "memory": 1

@@ -51,9 +51,9 @@ fn choose(word: &str, choices: &[&str], what: &str) -> Option<String> {
     }
     match choices {
         [] => None,
-        [only] => Some(format!("only `{only}` can be here")),
+        [only] => Some(format!("only `{only}` is allowed here")),
         many if many.len() <= LISTED => Some(format!("one of {}", many.join(", "))),
-        _ => Some(format!("there is no such {what} here; the documentation of `VmConfig` lists all of them")),
+        _ => Some(format!("`qemuctl help config` lists the known fields and values")),
     }
 }
 
@@ -104,14 +104,14 @@ fn synonym(word: &str) -> &'static [&'static str] {
 fn with_plain_words(message: &str) -> String {
     let Some((before, expected)) = message.split_once(", expected ") else { return message.to_owned() };
     let expected = match expected {
-        "u8" => "a whole number from 0 to 255",
-        "u16" => "a whole number from 0 to 65535",
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" | "usize" => "a whole number from 0 on",
-        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "u8" => "an integer from 0 to 255",
+        "u16" => "an integer from 0 to 65535",
+        "u32" => "an integer from 0 to 4294967295",
+        "u64" | "usize" => "a non-negative integer",
+        "i8" | "i16" | "i32" | "i64" => "an integer",
         "f64" | "f32" => "a number",
         "a boolean" => "true or false",
-        "a string" | "path string" => "a text in quotes",
+        "a string" | "path string" => "a string in quotes",
         "a sequence" => "a list",
         "a map" => "a table",
         _ if expected.starts_with("struct ") || expected.starts_with("internally tagged enum") => "a table",
@@ -120,7 +120,7 @@ fn with_plain_words(message: &str) -> String {
     let found = before.strip_prefix("invalid type: ").or_else(|| before.strip_prefix("invalid value: "));
     let Some(found) = found else { return message.to_owned() };
     let found = match (found, found.strip_prefix("string ")) {
-        (_, Some(text)) => format!("the text {text}"),
+        (_, Some(text)) => format!("the string {text}"),
         ("map", _) => "a table".to_owned(),
         ("sequence", _) => "a list".to_owned(),
         ("null", _) => "nothing".to_owned(),
@@ -161,13 +161,13 @@ mod tests {
         unknown field `memry` | did you mean `memory`?
         unknown field `ram` | did you mean `memory`?
         unknown field `colour` | one of name, memory, disks
-        unknown field `x` | only `name` can be here
+        unknown field `x` | only `name` is allowed here
         unknown field `x` | 
         unknown value `quow2` | did you mean `qcow2`?
         unknown value `read-only` | did you mean `read_only`?
         `backend` is missing here | 
-        expected a whole number from 0 to 4294967295, found the text "4" | 
-        expected a whole number from 0 to 4294967295, found integer -1 | 
+        expected an integer from 0 to 4294967295, found the text "4" | 
+        expected an integer from 0 to 4294967295, found integer -1 | 
         expected a list, found a table | 
         expected a table, found boolean true | 
         "2 gigs" is no size; sizes look like 2GiB |

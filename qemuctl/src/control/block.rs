@@ -43,9 +43,9 @@ impl Instance {
     /// As [`eject`](Self::eject), and if QEMU cannot open the image.
     pub async fn change_medium(&self, drive: &str, image: &Path, format: &str) -> Result<(), Error> {
         let path = image.to_str().ok_or_else(|| Error::Unsupported {
-            action: "the path of a medium",
+            action: "changing a medium of",
             name: image.display().to_string(),
-            reason: "QMP only takes UTF-8".to_owned(),
+            reason: "QMP supports only UTF-8".to_owned(),
         })?;
         let mut command = BlockdevChangeMedium::new(path.to_owned());
         command.id = Some(self.device_of(drive).await?);

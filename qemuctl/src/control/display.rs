@@ -157,7 +157,7 @@ impl Instance {
     pub async fn set_vnc_password(&self, password: &str) -> Result<(), Error> {
         if password.len() > VNC_PASSWORD {
             return Err(Error::Unsupported {
-                action: "a VNC password",
+                action: "setting the VNC password of",
                 name: self.name().to_owned(),
                 reason: format!("VNC passwords have at most {VNC_PASSWORD} bytes"),
             });

@@ -147,8 +147,8 @@ impl Instance {
             |why: String| Error::StillPlugged { name: self.name().to_owned(), device: id.to_owned(), why };
         match task.await {
             Ok(Ok(Outcome::Gone)) => Ok(()),
-            Ok(Ok(Outcome::Refused)) => Err(keeps("its guest refuses to let go of it".to_owned())),
-            Ok(Ok(Outcome::Late)) => Err(keeps(format!("its guest has not let go of it within {limit:?}"))),
+            Ok(Ok(Outcome::Refused)) => Err(keeps("the guest refused to release it".to_owned())),
+            Ok(Ok(Outcome::Late)) => Err(keeps(format!("the guest did not release it within {limit:?}"))),
             Ok(Ok(Outcome::NoSuch)) => Err(self.missing(&format!("device {id}"))),
             Ok(Err(Failure::Client(error))) => Err(self.explain("device_del", error)),
             Ok(Err(Failure::Other(error))) => Err(error),
@@ -158,9 +158,9 @@ impl Instance {
 
     fn unplanned(&self) -> Error {
         Error::Unsupported {
-            action: "adding a device",
+            action: "adding a device to",
             name: self.name().to_owned(),
-            reason: "it was launched by something else, which keeps its plan to itself".to_owned(),
+            reason: "it was not started by qemuctl, so its device plan is unknown".to_owned(),
         }
     }
 }

@@ -133,9 +133,9 @@ impl Instance {
 
     fn no_key(&self, name: &str) -> Error {
         Error::Unsupported {
-            action: "a keystroke",
+            action: "sending keys to",
             name: self.name().to_owned(),
-            reason: format!("there is no key {name:?}"),
+            reason: format!("no key is called {name:?}"),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Instance {
             }
             if Instant::now() >= deadline {
                 break Err(Error::Timeout {
-                    action: "the memory statistics",
+                    action: "reading the memory statistics of",
                     name: self.name().to_owned(),
                     after: limit,
                 });
@@ -123,9 +123,9 @@ impl Instance {
     async fn guest_stats(&self, path: &str) -> Result<GuestStats, Error> {
         let value = self.execute(QomGet::new(path, "guest-stats")).await?;
         serde_json::from_value(value).map_err(|error| Error::Unsupported {
-            action: "the memory statistics",
+            action: "reading the memory statistics of",
             name: self.name().to_owned(),
-            reason: format!("QEMU tells them in an unexpected form: {error}"),
+            reason: format!("QEMU's reply is invalid: {error}"),
         })
     }
 

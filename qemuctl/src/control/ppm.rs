@@ -2,7 +2,7 @@
 
 /// Converts a picture to PNG.
 pub(super) fn to_png(picture: &[u8]) -> Result<Vec<u8>, String> {
-    let (width, height, pixels) = parse(picture).ok_or("QEMU wrote a picture of an unexpected form")?;
+    let (width, height, pixels) = parse(picture).ok_or("QEMU wrote an invalid image")?;
     let mut png = Vec::new();
     let mut encoder = png::Encoder::new(&mut png, width, height);
     encoder.set_color(png::ColorType::Rgb);

@@ -34,7 +34,7 @@ impl Instance {
             Err(Error::Qmp(ClientError::Refused { .. })) => {
                 let picture = self.screendump(ImageFormat::Ppm).await?;
                 ppm::to_png(&picture).map_err(|reason| Error::Unsupported {
-                    action: "a screenshot",
+                    action: "taking a screenshot of",
                     name: self.name().to_owned(),
                     reason,
                 })

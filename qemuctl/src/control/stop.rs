@@ -49,7 +49,7 @@ pub enum Rung {
 impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AlreadyEnded => "it had ended before",
+            Self::AlreadyEnded => "it had already ended",
             Self::Agent => "by its agent",
             Self::PowerButton => "by the power button",
             Self::Quit => "by `quit`",
@@ -199,7 +199,7 @@ impl Instance {
     /// [`Error::Timeout`] if it is still there after 10 s, [`Error::Unsupported`] if the process is not known
     /// (see [`attach`](Self::attach)), [`Error::Io`] if it may not be signalled.
     pub async fn kill(&self) -> Result<ExitReason, Error> {
-        self.kill_process("kill")?;
+        self.kill_process("killing")?;
         self.wait_for_exit("kill", KILL_LIMIT).await.map(|exit| exit.reason)
     }
 
@@ -231,7 +231,7 @@ impl Instance {
         if self.ended_by(Instant::now() + QEMU_ENDS).await {
             return Ok((Rung::Quit, answer));
         }
-        self.kill_process("stop")?;
+        self.kill_process("stopping")?;
         Ok((Rung::Kill, answer))
     }
 
@@ -304,7 +304,7 @@ impl Instance {
             return Err(Error::Unsupported {
                 action,
                 name: self.name().to_owned(),
-                reason: "what serves its monitor is not known to be a QEMU on this host".to_owned(),
+                reason: "the process behind its monitor is not known to be a QEMU of this host".to_owned(),
             });
         };
         self.vm().send_kill(process).map_err(|source| Error::Io {

@@ -120,9 +120,9 @@ impl Instance {
     pub async fn set_io_limits(&self, disk: &str, limits: IoLimits) -> Result<(), Error> {
         let number = |value: u64| {
             i64::try_from(value).map_err(|_| Error::Unsupported {
-                action: "the I/O limit",
+                action: "limiting the I/O of",
                 name: disk.to_owned(),
-                reason: format!("{value} is more than QEMU takes"),
+                reason: format!("{value} is too large"),
             })
         };
         for (_, limit, burst) in limits.pairs() {

@@ -164,7 +164,7 @@ impl Instance {
     }
 
     fn program_is_late(&self, after: Duration) -> Error {
-        Error::Timeout { action: "a program in the guest", name: self.name().to_owned(), after }
+        Error::Timeout { action: "running a program in the guest of", name: self.name().to_owned(), after }
     }
 
     /// The guest's network interfaces with their addresses, as its agent sees them.

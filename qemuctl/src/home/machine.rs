@@ -300,7 +300,7 @@ fn named(file: ConfigFile) -> Result<ConfigFile, Error> {
     if file.config().name.is_none() {
         return Ok(file);
     }
-    let message = "a machine of the home is called like its folder".to_owned();
+    let message = "a machine's name is that of its folder".to_owned();
     let help = "remove this line; `qemuctl rename` gives a machine another name".to_owned();
     let faults = vec![file.fault("name", message, Some(help))];
     Err(ConfigError::Invalid { faults }.into())

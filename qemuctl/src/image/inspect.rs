@@ -119,6 +119,6 @@ fn decode<T: DeserializeOwned>(done: &Done, image: &Image, action: &'static str)
     serde_json::from_slice(&done.output).map_err(|error| ImageError::Failed {
         action,
         path: image.path.clone(),
-        reason: format!("qemu-img prints what is not understood: {error}"),
+        reason: format!("cannot parse the output of qemu-img: {error}"),
     })
 }

@@ -66,7 +66,7 @@ impl fmt::Display for ImageFault {
                 let name = format.qemu_name();
                 write!(f, "{path} is {} {name} image, but would be read as raw", article(name))
             }
-            ImageProblem::Foreign(what) => write!(f, "{path} is {what}, which a VM cannot use as it is"),
+            ImageProblem::Foreign(what) => write!(f, "{path} is {what}, which QEMU cannot run from"),
             ImageProblem::Packed(by, _) => write!(f, "{path} is {by}, not a disk image"),
             ImageProblem::NotOfFormat(format) => {
                 let name = format.qemu_name();
@@ -85,13 +85,13 @@ impl ImageFault {
     pub fn help(&self, give: impl Fn(&str) -> String) -> Option<String> {
         match &self.problem {
             ImageProblem::Unnamed(format) => Some(format!(
-                "give its format with `{}`, or `{}` if the guest is to see these bytes; it is never guessed",
+                "give its format with `{}`, or `{}` if the guest is meant to see the raw bytes; it is never guessed",
                 give(format.qemu_name()),
                 give("raw")
             )),
-            ImageProblem::NotADevice => Some("leave out `type = \"host-device\"`".to_owned()),
+            ImageProblem::NotADevice => Some("remove `type = \"host-device\"`".to_owned()),
             ImageProblem::Foreign(_) => Some("convert it with `qemu-img convert -O qcow2`".to_owned()),
-            ImageProblem::Packed(_, command) => Some(format!("unpack it first, with `{command}`")),
+            ImageProblem::Packed(_, command) => Some(format!("unpack it with `{command}`")),
             _ => None,
         }
     }

@@ -57,11 +57,11 @@ impl SocketDir {
         let held = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path).map_err(look)?;
         let facts = held.metadata().map_err(look)?;
         if facts.uid() != geteuid().as_raw() {
-            return refuse(format!("it belongs to user {}, not to us ({})", facts.uid(), geteuid()));
+            return refuse(format!("it belongs to user {}, not to this user ({})", facts.uid(), geteuid()));
         }
         if facts.mode() & 0o022 != 0 {
             let mode = facts.mode() & 0o777;
-            return refuse(format!("others may write to it (mode {mode:o}): chmod 700 it"));
+            return refuse(format!("other users can write to it (mode {mode:o}); run `chmod 700` on it"));
         }
         Ok(Self { held: Arc::new(held), path })
     }
@@ -159,7 +159,7 @@ mod tests {
                 .replace(&base.path().display().to_string(), "BASE")
         });
         insta::assert_snapshot!(refusals.join("\n"), @r#"
-the socket directory BASE/open is not safe: others may write to it (mode 777): chmod 700 it
+the socket directory BASE/open is not safe: other users can write to it (mode 777); run `chmod 700` on it
 the socket directory BASE/link is not safe: it is a symbolic link
 cannot create the socket directory BASE/file
 "#);

@@ -127,7 +127,7 @@ impl Place {
                 Err((file, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < deadline => file,
                 Err((_, Errno::EWOULDBLOCK)) => {
                     return Err(Error::Timeout {
-                        action: "waiting for another process that changes the devices",
+                        action: "waiting for another process that is changing the devices of",
                         name: self.name.clone(),
                         after: OTHERS,
                     });

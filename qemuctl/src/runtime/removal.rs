@@ -29,7 +29,7 @@ impl Record {
                 return Err(Error::Unsupported {
                     action: "killing",
                     name: self.name.clone(),
-                    reason: "its process cannot be seen from here, as from inside a container".to_owned(),
+                    reason: "its process is not visible here, for example from inside a container".to_owned(),
                 });
             }
             Life::Process(process) => {

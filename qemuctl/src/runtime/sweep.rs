@@ -36,9 +36,9 @@ impl fmt::Display for Ended {
         let Self { name, pid, detached, log } = self;
         let name = Printable::line(name);
         match pid {
-            None => write!(f, "{name} was never started: its launcher was killed"),
+            None => write!(f, "{name} was not started: its launcher was killed"),
             Some(pid) if *detached => {
-                write!(f, "{name} ended while nobody was watching (process {pid} is gone)")
+                write!(f, "{name} ended unobserved (process {pid} is gone)")
             }
             Some(pid) => write!(f, "{name} ended with its launcher (process {pid} is gone)"),
         }?;
@@ -164,7 +164,7 @@ pub(crate) fn clear(dir: &SocketDir, name: &str) -> Result<Option<Ended>, Error>
             }
             remove(dir, &socket)?;
         }
-        Ok(_) => return taken(format!("{}, which is no socket", socket.display())),
+        Ok(_) => return taken(format!("{}, which is not a socket", socket.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(Error::Io { action: "look at", path: socket, source }),
     }

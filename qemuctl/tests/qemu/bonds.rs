@@ -143,7 +143,7 @@ async fn a_secret_that_does_not_come_and_one_without_an_end_are_errors_in_time()
         ..LaunchOptions::default()
     };
     for (path, within, reason) in [
-        (&*fifo, Duration::from_secs(1), "it was not there after 1 s"),
+        (&*fifo, Duration::from_secs(1), "it did not appear within 1 s"),
         (Path::new("/dev/zero"), Duration::from_secs(60), "it is larger than 64 KiB"),
     ] {
         let error = Instance::start_with(&config, &options(path, within)).await.expect_err("no secret");

@@ -45,7 +45,7 @@ async fn a_guest_runs_pauses_resumes_and_obeys_the_power_button() {
         assert_eq!(vm.state(), State::Shutdown);
         assert_eq!(leftovers(dir.path()), [""; 0], "{version}");
         let error = vm.pause().await.expect_err("it is gone");
-        assert_eq!(error.to_string(), "pause: vm is not running any more: guest shut down");
+        assert_eq!(error.to_string(), "pause: vm is no longer running: guest shut down");
     }
 }
 
@@ -113,7 +113,7 @@ async fn a_second_vm_of_the_same_name_is_refused_and_the_first_lives() {
     let config = config("10.0", Guest::Deaf, dir.path());
     let vm = Instance::start(&config).await.expect("started");
     let error = Instance::start(&config).await.expect_err("refused");
-    assert_eq!(error.to_string(), "the name vm is taken by another launcher");
+    assert_eq!(error.to_string(), "a VM called vm is already running (another launcher)");
     assert_eq!(vm.query_state().await.expect("alive"), State::Running);
     Instance::attach(vm.socket().expect("a socket")).await.expect("its socket is still there");
 }

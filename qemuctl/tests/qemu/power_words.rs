@@ -128,12 +128,12 @@ async fn an_error_after_the_end_names_the_operation() {
     // As `main` prints an error that it returns.
     let told = errors.map(|error| format!("{:?}", error.expect_err("it is gone")));
     insta::assert_snapshot!(told.join("\n"), @"
-    pause: vm is not running any more: killed by SIGKILL
-    resume: vm is not running any more: killed by SIGKILL
-    reset: vm is not running any more: killed by SIGKILL
-    shut down: vm is not running any more: killed by SIGKILL
-    query-status: vm is not running any more: killed by SIGKILL
-    query-name: vm is not running any more: killed by SIGKILL
+    pause: vm is no longer running: killed by SIGKILL
+    resume: vm is no longer running: killed by SIGKILL
+    reset: vm is no longer running: killed by SIGKILL
+    shut down: vm is no longer running: killed by SIGKILL
+    query-status: vm is no longer running: killed by SIGKILL
+    query-name: vm is no longer running: killed by SIGKILL
     ");
 }
 

@@ -50,7 +50,7 @@ impl std::fmt::Debug for GuestProcess {
 /// more does not get lost.
 pub(super) async fn spawn(agent: &Agent, exec: &Exec, way: Way) -> Result<GuestProcess, ClientError> {
     if way == Way::Collected && exec.piped_stdin {
-        let why = "input can be piped only to a program whose output is streamed";
+        let why = "piped input requires streamed output";
         return Err(ClientError::Unsendable { command: "guest-exec".into(), why });
     }
     let (report, news) = mpsc::channel(PIECES);

@@ -35,7 +35,7 @@ impl Pipeline {
                     .as_ref()
                     .is_some_and(|flight| flight.lane != Lane::OutOfBand && flight.end < end);
                 if before {
-                    let desc = "QEMU lost its place in what was sent".to_owned();
+                    let desc = "QEMU lost its place in the input".to_owned();
                     if let Some(waker) = self.finish(lost, Outcome::NotUnderstood(desc)) {
                         waker.wake();
                     }

@@ -65,7 +65,7 @@ pub(crate) fn out_of_band(bytes: &[u8]) -> Vec<u8> {
 /// Refuses what QEMU's parser would not take.
 fn check(json: &[u8]) -> Result<(), &'static str> {
     if json.len() > MAX_BYTES - 64 {
-        return Err("it is longer than the 64 MiB that QEMU takes");
+        return Err("it is longer than 64 MiB, QEMU's limit");
     }
     if json.len() <= MAX_DEPTH {
         return Ok(());
@@ -92,10 +92,10 @@ fn check(json: &[u8]) -> Result<(), &'static str> {
             _ => {}
         }
         if depth >= MAX_DEPTH {
-            return Err("it is nested deeper than the 1024 levels that QEMU takes");
+            return Err("it is nested deeper than 1024 levels, QEMU's limit");
         }
     }
-    if tokens >= MAX_TOKENS { Err("it has more than the 2 million tokens that QEMU takes") } else { Ok(()) }
+    if tokens >= MAX_TOKENS { Err("it has more than 2 million tokens, QEMU's limit") } else { Ok(()) }
 }
 
 /// Reads a reply into its type.
@@ -171,7 +171,7 @@ mod tests {
         assert!(nested(1000).starts_with("{\"execute\""));
         assert_eq!(
             nested(1030),
-            "a: the command is refused unsent: it is nested deeper than the 1024 levels that QEMU takes"
+            "a: invalid command: it is nested deeper than 1024 levels, QEMU's limit"
         );
         assert_eq!(
             text("a", &json!({ "b": "[\\\"".repeat(5000) })).len(),
@@ -179,12 +179,12 @@ mod tests {
         );
         assert_eq!(
             text("a", &json!({ "b": vec![0; 1 << 20] })),
-            "a: the command is refused unsent: it has more than the 2 million tokens that QEMU takes"
+            "a: invalid command: it has more than 2 million tokens, QEMU's limit"
         );
-        assert_eq!(check(&vec![b' '; 64 << 20]), Err("it is longer than the 64 MiB that QEMU takes"));
+        assert_eq!(check(&vec![b' '; 64 << 20]), Err("it is longer than 64 MiB, QEMU's limit"));
         assert_eq!(
             text("a", &json!([1])),
-            "a: the command is refused unsent: the arguments are not a JSON object"
+            "a: invalid command: the arguments are not a JSON object"
         );
     }
 }

@@ -16,11 +16,11 @@ use crate::planner::ids;
 
 const fn what(kind: PartKind) -> &'static str {
     match kind {
-        PartKind::Device => "the device id",
-        PartKind::Object => "the object id",
-        PartKind::BlockNode => "the block node name",
-        PartKind::Netdev => "the network backend id",
-        PartKind::Chardev => "the character device id",
+        PartKind::Device => "device id",
+        PartKind::Object => "object id",
+        PartKind::BlockNode => "block node name",
+        PartKind::Netdev => "network backend id",
+        PartKind::Chardev => "character device id",
     }
 }
 
@@ -104,7 +104,7 @@ impl Builder<'_> {
             self.invalid(
                 at,
                 id,
-                "is no id: a letter first, then letters, digits, `-`, `.` and `_`, at most 64 in all",
+                "is not a valid id: it must start with a letter and contain only letters, digits, `-`, `.` and `_` (at most 64 characters)",
             );
         }
         good

@@ -15,7 +15,7 @@ pub(super) fn memory(builder: &mut Builder<'_>, config: &VmConfig) {
     let at = At::section("memory");
     let memory = &config.memory;
     if memory.size < Size::mib(1) {
-        let why = "is less than a MiB; a number without unit counts bytes, so write \"512MiB\" or the like";
+        let why = "is less than 1 MiB; a number without a unit means bytes, so write for example \"512MiB\"";
         builder.invalid(at.field("size"), &memory.size.to_string(), why);
     }
     if builder.target.arch == Arch::Loongarch64 && memory.size <= Size::gib(1) {
@@ -29,7 +29,7 @@ pub(super) fn memory(builder: &mut Builder<'_>, config: &VmConfig) {
         props.set("slots", memory.slots.unwrap_or(8));
         props.set("maxmem", kib(builder, at.field("max"), max));
     } else if memory.slots.is_some() {
-        builder.conflict(at.field("slots"), "slots for hotplug need `memory.max`");
+        builder.conflict(at.field("slots"), "`slots` requires `memory.max`");
     }
     builder.option(at, "-m", props);
     backend(builder, at, config);
@@ -47,7 +47,7 @@ pub(super) fn memory(builder: &mut Builder<'_>, config: &VmConfig) {
 fn kib(builder: &mut Builder<'_>, at: At<'_>, size: Size) -> String {
     let bytes = size.to_bytes();
     if !bytes.is_multiple_of(8192) {
-        builder.invalid(at, &size.to_string(), "is no multiple of 8 KiB");
+        builder.invalid(at, &size.to_string(), "is not a multiple of 8 KiB");
     }
     if bytes.is_multiple_of(1 << 20) { format!("{}M", bytes >> 20) } else { format!("{}k", bytes >> 10) }
 }
@@ -55,7 +55,7 @@ fn kib(builder: &mut Builder<'_>, at: At<'_>, size: Size) -> String {
 fn backend(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig) {
     let memory = &config.memory;
     if builder.shared_memory && memory.share == Some(false) {
-        builder.conflict(at.field("share"), "a chosen device needs memory that its helper process can see");
+        builder.conflict(at.field("share"), "one of the devices requires shared memory");
     }
     let plain = !shared(builder, memory) && !memory.prealloc && memory.merge.is_none();
     if config.numa.is_empty() && !(memory.backend == MemoryBackend::Default && plain) {
@@ -98,7 +98,7 @@ pub(super) fn object(
         }
         MemoryBackend::Memfd(MemfdMemory { huge_pages }) => {
             if huge_pages.is_some_and(|size| !size.to_bytes().is_power_of_two()) {
-                builder.conflict(at_backend.field("huge_pages"), "the size of a huge page is a power of two");
+                builder.conflict(at_backend.field("huge_pages"), "the size of a huge page must be a power of two");
             }
             let props = Props::new()
                 .with_some("hugetlb", huge_pages.map(|_| true))

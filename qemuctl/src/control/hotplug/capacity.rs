@@ -29,9 +29,9 @@ impl Instance {
         free.reverse();
         if count > free.len() {
             return Err(Error::Unsupported {
-                action: "adding processors",
+                action: "adding CPUs to",
                 name: self.name().to_owned(),
-                reason: format!("there is room for {}, not for {count}: raise `cpu.max`", free.len()),
+                reason: format!("only {} can be added, not {count}; raise `cpu.max`", free.len()),
             });
         }
         let taken = self.device_ids().await?;

@@ -162,7 +162,7 @@ pub fn storm(test: &str, cycles: usize, seed: u64) {
             && target == Target::Qemu
             && !hit.is_empty()
         {
-            let is_up = said.contains("runs as process");
+            let is_up = said.contains("(process ");
             let expected = if is_up { code } else { 1 };
             assert_eq!(output.status.code(), Some(expected), "{deed}: {said}");
             assert!(said.contains(signal.as_str()), "{deed}: {said}");

@@ -59,7 +59,7 @@ fn the_next_command_tells_of_an_end_that_nobody_saw_and_cleans_up() {
         let answer = place.qemuctl(command);
         assert_eq!(answer.code, Some(3), "{answer:?}");
         let first = command[0] == "status";
-        assert_eq!(answer.err.contains("asked ended while nobody was watching (process N is gone)"), first);
+        assert_eq!(answer.err.contains("asked ended unobserved (process N is gone)"), first);
     }
     assert!(!place.leftovers().iter().any(|file| file.starts_with("asked")), "{:?}", place.leftovers());
 
@@ -96,7 +96,7 @@ fn a_launcher_killed_between_start_and_record_leaves_a_vm_that_is_found() {
     // Killed before there was a QEMU at all.
     write_record(&place, "vm", &intent);
     let list = place.qemuctl(&["list"]);
-    assert!(list.err.contains("vm was never started: its launcher was killed"), "{list:?}");
+    assert!(list.err.contains("vm was not started: its launcher was killed"), "{list:?}");
     assert_eq!(place.leftovers(), [""; 0]);
 }
 

@@ -44,7 +44,7 @@ fn a_terminal_shows_progress_and_colours_and_takes_keys() {
     insta::assert_snapshot!("run_while_qemu_starts", screen.shot());
     std::fs::write(place.file("gate"), "").expect("opened");
     screen.wait_for("R");
-    screen.wait_for("runs as process");
+    screen.wait_for("(process ");
     insta::assert_snapshot!("run_with_its_console", screen.shot());
     // Every key is the guest's, but for the one that opens the menu.
     screen.press("C-c");
@@ -117,7 +117,7 @@ fn the_console_is_a_terminal_of_the_guests() {
     screen.wait_for("^C\nguest#");
 
     screen.press("C-]");
-    screen.wait_for("left vm, which runs on\n$");
+    screen.wait_for("left the console of vm, which is still running\n$");
     // The terminal is as it was.
     screen.run("stty -a | grep -o ' echo ' && qemuctl status vm | head -n 1");
     screen.wait_for("vm: running\n$");

@@ -31,7 +31,7 @@ async fn a_second_client_is_told_that_another_holds_the_monitor() {
         let error = Session::connect(&path, &hasty).await.expect_err("the second client is not served");
         assert_eq!(
             error.to_string(),
-            "no greeting from QEMU within 500ms: another client holds the monitor, or QEMU is stopped"
+            "no greeting from QEMU within 500ms: another client is using the monitor, or QEMU is stopped"
         );
         assert_eq!(first.execute(QueryStatus {}).await.expect("unharmed").status, RunState::Prelaunch);
         first.close();

@@ -96,7 +96,7 @@ fn a_renamed_machine_is_the_same() {
     done(&place, &["run", "www"]);
     let unknown = place.qemuctl(&["info", "web"]);
     assert_eq!(unknown.code, Some(3), "{unknown:?}");
-    assert!(unknown.err.contains("help: there are: db, www"), "{unknown:?}");
+    assert!(unknown.err.contains("help: the machines are: db, www"), "{unknown:?}");
 }
 
 #[test]
