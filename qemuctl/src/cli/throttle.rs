@@ -75,7 +75,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     if let Err(error) = vm.set_io_limits(&args.disk, limits).await {
         return Err(explain(error, &vm, &args.disk).await);
     }
-    let what = if limits == IoLimits::default() { "has no limits" } else { "is limited" };
-    context.note(format_args!("{} of {} {what}", args.disk, vm.name()));
+    let what = if limits == IoLimits::default() { "removed the limits of" } else { "limits set on" };
+    context.note(format_args!("{what} {} of {}", args.disk, vm.name()));
     Ok(Exit::Done)
 }

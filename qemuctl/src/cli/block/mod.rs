@@ -148,7 +148,7 @@ async fn insert(args: Insert, context: &Context) -> Result<Exit, Failure> {
     {
         return Err(explain(error, &vm, &args.drive).await);
     }
-    context.note(format_args!("{} is in {} of {}", image.display(), args.drive, vm.name()));
+    context.note(format_args!("inserted {} into {} of {}", image.display(), args.drive, vm.name()));
     Ok(Exit::Done)
 }
 
@@ -157,7 +157,7 @@ async fn eject(args: Eject, context: &Context) -> Result<Exit, Failure> {
     if let Err(error) = vm.eject(&args.drive).await {
         return Err(explain(error, &vm, &args.drive).await);
     }
-    context.note(format_args!("{} of {} is empty", args.drive, vm.name()));
+    context.note(format_args!("ejected the medium of {} of {}", args.drive, vm.name()));
     Ok(Exit::Done)
 }
 
@@ -169,7 +169,7 @@ async fn resize(args: Resize, context: &Context) -> Result<Exit, Failure> {
         return Err(missing_disk(Failure::new(Exit::Failed, text), &disks, &args.disk));
     };
     let (Some(node), Some(before)) = (&disk.node, disk.size_bytes) else {
-        return Err(Failure::new(Exit::Failed, format!("{} of {} is empty", args.disk, vm.name())));
+        return Err(Failure::new(Exit::Failed, format!("{} of {} has no medium", args.disk, vm.name())));
     };
     let after = args.size.to_bytes();
     if after < before && !args.shrink {
@@ -187,6 +187,6 @@ async fn resize(args: Resize, context: &Context) -> Result<Exit, Failure> {
     let mut command = BlockResize::new(size);
     command.node_name = Some(node.clone());
     vm.execute(command).await?;
-    context.note(format_args!("{} of {} has {}", args.disk, vm.name(), args.size));
+    context.note(format_args!("resized {} of {} to {}", args.disk, vm.name(), args.size));
     Ok(Exit::Done)
 }

@@ -106,7 +106,7 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 0
 
     $ qemuctl block insert vm cdrom0 medium.iso
-    DIR/medium.iso is in cdrom0 of vm
+    inserted DIR/medium.iso into cdrom0 of vm
     exit code 0
 
     $ qemuctl block insert vm cdrom0 gone.iso
@@ -123,11 +123,11 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 1
 
     $ qemuctl throttle vm disk0 --bytes 10M --requests 100
-    disk0 of vm is limited
+    limits set on disk0 of vm
     exit code 0
 
     $ qemuctl throttle vm disk0
-    disk0 of vm has no limits
+    removed the limits of disk0 of vm
     exit code 0
 
     $ qemuctl qmp vm no-such-command
@@ -172,7 +172,7 @@ fn a_qemu_that_hangs_is_listed_and_killed() {
     let list = place.qemuctl(&["list"]);
     assert!(list.out.contains(" unresponsive "), "{list:?}");
     insta::assert_snapshot!(place.qemuctl(&["kill", "vm"]).whole(), @"
-    vm is killed
+    killed vm
     exit code 0
     ");
     assert!(place.qemuctl(&["list", "--names"]).out.is_empty());
