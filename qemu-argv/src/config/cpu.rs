@@ -1,4 +1,4 @@
-//! Virtual processors: model, features and topology.
+//! Virtual CPUs: model, features and topology.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::flexible;
 use crate::value::Props;
 
-/// The processors. In files also just their number (`cpu = 4`) or model (`cpu = "host"`).
+/// The virtual CPUs. In config files, may be given as just their number (`cpu = 4`) or model (`cpu = "host"`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Cpu {
-    /// The model, such as `host`, `max` or `EPYC`. Left out: the best that the target can run.
+    /// The model, such as `host`, `max` or `EPYC`. Defaults to the best one that the target supports.
     pub model: Option<String>,
-    /// Features of the model by QEMU's names: `{ avx512f = false, "hv-time" = true, phys-bits = 40 }`.
+    /// CPU features, by QEMU's names: `{ avx512f = false, "hv-time" = true, phys-bits = 40 }`.
     pub features: Props,
-    /// How many processors there are at boot.
+    /// The number of CPUs at boot.
     pub count: u32,
-    /// How many there may be after hotplug. Left out: no more than at boot.
+    /// The maximum number after hotplug. Defaults to the number at boot.
     pub max: Option<u32>,
     /// Sockets of the topology.
     pub sockets: Option<u32>,

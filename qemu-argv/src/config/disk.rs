@@ -1,4 +1,4 @@
-//! Disks: where the bytes are, what they mean, how the guest sees them.
+//! Disks: storage, format and device.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,51 +12,51 @@ use super::throttle::Throttle;
 use crate::topology::Address;
 use crate::value::Props;
 
-/// A disk. In files also just the path of an image: `disks = ["/vm/web.qcow2"]`.
+/// A disk. In config files, may be given as just the path of an image: `disks = ["/vm/web.qcow2"]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of QEMU of its own")]
 pub struct Disk {
-    /// The name of the disk in plans, errors and QMP; its block node is called so too. Left out: `disk0`, `disk1`, ….
+    /// The disk's id in plans, errors and QMP, and the name of its block node. Defaults to `disk0`, `disk1`, ….
     #[serde(default)]
     pub id: Option<String>,
-    /// Where the bytes are. In files also just a path.
+    /// The storage. In config files, may be given as just a path.
     #[serde(deserialize_with = "flexible::one")]
     pub backend: DiskBackend,
-    /// What the bytes mean. Left out: by the ending of a file's name, `raw` for everything that is no file. QEMU never
-    /// guesses from the content: a guest could write another format's header.
+    /// The image format. Defaults to the one of the file name extension, and to `raw` for anything that is not a file.
+    /// It is never guessed from the content, since a guest could write another format's header.
     #[serde(default)]
     pub format: Option<BlockFormat>,
-    /// What a qcow2 or VMDK overlay rests on.
+    /// The backing image of a qcow2 or VMDK overlay.
     #[serde(default)]
     pub backing: Backing,
     /// The id of the secret that unlocks a `luks` image or an encrypted `qcow2` one.
     #[serde(default)]
     pub key_secret: Option<String>,
-    /// The device the guest sees.
+    /// The device that the guest sees.
     #[serde(default)]
     pub interface: DiskInterface,
-    /// Whether the guest may only read. IDE and SATA disks cannot be read-only.
+    /// Whether the disk is read-only. Not supported for IDE and SATA disks.
     #[serde(default)]
     pub read_only: bool,
-    /// Whether what the guest writes is gone when the VM ends: the image is only read, and changes go to a file without a
-    /// name that the launcher makes, in `$TMPDIR`, else in `/var/tmp`.
+    /// Whether writes are discarded when the VM ends: the image is opened read-only, and writes go to an unnamed
+    /// temporary file that the launcher creates in `$TMPDIR`, or else in `/var/tmp`.
     #[serde(default)]
     pub snapshot: bool,
-    /// How the host's page cache is used. Left out: `writeback`.
+    /// How the host's page cache is used. Defaults to `writeback`.
     #[serde(default)]
     pub cache: Option<Cache>,
-    /// How QEMU reads and writes a file. Left out: `threads`.
+    /// How QEMU accesses a file. Defaults to `threads`.
     #[serde(default)]
     pub aio: Option<DiskAio>,
-    /// Whether the guest's discards free space in the image. Left out: no.
+    /// Whether the guest's discards free space in the image. Defaults to false.
     #[serde(default)]
     pub discard: bool,
-    /// What writes of zeroes become. Left out: plain writes.
+    /// How writes of zeroes are handled. Defaults to plain writes.
     #[serde(default)]
     pub detect_zeroes: DetectZeroes,
-    /// Limits of throughput.
+    /// I/O limits.
     #[serde(default)]
     pub throttle: Option<Throttle>,
     /// The serial number that the guest sees.
@@ -65,7 +65,7 @@ pub struct Disk {
     /// The World Wide Name that the guest sees (SCSI, SATA and IDE).
     #[serde(default)]
     pub wwn: Option<u64>,
-    /// The place in the boot order, 0 first.
+    /// The position in the boot order; 0 is first.
     #[serde(default)]
     pub boot_index: Option<u32>,
     /// The id of the iothread that serves the disk (virtio-blk). Left out: QEMU's main loop.
@@ -89,14 +89,14 @@ pub struct Disk {
     /// Whether several VMs may write to it at once, as cluster file systems do.
     #[serde(default)]
     pub share_rw: bool,
-    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
     /// Whether it must be possible to unplug it while the guest runs; `false` lets it share a slot with others. Left
     /// out: it is possible while there is room.
     #[serde(default)]
     pub hotplug: Option<bool>,
-    /// Further properties of the device, passed on as they are.
+    /// Additional properties of the device, passed on unchanged.
     #[serde(default)]
     pub properties: Props,
 }

@@ -18,7 +18,7 @@ pub struct FileDisk {
 }
 
 impl FileDisk {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -34,7 +34,7 @@ pub struct HostDeviceDisk {
 }
 
 impl HostDeviceDisk {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -63,7 +63,7 @@ pub struct NbdDisk {
 }
 
 impl NbdDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(server: SocketAddress) -> Self {
         Self { server, export: None, tls: None, tls_hostname: None, reconnect_s: None }
     }
@@ -99,7 +99,7 @@ pub struct RbdDisk {
 }
 
 impl RbdDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(pool: impl Into<String>, image: impl Into<String>) -> Self {
         Self {
             pool: pool.into(),
@@ -144,7 +144,7 @@ pub struct IscsiDisk {
 }
 
 impl IscsiDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(portal: impl Into<String>, target: impl Into<String>) -> Self {
         Self {
             portal: portal.into(),
@@ -180,13 +180,13 @@ pub struct SshDisk {
 }
 
 impl SshDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
         Self { host: host.into(), port: None, path: path.into(), user: None, host_key: SshHostKey::default() }
     }
 }
 
-/// A file on a web server; it can only be read.
+/// A file on a web server, read-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -214,7 +214,7 @@ pub struct HttpDisk {
 }
 
 impl HttpDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -228,7 +228,7 @@ impl HttpDisk {
     }
 }
 
-/// An `NVMe` device of the host, driven by QEMU itself through VFIO.
+/// An `NVMe` device of the host, used directly by QEMU through VFIO.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -240,13 +240,13 @@ pub struct NvmeDisk {
 }
 
 impl NvmeDisk {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(device: impl Into<String>, namespace: u32) -> Self {
         Self { device: device.into(), namespace }
     }
 }
 
-/// Nothing: reads give zeroes, writes vanish.
+/// No storage: reads return zeroes, writes are discarded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -256,7 +256,7 @@ pub struct NullDisk {
 }
 
 impl NullDisk {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(size: Size) -> Self {
         Self { size }
     }
@@ -272,7 +272,7 @@ pub struct Sha256HostKey {
 }
 
 impl Sha256HostKey {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(hash: impl Into<String>) -> Self {
         Self { hash: hash.into() }
     }

@@ -114,7 +114,7 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 1
 
     $ qemuctl block eject vm cdrom0
-    cdrom0 of vm is empty
+    ejected the medium of cdrom0 of vm
     exit code 0
 
     $ qemuctl block eject vm cdrom7
