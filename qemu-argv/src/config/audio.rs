@@ -20,7 +20,7 @@ pub struct Audio {
     pub codecs: Vec<HdaCodec>,
     /// The backend on the host.
     pub backend: AudioBackend,
-    /// The address (PCI or channel I/O). Defaults to an address chosen by the plan.
+    /// The address (PCI or channel I/O). Defaults to one chosen by the plan.
     pub address: Option<Address>,
 }
 

@@ -68,16 +68,16 @@ pub struct Disk {
     /// The position in the boot order; 0 is first.
     #[serde(default)]
     pub boot_index: Option<u32>,
-    /// The id of the iothread that serves the disk (virtio-blk). Left out: QEMU's main loop.
+    /// The id of the iothread that serves the disk (virtio-blk). Defaults to QEMU's main loop.
     #[serde(default)]
     pub iothread: Option<String>,
-    /// The number of request queues (virtio-blk). Left out: one for each processor.
+    /// The number of request queues (virtio-blk). Defaults to one for each CPU.
     #[serde(default)]
     pub queues: Option<u16>,
-    /// The logical sector size in bytes. Left out: 512.
+    /// The logical sector size in bytes. Defaults to 512.
     #[serde(default)]
     pub logical_block_size: Option<u32>,
-    /// The physical sector size in bytes. Left out: 512.
+    /// The physical sector size in bytes. Defaults to 512.
     #[serde(default)]
     pub physical_block_size: Option<u32>,
     /// What happens when a read fails.
@@ -86,14 +86,14 @@ pub struct Disk {
     /// What happens when a write fails.
     #[serde(default)]
     pub write_error: Option<OnError>,
-    /// Whether several VMs may write to it at once, as cluster file systems do.
+    /// Whether several VMs may write to the disk at once, as for cluster file systems.
     #[serde(default)]
     pub share_rw: bool,
     /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
-    /// Whether it must be possible to unplug it while the guest runs; `false` lets it share a slot with others. Left
-    /// out: it is possible while there is room.
+    /// Whether it must be hot-unpluggable; `false` lets it share a slot with other devices. By default it is
+    /// hot-unpluggable if there is room.
     #[serde(default)]
     pub hotplug: Option<bool>,
     /// Additional properties of the device, passed on unchanged.
@@ -102,7 +102,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A writable virtio disk on that backend.
+    /// Makes a writable virtio disk with this backend.
     pub fn new(backend: DiskBackend) -> Self {
         Self {
             id: None,
@@ -134,7 +134,7 @@ impl Disk {
         }
     }
 
-    /// A writable virtio disk on an image file; its format is told by the ending of its name.
+    /// Makes a writable virtio disk with an image file, whose format is determined by its file name extension.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::new(DiskBackend::file(path))
     }
@@ -155,7 +155,7 @@ impl flexible::Short for Disk {
     }
 }
 
-/// How the guest sees a disk.
+/// The device that the guest sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -176,44 +176,45 @@ pub enum DiskInterface {
     Usb,
 }
 
-/// What an overlay image rests on.
+/// The backing image of an overlay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Backing {
-    /// What the image's header says. Use `none` for images of strangers: a header may name any file of the host.
+    /// The one in the image's header. Use `none` for untrusted images, since a header may name any file of the host.
     #[default]
     #[serde(deserialize_with = "flexible::nothing_more")]
     Header,
-    /// Nothing, whatever the header says.
+    /// None, regardless of the header.
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
-    /// This image, whatever the header says. It is opened read-only.
+    /// This image, regardless of the header. It is opened read-only.
     Image(Box<BackingImage>),
 }
 
-/// An image that others rest on.
+/// A backing image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackingImage {
-    /// Where its bytes are. In files also just a path.
+    /// The storage. In config files, may be given as just a path.
     #[serde(deserialize_with = "flexible::one")]
     pub backend: DiskBackend,
-    /// What they mean. Left out: as for a disk.
+    /// The format. Defaults to the same as for a disk.
     #[serde(default)]
     pub format: Option<BlockFormat>,
     /// The id of the secret that unlocks it.
     #[serde(default)]
     pub key_secret: Option<String>,
-    /// What it rests on in turn.
+    /// Its own backing image.
     #[serde(default)]
     pub backing: Backing,
 }
 
 impl BackingImage {
-    /// An image in a file or elsewhere, with the format that its name tells and what its own header says it rests on.
+    /// Makes a backing image whose format is determined by its file name extension, and whose own backing image by its
+    /// header.
     pub fn new(backend: DiskBackend) -> Self {
         Self { backend, format: None, key_secret: None, backing: Backing::default() }
     }

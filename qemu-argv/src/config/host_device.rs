@@ -12,7 +12,7 @@ use crate::value::Props;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HostDevice {
-    /// The device's id in plans and QMP. Left out: `hostdev0`, `hostdev1`, ….
+    /// The device's id in plans and QMP. Defaults to `hostdev0`, `hostdev1`, ….
     #[serde(default)]
     pub id: Option<String>,
     /// The PCI address on the host, such as `0000:01:00.0`. Exactly one of `host` and `sysfs`.
@@ -66,7 +66,7 @@ impl HostDevice {
 pub struct OtherDevice {
     /// QEMU's driver, such as `edu`.
     pub driver: String,
-    /// The device's id in plans and QMP. Left out: `device0`, `device1`, ….
+    /// The device's id in plans and QMP. Defaults to `device0`, `device1`, ….
     #[serde(default)]
     pub id: Option<String>,
     /// The kind of bus it is connected to. By default QEMU chooses.

@@ -157,7 +157,7 @@ impl StreamNet {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DgramNet {
-    /// The local address. Left out only with a multicast group as `remote`.
+    /// The local address. May be omitted only if `remote` is a multicast group.
     #[serde(default, deserialize_with = "flexible::optional")]
     pub local: Option<SocketAddress>,
     /// The remote address.

@@ -74,7 +74,7 @@ pub struct UsbDevice {
     /// The id of the controller. Defaults to any with a free port.
     #[serde(default)]
     pub controller: Option<String>,
-    /// The port, with dots through hubs. Defaults to an address chosen by the plan.
+    /// The port, with dots through hubs. Defaults to one chosen by the plan.
     #[serde(default)]
     pub port: Option<String>,
 }

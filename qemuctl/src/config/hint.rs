@@ -1,19 +1,19 @@
-//! Turns serde's messages into ones for people who write config files, and finds what they may have meant.
+//! Turns serde's messages into ones for authors of config files, with suggestions.
 
-/// How alike two words must be, from 0 to 1, to be taken for a slip of the fingers.
+/// The similarity, from 0 to 1, from which a word is taken for a misspelling of another.
 const ALIKE: f64 = 0.82;
 
-/// More choices than this are not listed; the reference has them.
+/// The most choices that are listed.
 const LISTED: usize = 16;
 
-/// A message for people, and what to do about it.
+/// A message and how to fix the problem.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Advice {
     pub(super) message: String,
     pub(super) help: Option<String>,
 }
 
-/// What serde said, for people.
+/// Translates a message of serde.
 pub(super) fn advice(message: &str) -> Advice {
     for (opening, what) in [("unknown field `", "field"), ("unknown variant `", "value")] {
         let Some((word, expected)) = message.strip_prefix(opening).and_then(|rest| rest.split_once('`'))
@@ -31,7 +31,7 @@ pub(super) fn advice(message: &str) -> Advice {
     Advice { message: short(&with_plain_words(message)), help: None }
 }
 
-/// A text that somebody wrote, shortened for a message.
+/// Shortens a user's text for a message.
 pub(super) fn short(text: &str) -> String {
     const KEEP: usize = 300;
     match text.char_indices().nth(KEEP) {
@@ -40,7 +40,7 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// The words in backticks of a text.
+/// Returns the words in backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -57,9 +57,9 @@ fn choose(word: &str, choices: &[&str], what: &str) -> Option<String> {
     }
 }
 
-/// The choice that `word` most likely was meant to be, if any is near: a slip of the fingers, or another tool's word.
+/// Returns the choice that `word` most likely means, if any: a misspelling, or another tool's word.
 pub fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Nothing that a word could be a slip for is as long.
+    /// Longer words are not compared.
     const LONGEST: usize = 100;
     if word.len() > LONGEST {
         return None;
@@ -80,7 +80,7 @@ pub fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option
     best.map(|(choice, _)| choice)
 }
 
-/// What other tools call things.
+/// Other tools' words and ours.
 fn synonym(word: &str) -> &'static [&'static str] {
     match word {
         "ram" | "mem" => &["memory"],
@@ -100,7 +100,7 @@ fn synonym(word: &str) -> &'static [&'static str] {
     }
 }
 
-/// serde names Rust's types; a config has numbers, texts, lists and tables.
+/// Translates serde's names of Rust types into the terms of a config: numbers, strings, lists and tables.
 fn with_plain_words(message: &str) -> String {
     let Some((before, expected)) = message.split_once(", expected ") else { return message.to_owned() };
     let expected = match expected {

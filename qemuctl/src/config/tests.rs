@@ -1,4 +1,4 @@
-//! What people get wrong in config files, and what they are told.
+//! Mistakes in config files, and how they are reported.
 
 use super::{ConfigError, ConfigFile};
 

@@ -97,7 +97,7 @@ fn tap(builder: &mut Builder<'_>, at: At<'_>, id: &str, net: &TapNet, queues: u1
             builder.sandbox.spawn = true;
             builder.path(at.field(field), path)
         }
-        // Left out, QEMU would run /etc/qemu-ifup.
+        // Without this, QEMU would run /etc/qemu-ifup.
         None => Value::from("no"),
     };
     let up = script("script", &net.script);
