@@ -123,7 +123,9 @@ fn follow_explicit(places: &Places, explicit: &Path, names: &[String]) -> Result
         .iter()
         .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
         .find(|path| runnable(path).is_ok())
-        .ok_or_else(|| wrong(format!("this directory has no {}, and neither has its bin", names.join(" or "))))
+        .ok_or_else(|| {
+            wrong(format!("this directory has no {}, and neither has its bin", names.join(" or ")))
+        })
 }
 
 /// `PATH` without its relative and empty entries: those mean the working folder, which anybody may have filled.
@@ -270,8 +272,12 @@ mod tests {
             [
                 "no QEMU at /missing: No such file or directory (os error 2)".into(),
                 "no QEMU at /plain/qemu: not executable: Permission denied".into(),
-                format!("no QEMU at /empty: this directory has no qemu-system-x86_64{kvm}, and neither has its bin"),
-                format!("no QEMU at /plain: this directory has no qemu-system-x86_64{kvm}, and neither has its bin"),
+                format!(
+                    "no QEMU at /empty: this directory has no qemu-system-x86_64{kvm}, and neither has its bin"
+                ),
+                format!(
+                    "no QEMU at /plain: this directory has no qemu-system-x86_64{kvm}, and neither has its bin"
+                ),
                 "no QEMU at no-such-qemu: not found in PATH".to_owned(),
             ]
         );

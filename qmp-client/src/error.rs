@@ -21,7 +21,9 @@ pub enum ClientError {
     Busy { path: PathBuf },
     #[error("cannot use the stream")]
     Stream { source: io::Error },
-    #[error("no greeting from QEMU within {after:?}: another client is using the monitor, or QEMU is stopped")]
+    #[error(
+        "no greeting from QEMU within {after:?}: another client is using the monitor, or QEMU is stopped"
+    )]
     NoGreeting { after: Duration },
     #[error("the peer does not speak QMP: it sent {began:?}")]
     NotQmp { began: String },

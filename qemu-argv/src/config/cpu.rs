@@ -62,7 +62,8 @@ impl FromStr for Cpu {
 
 impl flexible::Short for Cpu {
     fn from_number(number: u64) -> Result<Self, String> {
-        let count = u32::try_from(number).map_err(|_| format!("{number} is too large for a number of CPUs"))?;
+        let count =
+            u32::try_from(number).map_err(|_| format!("{number} is too large for a number of CPUs"))?;
         Ok(Self { count, ..Self::default() })
     }
 

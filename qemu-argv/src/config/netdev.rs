@@ -51,7 +51,9 @@ impl FromStr for NetBackend {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "user" => Ok(Self::User(UserNet::default())),
-            _ => Err(format!("only \"user\" can be written as one word; write {text:?} as {{ backend = {{ type = {text:?} }} }}")),
+            _ => Err(format!(
+                "only \"user\" can be written as one word; write {text:?} as {{ backend = {{ type = {text:?} }} }}"
+            )),
         }
     }
 }

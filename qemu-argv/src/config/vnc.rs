@@ -176,7 +176,7 @@ impl flexible::Short for VncListen {
 pub enum VncShare {
     /// A client that requests exclusive access disconnects the others.
     AllowExclusive,
-    /// Clients are never disconnected; exclusive access is refused while another client is connected.
+    /// Only shared access: a client that requests exclusive access is refused.
     ForceShared,
     /// All clients are accepted, whatever they request.
     Ignore,

@@ -205,7 +205,8 @@ fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
         if state.fill_function_zero(&bus, slot).is_none() {
             let function = state.buses.get(&bus).map_or(0, |bus| bus.lowest(slot));
             let device = state.buses.holder(&bus, slot, function).to_owned();
-            let range = "function 0 of the slot is not available, and guests do not see a slot without it".to_owned();
+            let range =
+                "function 0 of the slot is not available, and guests do not see a slot without it".to_owned();
             report(
                 problems,
                 TopologyError::OutOfRange { device, place: format!("slot {slot:02x} of {bus}"), range },

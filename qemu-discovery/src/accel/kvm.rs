@@ -56,8 +56,9 @@ fn check_with(
         Ok(version) => {
             Err(Obstacle::new(format!("/dev/kvm: API version {version}, QEMU requires {API_VERSION}")))
         }
-        Err(Errno::ENOTTY) => Err(Obstacle::new("/dev/kvm is not KVM")
-            .remedy("remove the device file and load the module kvm_intel or kvm_amd, which creates it again")),
+        Err(Errno::ENOTTY) => Err(Obstacle::new("/dev/kvm is not KVM").remedy(
+            "remove the device file and load the module kvm_intel or kvm_amd, which creates it again",
+        )),
         Err(errno) => Err(Obstacle::new(format!("/dev/kvm does not answer: {}", errno.desc()))),
     }
 }
@@ -67,7 +68,8 @@ fn refused(places: &Places, error: &io::Error) -> Obstacle {
         Some(Errno::EACCES | Errno::EPERM) => no_permission(places),
         Some(Errno::ENOENT) => no_node(places),
         Some(Errno::ENXIO | Errno::ENODEV) => {
-            Obstacle::new("/dev/kvm: the device file exists, but the kernel has no KVM").remedy(load_hint(places))
+            Obstacle::new("/dev/kvm: the device file exists, but the kernel has no KVM")
+                .remedy(load_hint(places))
         }
         _ => Obstacle::new(format!("/dev/kvm: {error}")),
     }
@@ -85,8 +87,9 @@ fn no_permission(places: &Places) -> Obstacle {
         Obstacle::new(format!("/dev/kvm: permission denied, group {group}"))
             .remedy(format!("`sudo usermod -aG {group} {user}`, then log in again"))
     } else if mode & 0o006 == 0o006 {
-        Obstacle::new(format!("/dev/kvm: permission denied despite mode {mode:04o}"))
-            .remedy("a device cgroup or security module denies access; in a container, use `--device /dev/kvm`")
+        Obstacle::new(format!("/dev/kvm: permission denied despite mode {mode:04o}")).remedy(
+            "a device cgroup or security module denies access; in a container, use `--device /dev/kvm`",
+        )
     } else {
         let owner = user_name(places, metadata.uid());
         Obstacle::new(format!("/dev/kvm: permission denied, owner {owner}, group {group}, mode {mode:04o}"))
@@ -105,8 +108,11 @@ fn no_node(places: &Places) -> Obstacle {
         } else {
             "`sudo mknod -m 0660 /dev/kvm c 10 232`, or let udev create it"
         };
-        return Obstacle::new(format!("/dev/kvm is missing, although the module {} is loaded", loaded.join(", ")))
-            .remedy(remedy);
+        return Obstacle::new(format!(
+            "/dev/kvm is missing, although the module {} is loaded",
+            loaded.join(", ")
+        ))
+        .remedy(remedy);
     }
     match virtualization_flag(places) {
         Some(true) => Obstacle::new("/dev/kvm is missing: no KVM module is loaded").remedy(load_hint(places)),

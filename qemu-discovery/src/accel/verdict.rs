@@ -170,8 +170,7 @@ impl Request<'_> {
         };
         let obstacle = Obstacle::new(format!("a test guest makes no progress: {how}"));
         if kvm::virtualization_flag(self.places) == Some(false) {
-            let why =
-                format!("{}; the CPU has neither vmx nor svm, so KVM only emulates", obstacle.why);
+            let why = format!("{}; the CPU has neither vmx nor svm, so KVM only emulates", obstacle.why);
             Obstacle::new(why)
                 .remedy("run on a host with hardware virtualization, or with nested virtualization allowed")
         } else {

@@ -126,7 +126,10 @@ fn sandbox(probe: &Probe) -> Check {
     if probe.options.contains_key("sandbox") {
         Check::ok("sandbox", "this QEMU supports -sandbox")
     } else {
-        Check::warning("sandbox", "this QEMU was built without -sandbox, so its system calls cannot be restricted")
-            .remedy("use a build with seccomp")
+        Check::warning(
+            "sandbox",
+            "this QEMU was built without -sandbox, so its system calls cannot be restricted",
+        )
+        .remedy("use a build with seccomp")
     }
 }

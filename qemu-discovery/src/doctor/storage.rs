@@ -30,7 +30,9 @@ pub(super) fn socket_dir(dir: &Path) -> Check {
     if length + ROOM_FOR_NAME > LONGEST_SOCKET_PATH {
         return Check::warning(
             NAME,
-            format!("{shown} has {length} bytes, which leaves little room for names in a socket path (107 bytes)"),
+            format!(
+                "{shown} has {length} bytes, which leaves little room for names in a socket path (107 bytes)"
+            ),
         )
         .remedy("choose a shorter path");
     }
@@ -74,7 +76,10 @@ pub(super) fn cache(places: &Places) -> Check {
             ),
         )
         .remedy("make it a directory that only this user can write to"),
-        None => Check::warning(NAME, "no home directory, so QEMU is probed again at each start, which takes 0.1 s or more")
-            .remedy("set HOME or XDG_CACHE_HOME"),
+        None => Check::warning(
+            NAME,
+            "no home directory, so QEMU is probed again at each start, which takes 0.1 s or more",
+        )
+        .remedy("set HOME or XDG_CACHE_HOME"),
     }
 }

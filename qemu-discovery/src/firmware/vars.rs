@@ -69,8 +69,7 @@ pub async fn create_vars(
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => return Ok(made),
         Ok(_) => {
-            let reason =
-                "the path of the machine's variables is not a regular file".into();
+            let reason = "the path of the machine's variables is not a regular file".into();
             return Err(DiscoveryError::Firmware { path: path.to_owned(), reason });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -1,4 +1,5 @@
-//! The lines into a guest: its serial console and its agent's. QEMU serves one client on each, and many programs use them.
+//! The connections into a guest: its serial console and its agent. QEMU serves one client on each, so several programs
+//! share them.
 
 mod console;
 mod evict;

@@ -1,4 +1,4 @@
-//! What one does to a VM.
+//! Control of a running VM.
 
 mod block;
 mod disk_error;

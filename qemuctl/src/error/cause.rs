@@ -190,7 +190,9 @@ impl Cause {
             Self::UnknownMachine | Self::UnknownCpu | Self::UnknownDevice => {
                 "choose one that this QEMU supports, or install the package that provides it"
             }
-            Self::MissingDriver => "install QEMU's additional block drivers (package qemu-block-extra on Debian)",
+            Self::MissingDriver => {
+                "install QEMU's additional block drivers (package qemu-block-extra on Debian)"
+            }
             Self::Untrusted => {
                 "check the host name, and the certificate authority or fingerprint in the config"
             }

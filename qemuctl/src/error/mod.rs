@@ -101,7 +101,9 @@ pub enum Error {
     Topology(#[from] qemu_argv::plan::topology::TopologyError),
     #[error("{device} of {name} is still plugged in: {why}")]
     StillPlugged { name: String, device: String, why: String },
-    #[error("{action} {name}: checksum mismatch for {path}: SHA-256 {guest} in the guest, {host} on the host")]
+    #[error(
+        "{action} {name}: checksum mismatch for {path}: SHA-256 {guest} in the guest, {host} on the host"
+    )]
     Damaged { action: &'static str, name: String, path: String, host: String, guest: String },
     #[error("{action} {name}: timed out after {after:?}")]
     Timeout { action: &'static str, name: String, after: Duration },

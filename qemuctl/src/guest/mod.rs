@@ -1,4 +1,4 @@
-//! What one does inside a guest: its serial console and its agent.
+//! Access to the inside of a guest: its serial console and its agent.
 
 mod access;
 mod agent;

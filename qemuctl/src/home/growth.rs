@@ -38,7 +38,7 @@ impl Growth {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn of_files(&self, names: &[&str]) -> io::Result<()> {
         loop {
             let mut ready = self.kernel.readable().await?;

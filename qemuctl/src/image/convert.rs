@@ -31,7 +31,7 @@ impl QemuImg {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing is left.
+    /// If the future is dropped, nothing is left behind.
     pub async fn convert(
         &self,
         source: &Image,
@@ -58,7 +58,7 @@ impl QemuImg {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing is left.
+    /// If the future is dropped, nothing is left behind.
     pub async fn copy(&self, source: &Image, target: &Image, replace: bool) -> Result<(), ImageError> {
         let draft = Draft::new(&target.path, replace)?;
         // A lock that somebody has is found by qemu-img alone: a clone of an image that is written to is torn.

@@ -71,7 +71,7 @@ impl QemuImg {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing is left.
+    /// If the future is dropped, nothing is left behind.
     pub async fn create(&self, image: &Image, options: &CreateOptions) -> Result<(), ImageError> {
         let draft = Draft::new(&image.path, options.replace)?;
         let mut run = Run::new(self, "create", &image.path).args(["-q", "-f", image.format.qemu_name()]);

@@ -41,11 +41,7 @@ pub(super) fn make(id: &str, config: &VmConfig) -> Result<OwnedFd, Error> {
         write_empty(&mut file, size)?;
         Ok(file.into())
     });
-    made.map_err(|source| Error::Io {
-        action: "create a temporary overlay in",
-        path: dir,
-        source,
-    })
+    made.map_err(|source| Error::Io { action: "create a temporary overlay in", path: dir, source })
 }
 
 /// How large the guest sees the disk.

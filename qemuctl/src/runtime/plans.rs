@@ -28,7 +28,7 @@ const OTHERS: Duration = Duration::from_secs(60);
 /// How often the lock is tried. A file lock wakes no task.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// What the handles on one VM know of its devices.
+/// What the handles to one VM know of its devices.
 #[derive(Debug, Default)]
 pub(crate) struct Plans {
     now: Mutex<Option<Arc<Plan>>>,

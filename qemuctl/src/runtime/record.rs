@@ -98,8 +98,8 @@ impl Record {
         Ok(records)
     }
 
-    /// Whether the VM lives. A recycled process id does not count: the process is that QEMU, or somebody serves the VM's
-    /// sockets whose process cannot be seen from here, as from another PID namespace.
+    /// Whether the VM lives. A recycled process id does not count: the process is that QEMU, or somebody serves the
+    /// VM's sockets whose process is not visible, as from another PID namespace.
     pub fn is_alive(&self) -> bool {
         !matches!(self.life(), Life::Gone)
     }
@@ -166,7 +166,7 @@ impl Record {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn ended(&self) -> Result<(), Error> {
         let fail = |source| Error::Io {
             action: "watch the process",

@@ -18,7 +18,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// - [`Error::Unsupported`] if the process cannot be seen from here.
+    /// - [`Error::Unsupported`] if the process is not visible.
     /// - [`Error::Io`] if it may not be signalled.
     /// - [`Error::Timeout`] if it is still there after 10 s.
     /// - As [`remove`](Self::remove).

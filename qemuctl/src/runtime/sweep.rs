@@ -46,9 +46,9 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Removes what dead VMs have left in the socket directory `dir`, and tells which they were. A VM that lives is left alone, also
-/// one whose process cannot be seen from here, and so is one whose launcher lives. What detached VMs keep for their next
-/// start stays.
+/// Removes what dead VMs have left in the socket directory `dir`, and tells which they were. A VM that lives is left
+/// alone, also one whose process is not visible, and so is one whose launcher lives. What detached VMs keep for their
+/// next start stays.
 ///
 /// For programs that start VMs under ever new names: the next start under the same name cleans up too.
 ///

@@ -169,10 +169,7 @@ mod tests {
             text("a", &json!({ "b": value }))
         };
         assert!(nested(1000).starts_with("{\"execute\""));
-        assert_eq!(
-            nested(1030),
-            "a: invalid command: it is nested deeper than 1024 levels, QEMU's limit"
-        );
+        assert_eq!(nested(1030), "a: invalid command: it is nested deeper than 1024 levels, QEMU's limit");
         assert_eq!(
             text("a", &json!({ "b": "[\\\"".repeat(5000) })).len(),
             r#"{"execute":"a","arguments":{"b":""}"#.len() + 5 * 5000
@@ -182,9 +179,6 @@ mod tests {
             "a: invalid command: it has more than 2 million tokens, QEMU's limit"
         );
         assert_eq!(check(&vec![b' '; 64 << 20]), Err("it is longer than 64 MiB, QEMU's limit"));
-        assert_eq!(
-            text("a", &json!([1])),
-            "a: invalid command: the arguments are not a JSON object"
-        );
+        assert_eq!(text("a", &json!([1])), "a: invalid command: the arguments are not a JSON object");
     }
 }

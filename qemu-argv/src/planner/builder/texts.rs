@@ -42,7 +42,10 @@ impl Builder<'_> {
             self.invalid(
                 at,
                 &path.display().to_string(),
-                format!("has {length} bytes, but the path of a Unix socket can have at most {}", SUN_PATH - 1),
+                format!(
+                    "has {length} bytes, but the path of a Unix socket can have at most {}",
+                    SUN_PATH - 1
+                ),
             );
         }
     }

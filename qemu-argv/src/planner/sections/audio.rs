@@ -110,7 +110,10 @@ fn controller(
     let usual = if records { HdaCodec::Duplex } else { HdaCodec::Output };
     let codecs: &[HdaCodec] = if audio.codecs.is_empty() { &[usual] } else { &audio.codecs };
     if !records && codecs.iter().any(|codec| *codec != HdaCodec::Output) {
-        builder.conflict(at.field("codecs"), "the file backend cannot record; only the codec `output` is supported");
+        builder.conflict(
+            at.field("codecs"),
+            "the file backend cannot record; only the codec `output` is supported",
+        );
     }
     if codecs.len() > 15 {
         builder.conflict(at.field("codecs"), "an HDA controller supports at most 15 codecs");

@@ -58,7 +58,10 @@ pub(super) fn image(
             other => builder.conflict(at, format!("the format {} is not encrypted", other.qemu_name())),
         }
     } else if format == BlockFormat::Luks {
-        builder.conflict(at.field("key_secret"), "a luks image requires `key_secret`, the id of the secret that unlocks it");
+        builder.conflict(
+            at.field("key_secret"),
+            "a luks image requires `key_secret`, the id of the secret that unlocks it",
+        );
     }
     common(&mut props, opening);
     props.extend(extra);
@@ -79,8 +82,10 @@ pub(super) fn overlay(
         builder.conflict(at_snapshot, "`snapshot` is not supported for a hotplugged disk");
     }
     if below.key_secret.is_some() {
-        builder
-            .conflict(at_snapshot, "`snapshot` would store writes to an encrypted image unencrypted on the host");
+        builder.conflict(
+            at_snapshot,
+            "`snapshot` would store writes to an encrypted image unencrypted on the host",
+        );
     }
     let base = join([name, "-b"]);
     image(builder, at, &base, below, Opening { read_only: true, discard: false, ..opening }, Props::new());

@@ -33,7 +33,11 @@ pub(super) fn boot(builder: &mut Builder<'_>, config: &VmConfig) {
         if let Some(letters) = letters {
             let good = !letters.is_empty() && letters.bytes().all(|letter| (b'a'..=b'p').contains(&letter));
             if !good {
-                builder.invalid(at.field(field), letters, "is not a valid boot order; expected letters from a to p");
+                builder.invalid(
+                    at.field(field),
+                    letters,
+                    "is not a valid boot order; expected letters from a to p",
+                );
             }
         }
     }

@@ -87,7 +87,11 @@ fn one(
     let backend_at = at.field("backend");
     let of_dbus = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if matches!(backend, CharBackend::Dbus(DbusChardev { .. })) && !of_dbus(id) {
-        builder.invalid(at.field("id"), id, "is not a valid D-Bus name: only letters, digits and `_` are allowed");
+        builder.invalid(
+            at.field("id"),
+            id,
+            "is not a valid D-Bus name: only letters, digits and `_` are allowed",
+        );
     }
     if *backend == CharBackend::Launcher
         && let Some(Served { role, ending }) = served

@@ -101,7 +101,11 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk, node: Sm
         if !is_virtio {
             builder.conflict(at.field("queues"), "`queues` is only supported by virtio-blk disks");
         } else if !(1..=1024).contains(&queues) {
-            builder.invalid(at.field("queues"), &queues.to_string(), "is not a valid number of queues; expected 1 to 1024");
+            builder.invalid(
+                at.field("queues"),
+                &queues.to_string(),
+                "is not a valid number of queues; expected 1 to 1024",
+            );
         }
         props.set("num-queues", queues);
     }
@@ -123,7 +127,10 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk, node: Sm
         .with_some("rerror", on_error(builder, at.field("read_error"), disk.interface, disk.read_error))
         .with_some("werror", on_error(builder, at.field("write_error"), disk.interface, disk.write_error));
     if disk.read_error == Some(OnError::Enospc) {
-        builder.conflict(at.field("read_error"), "`read_error` does not support `enospc`: a read cannot run out of space");
+        builder.conflict(
+            at.field("read_error"),
+            "`read_error` does not support `enospc`: a read cannot run out of space",
+        );
     }
     if disk.share_rw {
         props.set("share-rw", true);
@@ -141,13 +148,13 @@ fn interface(builder: &mut Builder<'_>, at: At<'_>, disk: &Disk) -> (SmolStr, Co
     pci.hotplug = disk.hotplug.into();
     let on_pci = matches!(disk.interface, DiskInterface::Virtio | DiskInterface::Nvme);
     if disk.address.is_some() && !on_pci {
-        builder.conflict(
-            at.field("address"),
-            "`address` is only supported by virtio-blk and NVMe disks",
-        );
+        builder.conflict(at.field("address"), "`address` is only supported by virtio-blk and NVMe disks");
     }
     if disk.read_only && matches!(disk.interface, DiskInterface::Sata | DiskInterface::Ide) {
-        builder.conflict(at.field("read_only"), "`read_only` is not supported by SATA and IDE disks; use a CD-ROM drive");
+        builder.conflict(
+            at.field("read_only"),
+            "`read_only` is not supported by SATA and IDE disks; use a CD-ROM drive",
+        );
     }
     match disk.interface {
         DiskInterface::Virtio => (builder.board.virtio("virtio-blk"), Connector::Virtio(pci), 20),

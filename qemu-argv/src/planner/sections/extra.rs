@@ -17,10 +17,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["nographic"],
         "QEMU's standard input is used for the monitor; without `display` there is no window, and `qemuctl console` shows the serial console",
     ),
-    (
-        &["curses"],
-        "QEMU has no terminal here; use `qemuctl console`, or `vnc = {}` for the screen",
-    ),
+    (&["curses"], "QEMU has no terminal here; use `qemuctl console`, or `vnc = {}` for the screen"),
     (&["preconfig"], "the launcher would wait forever for the machine to be created; remove it"),
     (
         &["add-fd"],
@@ -53,7 +50,10 @@ pub(super) fn check(builder: &mut Builder<'_>, config: &VmConfig) {
             arguments.next().map(|(_, value)| value.as_str())
         };
         if name == "snapshot" && !config.disks.is_empty() {
-            builder.conflict(at, "QEMU ignores it for the disks of the config; set `snapshot = true` on each of them");
+            builder.conflict(
+                at,
+                "QEMU ignores it for the disks of the config; set `snapshot = true` on each of them",
+            );
         }
         let elevates = match name {
             "runas" | "chroot" => true,

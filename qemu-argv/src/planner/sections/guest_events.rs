@@ -43,7 +43,11 @@ pub(super) fn debug_exit(builder: &mut Builder<'_>, config: &VmConfig) {
         builder.not_here(at, "isa-debug-exit", ", which has no ISA bus");
     }
     if !matches!(exit.size, 1 | 2 | 4) {
-        builder.invalid(at.field("size"), &exit.size.to_string(), "is not a valid number of ports; expected 1, 2 or 4");
+        builder.invalid(
+            at.field("size"),
+            &exit.size.to_string(),
+            "is not a valid number of ports; expected 1, 2 or 4",
+        );
     }
     let props = Props::new().with("iobase", exit.port).with("iosize", exit.size);
     builder.fixed_device(at, "isa-debug-exit", "debug-exit0", props);

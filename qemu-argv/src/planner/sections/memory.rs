@@ -98,7 +98,10 @@ pub(super) fn object(
         }
         MemoryBackend::Memfd(MemfdMemory { huge_pages }) => {
             if huge_pages.is_some_and(|size| !size.to_bytes().is_power_of_two()) {
-                builder.conflict(at_backend.field("huge_pages"), "the size of a huge page must be a power of two");
+                builder.conflict(
+                    at_backend.field("huge_pages"),
+                    "the size of a huge page must be a power of two",
+                );
             }
             let props = Props::new()
                 .with_some("hugetlb", huge_pages.map(|_| true))

@@ -128,7 +128,8 @@ fn socket(builder: &mut Builder<'_>, at: At<'_>, net: &SocketNet) -> Props {
             format!("{}:{port}", builder.host(at.field(field), host))
         }
         SocketAddress::Unix(UnixAddress { .. }) => {
-            builder.conflict(at.field(field), "this backend supports only HOST:PORT; use `stream` or `dgram`");
+            builder
+                .conflict(at.field(field), "this backend supports only HOST:PORT; use `stream` or `dgram`");
             String::new()
         }
     };

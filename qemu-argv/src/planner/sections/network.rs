@@ -46,7 +46,11 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network) {
 fn check_queues(builder: &mut Builder<'_>, at: At<'_>, network: &Network) {
     let Some(queues) = network.queues else { return };
     if !(1..=MOST_QUEUES).contains(&queues) {
-        builder.invalid(at.field("queues"), &queues.to_string(), "is not a valid number of queue pairs; expected 1 to 256");
+        builder.invalid(
+            at.field("queues"),
+            &queues.to_string(),
+            "is not a valid number of queue pairs; expected 1 to 256",
+        );
     }
     if queues > 1 && network.model != NicModel::Virtio {
         builder.conflict(at.field("queues"), "multiple queues are only supported by virtio interfaces");

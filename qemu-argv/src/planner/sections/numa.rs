@@ -84,6 +84,10 @@ fn check_range(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, range: 
         _ => false,
     };
     if !good {
-        builder.invalid(at, range, format!("is not a valid range of CPUs; expected numbers below {most}, such as 0-3"));
+        builder.invalid(
+            at,
+            range,
+            format!("is not a valid range of CPUs; expected numbers below {most}, such as 0-3"),
+        );
     }
 }

@@ -20,7 +20,10 @@ pub(super) fn spice(builder: &mut Builder<'_>, config: &VmConfig) {
         builder.secret(at.field("password_secret"), secret);
         props.set("password-secret", secret);
         if spice.disable_ticketing {
-            builder.conflict(at.field("disable_ticketing"), "`password_secret` conflicts with `disable_ticketing`");
+            builder.conflict(
+                at.field("disable_ticketing"),
+                "`password_secret` conflicts with `disable_ticketing`",
+            );
         }
     }
     let on = |flag: bool| flag.then_some(true);

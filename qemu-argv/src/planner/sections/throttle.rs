@@ -102,7 +102,8 @@ fn limits(builder: &mut Builder<'_>, at: At<'_>, throttle: &Throttle) -> Props {
         ("iops", throttle.iops, throttle.iops_read, throttle.iops_write),
     ] {
         if total.is_some() && (read.is_some() || write.is_some()) {
-            builder.conflict(at.field(field), "a total limit cannot be combined with limits of reads or writes");
+            builder
+                .conflict(at.field(field), "a total limit cannot be combined with limits of reads or writes");
         }
     }
     if let Some(size) = throttle.iops_size {

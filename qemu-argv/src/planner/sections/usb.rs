@@ -28,7 +28,11 @@ fn controller(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbControll
         UsbModel::Uhci => 2,
     };
     if !(1..=15).contains(&ports) {
-        builder.invalid(at.field("ports"), &ports.to_string(), "is not a valid number of ports; expected 1 to 15");
+        builder.invalid(
+            at.field("ports"),
+            &ports.to_string(),
+            "is not a valid number of ports; expected 1 to 15",
+        );
     }
     let props = if xhci { Props::new().with("p2", ports).with("p3", ports) } else { Props::new() };
     let (driver, mut pci) = match usb.model {
@@ -76,7 +80,11 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
                     (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
                 })
             {
-                builder.invalid(at.field("device"), port, "is not a valid USB port; expected for example 2 or 1.2");
+                builder.invalid(
+                    at.field("device"),
+                    port,
+                    "is not a valid USB port; expected for example 2 or 1.2",
+                );
             }
             let props = Props::new()
                 .with_some("vendorid", *vendor)

@@ -76,7 +76,11 @@ pub(super) fn user(builder: &mut Builder<'_>, at: At<'_>, net: &UserNet) -> Prop
         builder.sandbox.spawn = true;
         // QEMU writes it into Samba's configuration, where a new line is a new setting.
         if dir.to_string_lossy().chars().any(char::is_control) {
-            builder.invalid(at.field("smb"), &dir.display().to_string(), "must not contain control characters");
+            builder.invalid(
+                at.field("smb"),
+                &dir.display().to_string(),
+                "must not contain control characters",
+            );
         }
         let dir = builder.path(at.field("smb"), dir);
         props.set("smb", dir);

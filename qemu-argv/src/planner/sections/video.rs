@@ -64,17 +64,27 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, video: &Video) {
     }
     if let Some(outputs) = video.outputs {
         if !(1..=16).contains(&outputs) {
-            builder.invalid(at.field("outputs"), &outputs.to_string(), "is not a valid number of screens; expected 1 to 16");
+            builder.invalid(
+                at.field("outputs"),
+                &outputs.to_string(),
+                "is not a valid number of screens; expected 1 to 16",
+            );
         }
         if is_virtio || is_qxl {
             props.set("max_outputs", outputs);
         } else {
-            builder.conflict(at.field("outputs"), "multiple screens are only supported by virtio and qxl devices");
+            builder.conflict(
+                at.field("outputs"),
+                "multiple screens are only supported by virtio and qxl devices",
+            );
         }
     }
     if video.width.is_some() || video.height.is_some() {
         if !is_virtio && !matches!(model, Model::Vga | Model::Bochs) {
-            builder.conflict(at.field("width"), format!("`width` and `height` are not supported by {}", model.driver()));
+            builder.conflict(
+                at.field("width"),
+                format!("`width` and `height` are not supported by {}", model.driver()),
+            );
         }
         props = props.with_some("xres", video.width).with_some("yres", video.height);
     }

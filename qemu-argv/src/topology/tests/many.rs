@@ -133,10 +133,8 @@ fn a_pin_on_a_kept_place_is_refused() {
     let problems = Topology::plan(q35, &devices, None, Some(&first)).expect_err("stays has that place");
     assert_eq!(
         problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        [
-            "stays requires pcie.0:01.0, which is used by new; that place was assigned by the earlier plan; \
-         choose another one for the new device"
-        ]
+        ["stays requires pcie.0:01.0, which is used by new; that place was assigned by the earlier plan; \
+         choose another one for the new device"]
     );
 }
 
