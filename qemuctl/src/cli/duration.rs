@@ -15,8 +15,9 @@ impl FromStr for Span {
         // humantime rejects a number without a unit, except 0.
         let typed = match text.parse() {
             Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => humantime::parse_duration(text)
-                .map_err(|_| format!("invalid duration {text:?}; expected for example 30s, 5m, 1h30m or 500ms"))?,
+            Err(_) => humantime::parse_duration(text).map_err(|_| {
+                format!("invalid duration {text:?}; expected for example 30s, 5m, 1h30m or 500ms")
+            })?,
         };
         Ok(Self(typed))
     }
@@ -42,7 +43,10 @@ mod tests {
         assert_eq!(read("500ms"), Ok(Duration::from_millis(500)));
         for wrong in ["", "-1", "1.5", "soon", "5 parsecs", "99999999999999999999", "99999999999999999999y"] {
             let told = read(wrong).expect_err(wrong);
-            assert_eq!(told, format!("invalid duration {wrong:?}; expected for example 30s, 5m, 1h30m or 500ms"));
+            assert_eq!(
+                told,
+                format!("invalid duration {wrong:?}; expected for example 30s, 5m, 1h30m or 500ms")
+            );
         }
     }
 

@@ -228,12 +228,14 @@ fn print(piece: &Output) -> io::Result<()> {
 fn refused(program: &str, error: Error, vm: &qemuctl::Instance) -> Failure {
     match error {
         Error::Qmp(ClientError::Refused { desc, .. }) => refusal(program, &desc, vm),
-        Error::Interrupted { end, .. } => {
-            Failure::new(Exit::Failed, format!("{program}: the guest of {} {end} while it was running", vm.name()))
-        }
-        Error::Gone { reason, .. } => {
-            Failure::new(Exit::Failed, format!("{program}: {} ended while it was running: {reason}", vm.name()))
-        }
+        Error::Interrupted { end, .. } => Failure::new(
+            Exit::Failed,
+            format!("{program}: the guest of {} {end} while it was running", vm.name()),
+        ),
+        Error::Gone { reason, .. } => Failure::new(
+            Exit::Failed,
+            format!("{program}: {} ended while it was running: {reason}", vm.name()),
+        ),
         error => error.into(),
     }
 }
@@ -251,8 +253,11 @@ fn refusal(program: &str, desc: &str, vm: &qemuctl::Instance) -> Failure {
         return Failure::new(Exit::Code(126), format!("{program} cannot be executed in {name}: {desc}"));
     }
     if desc.contains("has been disabled") {
-        return Failure::new(Exit::Failed, format!("the guest agent of {name} is not allowed to run programs: {desc}"))
-            .with_help("allow guest-exec in the guest's /etc/qemu/qemu-ga.conf or its qemu-ga options");
+        return Failure::new(
+            Exit::Failed,
+            format!("the guest agent of {name} is not allowed to run programs: {desc}"),
+        )
+        .with_help("allow guest-exec in the guest's /etc/qemu/qemu-ga.conf or its qemu-ga options");
     }
     Failure::new(Exit::Failed, format!("{program} cannot be started in {name}: {desc}"))
 }

@@ -107,7 +107,11 @@ fn refused(fault: &ImageFault) -> Failure {
 pub(crate) fn readable(path: &Path, may_be_pipe: bool) -> io::Result<()> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_fifo() {
-        return if may_be_pipe { Ok(()) } else { Err(io::Error::other("it is a named pipe, not a regular file")) };
+        return if may_be_pipe {
+            Ok(())
+        } else {
+            Err(io::Error::other("it is a named pipe, not a regular file"))
+        };
     }
     File::open(path).map(drop)
 }

@@ -23,7 +23,8 @@ pub(crate) struct Loaded {
     file: Option<ConfigFile>,
     /// The problems of the file; `config` has the valid rest.
     faults: Vec<ConfigFault>,
-    /// The machine that the config belongs to. machine: Option<StoredMachine>,
+    /// The machine that the config belongs to.
+    machine: Option<StoredMachine>,
 }
 
 impl Loaded {
@@ -99,11 +100,9 @@ impl Loaded {
     pub(crate) fn explain_launch(&self, error: Error) -> Failure {
         match error {
             Error::Plan(error) => self.explain(&error),
-            Error::InvalidName { name, reason } if self.file.is_some() => Self::refuse(vec![self.problem(
-                "name",
-                format!("invalid name {name:?}: {reason}"),
-                None,
-            )]),
+            Error::InvalidName { name, reason } if self.file.is_some() => {
+                Self::refuse(vec![self.problem("name", format!("invalid name {name:?}: {reason}"), None)])
+            }
             error => error.into(),
         }
     }

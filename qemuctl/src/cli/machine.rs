@@ -194,12 +194,13 @@ impl MachineOptions {
         sizes
     }
 
-    /// Reads a machine. fn load_stored(&self, machine: StoredMachine) -> Result<Loaded, Failure> {
+    /// Reads a machine.
+    fn load_stored(&self, machine: StoredMachine) -> Result<Loaded, Failure> {
         if self.name.is_some() {
-            let text = format!("--name has no effect: {} is a machine and has a name already", machine.name());
-            return Err(Failure::new(Exit::Usage, text).with_help(
-                "use `qemuctl rename` to rename it, or `qemuctl clone` to copy it",
-            ));
+            let text =
+                format!("--name has no effect: {} is a machine and has a name already", machine.name());
+            return Err(Failure::new(Exit::Usage, text)
+                .with_help("use `qemuctl rename` to rename it, or `qemuctl clone` to copy it"));
         }
         let path = machine.config_path();
         let (file, faults) = ConfigFile::read_in_part(&path)?;

@@ -72,13 +72,10 @@ fn object(text: &str) -> Result<Value, Failure> {
     let example = "give an object in single quotes: '{\"id\": \"net1\"}'";
     match serde_json::from_str(text) {
         Ok(object @ Value::Object(_)) => Ok(object),
-        Ok(_) => {
-            Err(Failure::new(Exit::Usage, "the arguments are not a JSON object").with_help(example))
-        }
+        Ok(_) => Err(Failure::new(Exit::Usage, "the arguments are not a JSON object").with_help(example)),
         // The error does not quote the text, which may contain a secret.
-        Err(error) => {
-            Err(Failure::new(Exit::Usage, format!("the arguments are not valid JSON: {error}")).with_help(example))
-        }
+        Err(error) => Err(Failure::new(Exit::Usage, format!("the arguments are not valid JSON: {error}"))
+            .with_help(example)),
     }
 }
 

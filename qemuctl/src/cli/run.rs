@@ -186,11 +186,8 @@ fn ask(
     match asked {
         1 => {
             let grace = args.grace.0;
-            let text = format!(
-                "{why}asking {} to shut down within {}; repeat to stop QEMU",
-                vm.name(),
-                args.grace
-            );
+            let text =
+                format!("{why}asking {} to shut down within {}; repeat to stop QEMU", vm.name(), args.grace);
             say(raw, context, &text);
             // The wait reports how the VM ended; a failed step leads to the next one.
             return Some(tokio::spawn(async move { vm.stop(grace).await.ok() }));

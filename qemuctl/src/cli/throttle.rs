@@ -24,20 +24,24 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE")]
     bytes: Option<Size>,
 
-    /// Bytes per second, reads #[arg(long, value_name = "SIZE", conflicts_with = "bytes")]
+    /// Bytes per second, reads
+    #[arg(long, value_name = "SIZE", conflicts_with = "bytes")]
     read_bytes: Option<Size>,
 
-    /// Bytes per second, writes #[arg(long, value_name = "SIZE", conflicts_with = "bytes")]
+    /// Bytes per second, writes
+    #[arg(long, value_name = "SIZE", conflicts_with = "bytes")]
     write_bytes: Option<Size>,
 
     /// Requests per second, reads and writes together
     #[arg(long, value_name = "COUNT")]
     requests: Option<u64>,
 
-    /// Requests per second, reads #[arg(long, value_name = "COUNT", conflicts_with = "requests")]
+    /// Requests per second, reads
+    #[arg(long, value_name = "COUNT", conflicts_with = "requests")]
     read_requests: Option<u64>,
 
-    /// Requests per second, writes #[arg(long, value_name = "COUNT", conflicts_with = "requests")]
+    /// Requests per second, writes
+    #[arg(long, value_name = "COUNT", conflicts_with = "requests")]
     write_requests: Option<u64>,
 
     /// Bytes per second in a burst, at least --bytes

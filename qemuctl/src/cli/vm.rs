@@ -108,8 +108,9 @@ pub(crate) async fn all(
 }
 
 fn busy(name: &str) -> Failure {
-    Failure::new(Exit::Failed, format!("all monitors of {name} are in use by other programs"))
-        .with_help("QEMU serves 16 monitor clients at a time, or one if qemuctl did not start it; close one of them")
+    Failure::new(Exit::Failed, format!("all monitors of {name} are in use by other programs")).with_help(
+        "QEMU serves 16 monitor clients at a time, or one if qemuctl did not start it; close one of them",
+    )
 }
 
 fn unresponsive(name: &str) -> Failure {
@@ -123,15 +124,15 @@ fn not_found(name: &str, dir: &Path) -> Failure {
     if let Ok(Some(ended)) = sweep_name(dir, name) {
         return Failure::new(Exit::NotFound, ended.to_string());
     }
-    let failure = Failure::new(
-        Exit::NotFound,
-        format!("no running VM called {name:?} (looked in {})", dir.display()),
-    );
+    let failure =
+        Failure::new(Exit::NotFound, format!("no running VM called {name:?} (looked in {})", dir.display()));
     let names = complete::names_in(dir);
     let nearest = qemuctl::config::nearest(name, names.iter().map(String::as_str));
     match (nearest, names.as_slice()) {
         (Some(nearest), _) => failure.with_help(format!("did you mean `{nearest}`?")),
-        (None, []) => failure.with_help("no VM is running there; start one with `qemuctl run` or `qemuctl start`"),
+        (None, []) => {
+            failure.with_help("no VM is running there; start one with `qemuctl run` or `qemuctl start`")
+        }
         (None, names) => failure.with_help(format!("running VMs: {}", names.join(", "))),
     }
 }

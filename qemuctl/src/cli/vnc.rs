@@ -75,8 +75,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
             let is_refused = matches!(error, Error::Qmp(ClientError::Refused { .. }));
             let failure = Failure::from(error);
             return Err(if is_refused {
-                failure
-                    .with_help("passwords require `vnc = { password = true }` in the config")
+                failure.with_help("passwords require `vnc = { password = true }` in the config")
             } else {
                 failure
             });

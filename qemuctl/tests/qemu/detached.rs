@@ -42,7 +42,10 @@ fn a_detached_vm_survives_its_launcher_and_is_stopped_by_another() {
             assert!(record.is_alive() && record.detached, "{version}");
             let config = Guest::Obedient.config(&qemu(version, "qemu-system-x86_64"), dir.path(), "vm");
             let error = Instance::start(&config).await.expect_err("the name is taken");
-            assert_eq!(error.to_string(), format!("a VM called vm is already running (process {})", record.pid));
+            assert_eq!(
+                error.to_string(),
+                format!("a VM called vm is already running (process {})", record.pid)
+            );
 
             let vm = Instance::attach_name_in(dir.path(), "vm").await.expect("attached");
             assert_eq!(vm.pid(), Some(record.pid));

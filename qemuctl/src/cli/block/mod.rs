@@ -55,7 +55,8 @@ struct Insert {
     /// Drive id, such as cdrom0
     drive: String,
 
-    /// Image file #[arg(value_hint = ValueHint::FilePath)]
+    /// Image file
+    #[arg(value_hint = ValueHint::FilePath)]
     image: PathBuf,
 
     /// Image format [default: raw]
@@ -139,9 +140,11 @@ async fn insert(args: Insert, context: &Context) -> Result<Exit, Failure> {
     super::image::check_medium(&image, args.format)?;
     let vm = args.vm.attach(context).await?;
     if disks(&vm).await?.iter().any(|disk| disk.id == args.drive && !disk.removable) {
-        let text = format!("cannot change the medium of {} of {}: it is a disk, not a drive", args.drive, vm.name());
-        return Err(Failure::new(Exit::Failed, text)
-            .with_help("`qemuctl block add` attaches another disk; drives are listed under `cdroms` in the config"));
+        let text =
+            format!("cannot change the medium of {} of {}: it is a disk, not a drive", args.drive, vm.name());
+        return Err(Failure::new(Exit::Failed, text).with_help(
+            "`qemuctl block add` attaches another disk; drives are listed under `cdroms` in the config",
+        ));
     }
     if let Err(error) =
         vm.change_medium(&args.drive, &image, args.format.unwrap_or(BlockFormat::Raw).qemu_name()).await

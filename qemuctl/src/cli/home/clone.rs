@@ -93,10 +93,8 @@ fn own_disks(machine: &StoredMachine, disks: &[Disk]) -> Result<Vec<Own>, Failur
                     machine.name(),
                     path.display()
                 );
-                return Err(Failure::new(Exit::Failed, text).with_help(format!(
-                    "move it to {}, or make it read-only",
-                    machine.disks().display()
-                )));
+                return Err(Failure::new(Exit::Failed, text)
+                    .with_help(format!("move it to {}, or make it read-only", machine.disks().display())));
             }
         }
     }

@@ -51,7 +51,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.options.has_name() {
-        return Err(Failure::new(Exit::Usage, "--name has no effect here: the machine's name is the first argument"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "--name has no effect here: the machine's name is the first argument",
+        ));
     }
     let sizes = args.options.take_sizes();
     let file = args.image.as_deref().or(args.file.as_deref());
@@ -63,10 +66,7 @@ pub(crate) async fn run(mut args: Args, context: &Context) -> Result<Exit, Failu
     let base = file.filter(|_| kind == Some(Kind::Disk));
     for (option, given) in [("--linked", args.linked), ("--size", args.size.is_some())] {
         if given && base.is_none() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("{option} requires a disk image"),
-            ));
+            return Err(Failure::new(Exit::Usage, format!("{option} requires a disk image")));
         }
     }
     let loaded = args.options.load(file)?;

@@ -31,7 +31,8 @@ const SETTLES: Duration = Duration::from_secs(10);
 /// The machine argument of a command.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Named {
-    /// Machine name #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::machine_names))]
+    /// Machine name
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::machine_names))]
     name: String,
 }
 

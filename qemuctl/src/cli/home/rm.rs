@@ -15,8 +15,8 @@ use super::super::failure::Failure;
 /// Images outside the machines' folders are not touched.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Machine names #[arg(value_name = "NAME", required = true, add =
-    /// ArgValueCompleter::new(complete::machine_names))]
+    /// Machine names
+    #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(complete::machine_names))]
     names: Vec<String>,
 
     /// Do not ask for confirmation

@@ -87,10 +87,7 @@ fn set(document: &mut DocumentMut, key: &str, value: &str) -> Result<(), Failure
     for (depth, step) in way.iter().enumerate() {
         // A short form has no fields inside.
         item = enter(item, step).ok_or_else(|| {
-            wrong(&format!(
-                "{} is not a table; use `qemuctl edit` to make it one",
-                steps[..=depth].join(".")
-            ))
+            wrong(&format!("{} is not a table; use `qemuctl edit` to make it one", steps[..=depth].join(".")))
         })?;
     }
     if let Ok(index) = last.parse::<usize>() {
@@ -98,8 +95,9 @@ fn set(document: &mut DocumentMut, key: &str, value: &str) -> Result<(), Failure
         *item = Item::Value(parsed(value));
         return Ok(());
     }
-    let table: &mut dyn TableLike =
-        item.as_table_like_mut().ok_or_else(|| wrong("it is not a table; use `qemuctl edit` to make it one"))?;
+    let table: &mut dyn TableLike = item
+        .as_table_like_mut()
+        .ok_or_else(|| wrong("it is not a table; use `qemuctl edit` to make it one"))?;
     if value.is_empty() {
         table.remove(last);
         return Ok(());

@@ -66,7 +66,8 @@ pub(super) struct Convert {
     #[command(flatten)]
     image: Source,
 
-    /// New image #[arg(value_hint = ValueHint::FilePath)]
+    /// New image
+    #[arg(value_hint = ValueHint::FilePath)]
     target: PathBuf,
 
     /// Format of the new image [default: by file name extension]
@@ -98,7 +99,8 @@ pub(super) struct Copy {
     #[command(flatten)]
     image: Source,
 
-    /// New image #[arg(value_hint = ValueHint::FilePath)]
+    /// New image
+    #[arg(value_hint = ValueHint::FilePath)]
     target: PathBuf,
 
     /// Replace an existing image

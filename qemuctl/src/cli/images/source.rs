@@ -13,7 +13,8 @@ use super::super::failure::Failure;
 /// An existing image.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Source {
-    /// Image #[arg(value_hint = ValueHint::FilePath)]
+    /// Image
+    #[arg(value_hint = ValueHint::FilePath)]
     pub(super) image: PathBuf,
 
     /// Image format, such as raw or qcow2 [default: by file name extension]

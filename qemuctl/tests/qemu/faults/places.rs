@@ -121,7 +121,10 @@ async fn of_many_launchers_of_one_name_one_wins() {
         }
     }
     assert_eq!((winners.len(), losers.len()), (1, 7));
-    assert!(losers.iter().all(|error| error == "a VM called vm is already running (another launcher)"), "{losers:?}");
+    assert!(
+        losers.iter().all(|error| error == "a VM called vm is already running (another launcher)"),
+        "{losers:?}"
+    );
     drop(winners);
     assert_eq!(leftovers(dir.path()), [""; 0]);
     seen("launchers at once", 8);

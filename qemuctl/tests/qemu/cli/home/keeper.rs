@@ -158,7 +158,10 @@ fn a_launch_that_is_given_up_leaves_nothing() {
     let keeper = process(&place, "web", "keeper");
     signal(i32::try_from(start.id()).expect("process ids fit"), Signal::SIGTERM);
     let answer = place.answer(&start.wait_with_output().expect("it ends"));
-    assert_eq!((answer.code, answer.err.as_str()), (Some(143), "error: the launch was interrupted by SIGTERM\n"));
+    assert_eq!(
+        (answer.code, answer.err.as_str()),
+        (Some(143), "error: the launch was interrupted by SIGTERM\n")
+    );
     assert!(!alive(keeper));
     assert_eq!(info(&place, "web")["ended"], "did not start: the launch was interrupted by SIGTERM");
     assert_eq!(place.leftovers(), [""; 0]);

@@ -116,7 +116,10 @@ fn a_machine_is_made_of_what_is_given() {
         (&["create", "other", "--disk", "1GiB", "--linked"], "--linked is for a disk image"),
         (&["create", "other", "missing.raw"], "cannot open missing.raw"),
         (&["create", "other"], "required arguments were not provided"),
-        (&["start", "web", "--name", "other"], "--name has no effect: web is a machine and has a name already"),
+        (
+            &["start", "web", "--name", "other"],
+            "--name has no effect: web is a machine and has a name already",
+        ),
     ] {
         let refused = place.qemuctl(args);
         assert_ne!(refused.code, Some(0), "{args:?}");
@@ -170,7 +173,7 @@ fn several_machines_are_started_and_stopped_at_once() {
     let place = place_with("one", OBEDIENT);
     create(&place, "other", OBEDIENT, "10.0");
     let started = done(&place, &["start", "one", "other"]);
-    assert_eq!(started.err, "started one (process N)\started nother (process N)\n");
+    assert_eq!(started.err, "started one (process N)\nstarted other (process N)\n");
     until("the guest heeds its power button", || done(&place, &["logs", "one"]).out == "R\n");
     let again = place.qemuctl(&["start", "one", "nothing", "other"]);
     assert_eq!(again.code, Some(1), "{again:?}");
