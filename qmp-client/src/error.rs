@@ -1,4 +1,4 @@
-//! What can go wrong on the line, and why a line ended.
+//! The error type, and why a connection ended.
 
 use std::borrow::Cow;
 use std::io;
@@ -10,7 +10,7 @@ use qmp_proto::ErrorClass;
 
 use crate::printable::Printable;
 
-/// A command without a decoded reply, or a session that could not start.
+/// The error of a command, or of starting a session.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
@@ -62,7 +62,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// The last of several failures, behind what they add up to.
+    /// Formats the last of several failures as an addition to a message.
     fn because(last: Option<&Self>) -> String {
         last.map(|last| format!(": {last}")).unwrap_or_default()
     }
@@ -70,7 +70,7 @@ impl ClientError {
 
 #[cfg(feature = "tracing")]
 impl ClientError {
-    /// The kind of error, which repeats nothing that was said on the line.
+    /// Returns the kind of error, without any received data.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Connect { .. } => "connect",
@@ -98,51 +98,51 @@ impl ClientError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// QEMU was told to quit, through this session or another one, and did.
+    /// QEMU quit on request, through this session or another one.
     #[error("QEMU quit on request")]
     Quit,
-    /// The peer closed the connection or died; an ECONNRESET means the same.
+    /// The peer closed the connection or died, which includes ECONNRESET.
     #[error("the peer closed the connection")]
     Eof,
     /// The peer closed the connection in the middle of a message.
     #[error("the peer closed the connection in the middle of a message, after {received} bytes")]
     Truncated {
-        /// How much of the message had come, in bytes.
+        /// The number of bytes of the message that were received.
         received: usize,
     },
-    /// The peer sent something that is not a message.
+    /// The peer sent an invalid message.
     #[error("the peer sent an invalid message ({error}): {began:?}")]
     Garbage {
-        /// What it began with.
+        /// The beginning of the message.
         began: String,
-        /// What was wrong with it.
+        /// The reason why it is invalid.
         error: String,
     },
     /// The peer sent a message longer than [`Options::max_message`](crate::Options::max_message).
     #[error("the peer sent a message of more than {limit} bytes")]
     TooLong {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The peer greeted anew: another QEMU is behind the connection, or the same one has begun a new session. What was
-    /// sent before may be lost, and nothing more is taken before a new handshake.
+    /// The peer sent a new greeting: it is a different QEMU, or the same one has begun a new session. Earlier commands
+    /// may be lost, and no more are accepted before a new handshake.
     #[error("the peer was restarted: it sent a new greeting")]
     Restarted,
     /// Reading or writing failed.
     #[error("reading or writing failed: {message}")]
     Io {
-        /// What kind of failure it was.
+        /// The kind of failure.
         kind: io::ErrorKind,
         /// The system's message.
         message: String,
     },
-    /// This side closed it: by `close`, by dropping the last handle, or by ending the runtime.
+    /// Closed by this side: by `close`, by dropping the last handle, or by the end of the runtime.
     #[error("closed by this side")]
     Local,
 }
 
 impl CloseReason {
-    /// The kind of end, which repeats nothing that was said on the line.
+    /// Returns the kind of end, without any received data.
     #[cfg(feature = "tracing")]
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -157,7 +157,7 @@ impl CloseReason {
         }
     }
 
-    /// What an I/O error means: a peer that is gone, or trouble of its own.
+    /// Distinguishes a peer that is gone from other I/O errors.
     pub(crate) fn from_io(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {

@@ -1,6 +1,6 @@
-//! `/dev/kvm` from outside: is the node there, may the caller open it, does it speak the one KVM API there is.
+//! Checks `/dev/kvm`: existence, permissions and API version.
 //!
-//! That it opens proves nothing about running guests; see [`trial`](super::trial).
+//! That it can be opened does not mean that guests run; see [`trial`](super::trial).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -39,7 +39,7 @@ impl Identity {
     }
 }
 
-/// Whether `/dev/kvm` can be used by the caller; otherwise what stands in the way.
+/// Checks whether `/dev/kvm` can be used.
 pub(crate) fn check(places: &Places) -> Result<(), Obstacle> {
     check_with(places, api_version)
 }
@@ -140,7 +140,7 @@ fn load_hint(places: &Places) -> String {
     format!("`sudo modprobe {module}`")
 }
 
-/// The modules of KVM that are loaded or built in.
+/// Returns the KVM modules that are loaded or built in.
 fn modules(places: &Places) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(places.at("/sys/module"))
         .into_iter()
@@ -152,8 +152,8 @@ fn modules(places: &Places) -> Vec<String> {
     names
 }
 
-/// Whether the processor offers this system hardware virtualization: the flag `vmx` or `svm`. `None`: it is not an x86
-/// processor, or it cannot be told.
+/// Whether the CPU supports hardware virtualization (the flag `vmx` or `svm`). `None` if it is not an x86 CPU, or this
+/// cannot be determined.
 pub(crate) fn virtualization_flag(places: &Places) -> Option<bool> {
     if !matches!(Arch::host(), Some(Arch::X86_64 | Arch::I386)) {
         return None;

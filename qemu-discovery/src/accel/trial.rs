@@ -1,7 +1,7 @@
-//! Runs the small guest with one binary, machine, accelerator and CPU model, and tells how far it got.
+//! Runs the test guest with a program, machine, accelerator and CPU model, and reports its progress.
 //!
-//! "Too slow" is measured in processor time that QEMU used, not in time on the clock, so a busy host does not make a
-//! good accelerator look bad. The clock only bounds the whole.
+//! Slowness is measured by QEMU's CPU time, not by the clock, so that a busy host does not make a good accelerator look
+//! bad. The clock only limits the whole test.
 
 use std::ffi::OsString;
 use std::io::Write;

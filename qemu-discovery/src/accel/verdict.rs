@@ -1,4 +1,4 @@
-//! How it stands with one accelerator: what is in the way, or which CPU model works with it.
+//! The verdict about an accelerator: the obstacle, or the CPU model that works.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ struct Candidate {
 }
 
 impl Request<'_> {
-    /// Why nobody would expect acceleration: the guest's architecture is not the host's.
+    /// Returns why there is no acceleration, if the guest's architecture is not the host's.
     pub(super) fn foreign(&self, accelerator: Accelerator) -> Option<String> {
         let host = Arch::host();
         let native = match self.probe.arch {
@@ -47,7 +47,7 @@ impl Request<'_> {
         (!native).then(|| format!("no {accelerator} for {} guests on {host} hosts", self.probe.arch))
     }
 
-    /// Whether the choice of a CPU model is left to us.
+    /// Whether the CPU model can be chosen freely.
     pub(super) fn is_free(&self) -> bool {
         self.cpu.model.as_deref().is_none_or(|model| model == "host")
     }
@@ -72,9 +72,10 @@ impl Request<'_> {
         self.climb(accelerator).await
     }
 
-    /// Tries one CPU model after the other, from the best down, until one works.
+    /// Tries CPU models, the best first, until one works.
     ///
-    /// A guest that runs and does not get on is the accelerator's fault, not the model's: that ends the climb.
+    /// A guest that starts but makes no progress is the fault of the accelerator, not of the model, so no more are
+    /// tried.
     async fn climb(&self, accelerator: Accelerator) -> Result<Verdict, DiscoveryError> {
         let mut first = None;
         for Candidate { answer, tried } in self.candidates() {
@@ -103,7 +104,8 @@ impl Request<'_> {
         Ok(Verdict::Unusable { cpu, obstacle })
     }
 
-    /// The models worth trying, from the best down. One that the user named is the only one; `host` may be amended.
+    /// Returns the models to try, the best first. A model chosen by the user is the only one, except for `host`, which
+    /// may be adapted.
     fn candidates(&self) -> Vec<Candidate> {
         let features = &self.cpu.features;
         let free =

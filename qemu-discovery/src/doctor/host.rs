@@ -1,4 +1,4 @@
-//! The kernel's offers and limits.
+//! Kernel features and limits.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ pub(super) fn hugepages(places: &Places) -> Check {
         .collect();
     pools.sort_unstable();
     if pools.is_empty() {
-        // Most machines do well with the transparent ones.
+        // Transparent huge pages are sufficient for most machines.
         let transparent = places.text("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
         let chosen =
             transparent.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(word, _)| word);
@@ -80,7 +80,7 @@ pub(super) fn seccomp(places: &Places) -> Check {
     }
 }
 
-/// The limits that machines run into: descriptors, locked memory and the size of files.
+/// Checks limits that affect machines: file descriptors, locked memory and the size of files.
 pub(super) fn limits(places: &Places) -> Vec<Check> {
     let Some(text) = places.text("/proc/self/limits") else { return Vec::new() };
     let soft = |name: &str| {

@@ -1,4 +1,4 @@
-//! What networks beyond user mode need.
+//! Requirements of networks other than user mode.
 
 use std::os::unix::fs::MetadataExt;
 

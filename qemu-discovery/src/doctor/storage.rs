@@ -1,4 +1,4 @@
-//! Disk tools and the folders that things are kept in.
+//! Disk tools, and the socket and cache directories.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;

@@ -40,11 +40,11 @@ impl VarsFormat {
     }
 }
 
-/// Makes `path` the machine's own copy of `template`, readable and writable by its owner alone. What is there already
-/// stays, for it holds what the guest has stored.
+/// Creates the machine's own copy of `template` at `path`, readable and writable only by its owner. An existing file is
+/// kept, since it contains the guest's data.
 ///
-/// The copy appears whole or not at all, also when two callers make it at once. `qemu_img` is needed only when the
-/// format is not the template's own.
+/// The copy appears only when it is complete, even if two callers create it at once. `qemu_img` is needed only if the
+/// format differs from the template's.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ impl VarsFormat {
 ///
 /// # Cancel safety
 ///
-/// Nothing is left behind.
+/// If the future is dropped, nothing is left behind.
 pub async fn create_vars(
     template: &ImageFile,
     path: &Path,

@@ -1,7 +1,7 @@
-//! The QEMUs that run on this host, whoever started them.
+//! The running QEMUs of this host, whoever started them.
 //!
-//! All is read from `/proc`, nothing is connected to. Of other users' processes less can be seen, and nothing of it is
-//! guessed: what is missing is `None`, and [`RunningQemu::hidden`] says so.
+//! Everything is read from `/proc`, without connecting to anything. Less is visible of other users' processes; nothing
+//! is guessed, missing values are `None`, and [`RunningQemu::hidden`] says so.
 
 mod cmdline;
 mod monitors;
