@@ -53,8 +53,8 @@ pub use endpoints::Endpoints;
 pub use error::{Fault, PlanError, Problem};
 pub use flag_options::FLAG_OPTIONS;
 pub use plan::{
-    Addition, BlockNode, Bundle, CharNode, CliOption, Device, FdRole, FdSlot, Netdev, Object, OptionValue,
-    Owner, PartKind, PartRef, Plan, PlannedSocket, QmpCommand, Removal, SocketRole,
+    BlockNode, Bundle, CharNode, CliOption, Device, FdRole, FdSlot, HotplugPlan, Netdev, Object, OptionValue,
+    Owner, PartKind, PartRef, Plan, PlannedSocket, QmpCommand, SocketRole, UnplugPlan,
 };
 pub use planner::{NewDevice, plan, replan};
 pub use qemu_target::{

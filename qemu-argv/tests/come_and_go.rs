@@ -307,7 +307,7 @@ proptest! {
     }
 }
 
-/// No kind of what can come is left out of the walks because it was rejected at once.
+/// No kind of what can come is left out of the walks because it is refused at once.
 #[test]
 fn every_kind_can_come_and_go() {
     let first = plan(&start(), &target(), &endpoints()).expect("a plan");

@@ -67,7 +67,7 @@ impl Places {
     }
 }
 
-/// The options of a machine as QEMU will read them, or why it cannot; else the places for which it was rejected.
+/// The options of a machine as QEMU will read them, or why it cannot; else the places for which it is refused.
 type Outcome = Result<Result<Vec<argv::Option>, String>, Vec<String>>;
 
 fn options(config: &VmConfig, version: Version) -> Outcome {

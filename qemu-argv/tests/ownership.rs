@@ -28,7 +28,7 @@ fn paths(plan: &Plan) -> Vec<String> {
     plan.sockets().map(|socket| socket.path.display().to_string()).collect()
 }
 
-fn commands(removal: &qemu_argv::Removal) -> Vec<String> {
+fn commands(removal: &qemu_argv::UnplugPlan) -> Vec<String> {
     removal
         .backends
         .iter()

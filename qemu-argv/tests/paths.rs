@@ -1,4 +1,4 @@
-//! A path need not be UTF-8: QEMU gets it byte for byte where its option can carry it, else it was rejected by its
+//! A path need not be UTF-8: QEMU gets it byte for byte where its option can carry it, else it is refused by its
 //! place.
 
 #![cfg(unix)]

@@ -182,7 +182,7 @@ impl Instance {
     /// # Cancel safety
     ///
     /// A late answer is discarded, unless another query is waiting for it.
-    pub async fn state_within(&self, within: Duration) -> State {
+    pub async fn query_state_timeout(&self, within: Duration) -> State {
         match tokio::time::timeout(within, self.query_state()).await {
             Ok(Ok(state)) => state,
             Err(_) if self.exit_reason().is_none() => State::Unresponsive,

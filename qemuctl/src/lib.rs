@@ -53,14 +53,14 @@ mod trace;
 
 pub use control::{
     Authentication, BalloonStats, ClientStream, DiskError, DiskStats, Expiry, ForwardedPort, GuestAnswer,
-    IoBurst, IoLimits, MouseButton, NetworkInterface, ProcessStats, Rung, Stats, StopOutcome, TapStats,
+    IoBurst, IoLimits, MouseButton, NetworkInterface, ProcessStats, Stats, StopOutcome, StopStep, TapStats,
     VcpuStats,
 };
 pub use error::{Cause, Error, LaunchFailure, Phase, explain};
 pub use events::Subscription;
 pub use guest::{
-    Agent, Console, ConsoleReader, Copied, Exec, ExecOutput, Expected, GuestEnd, GuestProcess, GuestSignal,
-    GuestSum, Output,
+    Agent, Console, ConsoleReader, CopyReport, Exec, ExecOutput, GuestChecksum, GuestEnd, GuestProcess,
+    GuestSignal, Match, Output,
 };
 pub use instance::{Instance, Ownership};
 pub use launch::{LaunchOptions, SecretSource};

@@ -17,7 +17,7 @@ use crate::wire::command;
 /// # async fn example(session: qmp_client::Session) -> Result<(), qmp_client::ClientError> {
 /// use std::time::Duration;
 ///
-/// let status = session.call(qmp_proto::QueryStatus {}).within(Duration::from_secs(1)).send().await?;
+/// let status = session.call(qmp_proto::QueryStatus {}).timeout(Duration::from_secs(1)).send().await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -41,8 +41,8 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
 
     /// Sets the timeout, counted from `send`, in place of the session's. Unlike that one it is not extended while QEMU
     /// is still reading a large command.
-    pub fn within(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = Some(timeout);
         self
     }
 

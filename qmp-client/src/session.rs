@@ -209,7 +209,7 @@ impl Session {
     ///
     /// let mut stopped = session.wait_for::<qmp_proto::event::Stop>();
     /// session.execute(qmp_proto::Stop {}).await?;
-    /// stopped.within(Duration::from_secs(5)).await?;
+    /// stopped.wait_timeout(Duration::from_secs(5)).await?;
     /// # Ok(())
     /// # }
     /// ```

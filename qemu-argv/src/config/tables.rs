@@ -1,10 +1,10 @@
-//! Data that firmware passes to the guest: SMBIOS tables and fw_cfg files.
+//! Data that firmware passes to the guest: SMBIOS tables and `fw_cfg` files.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A file on the firmware configuration device (fw_cfg).
+/// A file on the firmware configuration device (`fw_cfg`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -65,7 +65,7 @@ pub struct VmConfig {
     /// SMBIOS tables, which describe the hardware to the guest. Defaults to the board's own. (Boxed, since it is large
     /// and rarely used.)
     pub smbios: Option<Box<Smbios>>,
-    /// Files on the firmware configuration device (fw_cfg).
+    /// Files on the firmware configuration device (`fw_cfg`).
     pub fw_cfg: Vec<FwCfg>,
     /// The real-time clock.
     pub rtc: Rtc,

@@ -37,7 +37,7 @@ impl QmpCommand {
 /// What one more device takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Addition {
+pub struct HotplugPlan {
     /// The device's id: the one asked for, or one that was free.
     pub id: String,
     /// Descriptors that QEMU must have before the commands: send each with `getfd`, called
@@ -51,7 +51,7 @@ pub struct Addition {
     pub plan: Plan,
 }
 
-impl Addition {
+impl HotplugPlan {
     /// What to send, in this order. When one fails, send the [inverse](QmpCommand::inverse) of those before it, the last
     /// one first.
     pub fn commands(&self) -> Vec<QmpCommand> {
@@ -83,7 +83,7 @@ impl Addition {
 /// What it takes to remove a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Removal {
+pub struct UnplugPlan {
     /// `device_del`. None for a backend without a device. The device is gone when QEMU says `DEVICE_DELETED`; until
     /// then the guest may refuse.
     pub device: Option<QmpCommand>,

@@ -14,7 +14,7 @@ use crate::topology::Topology;
 pub use crate::topology;
 pub use crate::topology::pci;
 pub use bundle::{Bundle, Owner, PartKind, PartRef};
-pub use changes::{Addition, QmpCommand, Removal};
+pub use changes::{HotplugPlan, QmpCommand, UnplugPlan};
 pub use chardev::CharNode;
 pub(crate) use parts::Part;
 pub use parts::{

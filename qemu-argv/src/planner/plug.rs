@@ -7,7 +7,7 @@ use super::builder::Builder;
 use super::sections;
 use super::{NewDevice, place};
 use crate::error::{Fault, PlanError, Problem};
-use crate::plan::{Addition, Object, OptionValue, Owner, Plan};
+use crate::plan::{HotplugPlan, Object, OptionValue, Owner, Plan};
 use crate::value::Value;
 
 impl Plan {
@@ -28,7 +28,7 @@ impl Plan {
     ///
     /// Everything that is wrong with the device, with its place in the section that describes it; no free place; what
     /// can be had only from the start, such as memory that other processes see.
-    pub fn plug<'a>(&self, device: impl Into<NewDevice<'a>>) -> Result<Addition, PlanError> {
+    pub fn plug<'a>(&self, device: impl Into<NewDevice<'a>>) -> Result<HotplugPlan, PlanError> {
         let mut builder = Builder::joining(self);
         sections::one(&mut builder, device.into());
         self.only_at_start(&mut builder);
@@ -64,7 +64,7 @@ impl Plan {
             first.devices.extend_from_slice(&controllers);
         }
         let plan = self.with(bundles, topology);
-        Ok(Addition { id: id.to_string(), fds, controllers, bundles: added, plan })
+        Ok(HotplugPlan { id: id.to_string(), fds, controllers, bundles: added, plan })
     }
 
     /// Refuses what a running machine cannot be given any more.

@@ -1,6 +1,6 @@
 //! One device less while the machine runs: whether it can go, and what goes with it.
 
-use crate::plan::{Bundle, Device, Owner, Plan, QmpCommand, Removal};
+use crate::plan::{Bundle, Device, Owner, Plan, QmpCommand, UnplugPlan};
 use crate::topology::TopologyError;
 
 impl Plan {
@@ -11,7 +11,7 @@ impl Plan {
     /// # Errors
     ///
     /// When there is no such device, when it cannot be unplugged where it is, or when others use it.
-    pub fn unplug(&self, id: &str) -> Result<Removal, TopologyError> {
+    pub fn unplug(&self, id: &str) -> Result<UnplugPlan, TopologyError> {
         let found = self.bundles.iter().position(|bundle| bundle.main().is_some_and(|main| main == id));
         let Some(position) = found.filter(|&found| self.bundles[found].owner != Owner::Controllers) else {
             return Err(self.not_on_its_own(id));
@@ -39,7 +39,7 @@ impl Plan {
         for bundle in &mut left {
             bundle.owner.close_up(&gone.owner);
         }
-        Ok(Removal {
+        Ok(UnplugPlan {
             device: gone.devices.first().map(|device| QmpCommand::new("device_del", "id", &device.id)),
             backends: backends(&all_gone),
             sockets: gone.sockets.clone(),

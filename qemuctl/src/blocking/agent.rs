@@ -55,7 +55,7 @@ impl Agent {
 
     blocking! {"crate::Agent";
         execute<C: Command>(command: C) -> Result<C::Return, ClientError>;
-        execute_within<C: Command>(command: C, deadline: Duration) -> Result<C::Return, ClientError>;
+        execute_timeout<C: Command>(command: C, deadline: Duration) -> Result<C::Return, ClientError>;
         execute_raw(name: &str, arguments: Option<Value>, deadline: Option<Duration>) -> Result<Value, ClientError>;
         execute_unanswered<C: Command>(command: C, grace: Duration) -> Result<(), ClientError>;
         wait_ready(deadline: Duration) -> Result<(), ClientError>;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Runtime;
 
-use crate::guest::{ExpectError, Expected};
+use crate::guest::{ExpectError, Match};
 
 use super::{blocking, same};
 
@@ -79,7 +79,7 @@ impl ConsoleReader {
     /// # Errors
     ///
     /// As that method.
-    pub fn expect(&mut self, pattern: &str, within: Duration) -> Result<Expected, ExpectError> {
+    pub fn expect(&mut self, pattern: &str, within: Duration) -> Result<Match, ExpectError> {
         self.runtime.block_on(self.inner.expect(pattern, within))
     }
 }

@@ -26,7 +26,7 @@ impl Events {
     /// # Errors
     ///
     /// As [`recv`](qmp_client::Events::recv): events were missed, or the connection has ended.
-    pub fn next_within(&mut self, limit: Duration) -> Result<Option<TimedEvent>, EventsError> {
+    pub fn next_timeout(&mut self, limit: Duration) -> Result<Option<TimedEvent>, EventsError> {
         let next = async { tokio::time::timeout(limit, self.inner.recv()).await };
         self.runtime.block_on(next).ok().transpose()
     }

@@ -19,7 +19,7 @@ use crate::control::{
 };
 use crate::error::Error;
 use crate::events::Subscription;
-use crate::guest::{Copied, Exec, ExecOutput, Expected, GuestEnd, Output};
+use crate::guest::{CopyReport, Exec, ExecOutput, GuestEnd, Match, Output};
 use crate::instance::Ownership;
 use crate::launch::LaunchOptions;
 use crate::reason::ExitReason;
@@ -141,7 +141,7 @@ impl Instance {
 
     blocking! {"crate::Instance";
         query_state() -> Result<State, Error>;
-        state_within(within: Duration) -> State;
+        query_state_timeout(within: Duration) -> State;
         execute<C: Command>(command: C) -> Result<C::Return, Error>;
         execute_raw(name: &str, arguments: Option<Value>) -> Result<Value, Error>;
         wait() -> ExitReason;
@@ -263,7 +263,7 @@ impl Instance {
         source: impl Read + Send,
         path: &str,
         progress: impl FnMut(u64) + Send,
-    ) -> Result<Copied, Error> {
+    ) -> Result<CopyReport, Error> {
         self.runtime.block_on(self.inner.copy_in(&mut Blocking(source), path, progress))
     }
 
@@ -278,7 +278,7 @@ impl Instance {
         path: &str,
         sink: impl Write + Send,
         progress: impl FnMut(u64) + Send,
-    ) -> Result<Copied, Error> {
+    ) -> Result<CopyReport, Error> {
         self.runtime.block_on(self.inner.copy_out(path, &mut Blocking(sink), progress))
     }
 
@@ -331,7 +331,7 @@ impl Instance {
     /// # Errors
     ///
     /// As [`console`](crate::Instance::console), and [`Error::Expect`] if there is no such output.
-    pub fn expect(&self, pattern: &str, within: Duration) -> Result<Expected, Error> {
+    pub fn expect(&self, pattern: &str, within: Duration) -> Result<Match, Error> {
         Ok(self.console()?.reader_with_history().expect(pattern, within)?)
     }
 }

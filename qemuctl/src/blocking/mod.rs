@@ -83,7 +83,7 @@ fn check_room() -> io::Result<()> {
 /// use qemuctl::qmp_proto::QueryMigrate;
 ///
 /// let call = vm.as_async().qmp().call(QueryMigrate {});
-/// println!("{:?}", block_on(call.within(std::time::Duration::from_secs(1)).send())??.status);
+/// println!("{:?}", block_on(call.timeout(std::time::Duration::from_secs(1)).send())??.status);
 /// # Ok(())
 /// # }
 /// ```

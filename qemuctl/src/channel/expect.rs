@@ -14,7 +14,7 @@ const LOOK_BACK: usize = 256 * 1024;
 /// Output that matched a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Expected {
+pub struct Match {
     /// The output before the match, from the reader's position.
     pub before: String,
     /// The match, followed by its groups; a group that did not take part is empty.
@@ -31,7 +31,7 @@ impl ConsoleReader {
     /// # Cancel safety
     ///
     /// Nothing is lost: output that did not match is searched again.
-    pub async fn expect(&mut self, pattern: &str, within: Duration) -> Result<Expected, ExpectError> {
+    pub async fn expect(&mut self, pattern: &str, within: Duration) -> Result<Match, ExpectError> {
         let regex = Regex::new(pattern)
             .map_err(|source| ExpectError::Pattern { pattern: pattern.to_owned(), source })?;
         let found = timeout(within, async {
@@ -53,13 +53,13 @@ impl ConsoleReader {
         }
     }
 
-    fn take_match(&mut self, regex: &Regex) -> Option<Expected> {
+    fn take_match(&mut self, regex: &Regex) -> Option<Match> {
         let surplus = self.ahead.len().saturating_sub(LOOK_BACK);
         self.ahead.drain(..surplus);
         let captures = regex.captures(&self.ahead)?;
         let whole = captures.get(0)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let expected = Expected {
+        let expected = Match {
             before: text(&self.ahead[..whole.start()]),
             groups: captures
                 .iter()

@@ -9,6 +9,6 @@ mod ring;
 mod turn;
 
 pub use console::{Console, ConsoleReader};
-pub use expect::Expected;
+pub use expect::Match;
 pub(crate) use line::{Device, LineState, open_line};
 pub(crate) use turn::{Turn, lock_file, make_lock_file};

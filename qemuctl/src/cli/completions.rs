@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use clap::Command;
 use clap_complete::env::Shells;
-use clap_mangen::Man;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::manual;
 
 /// Print a shell completion script
 ///
@@ -45,17 +45,18 @@ pub(crate) fn manual(args: &Manual, mut program: Command) -> Result<Exit, Failur
             Some(found) => {
                 found.clone().name(format!("qemuctl-{name}")).display_name(format!("qemuctl-{name}"))
             }
-            None => return Err(no_subcommand(name, &program)),
+            None => return Err(no_subcommand(name, program.get_subcommands().map(Command::get_name))),
         },
     };
     let mut text = Vec::new();
-    Man::new(page).render(&mut text)?;
+    manual::write(page, args.subcommand.as_deref(), &mut text)?;
     write_out(&text)
 }
 
-fn no_subcommand(name: &str, program: &Command) -> Failure {
+/// Returns the failure for an unknown subcommand, with the nearest of those in `known`.
+pub(crate) fn no_subcommand<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
     let failure = Failure::new(Exit::Usage, format!("no subcommand is called {name}"));
-    match qemuctl::config::nearest(name, program.get_subcommands().map(Command::get_name)) {
+    match qemuctl::config::nearest(name, known) {
         Some(nearest) => failure.with_help(format!("did you mean `{nearest}`?")),
         None => failure.with_help("`qemuctl --help` lists them"),
     }

@@ -13,16 +13,16 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
-const ERROR: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Options of all subcommands.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Context {
-    /// Directory of the VMs' sockets [default: $QEMUCTL_SOCKET_DIR, or else /var/run/qemu for root and ~/.cache/qemuctl
+    /// Directory of the VMs' sockets [default: `$QEMUCTL_SOCKET_DIR`, or else /var/run/qemu for root and ~/.cache/qemuctl
     /// for other users]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     socket_dir: Option<PathBuf>,

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::ValueHint;
 use clap_complete::ArgValueCompleter;
-use qemuctl::{Agent, ClientError, Copied, Error, GuestSum, Instance};
+use qemuctl::{Agent, ClientError, CopyReport, Error, GuestChecksum, Instance};
 use serde::Serialize;
 
 use super::agent::{self, ask};
@@ -95,7 +95,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     };
     let seconds = begin.elapsed().as_secs_f64();
     let Done { source, target, copied } = done;
-    let checked = copied.guest == GuestSum::Same;
+    let checked = copied.guest == GuestChecksum::Same;
     if context.json {
         let (bytes, sha256) = (copied.bytes, copied.sha256);
         context.print_json(&Report { source, target, bytes, seconds, sha256, checked })?;
@@ -110,7 +110,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
 struct Done {
     source: String,
     target: String,
-    copied: Copied,
+    copied: CopyReport,
 }
 
 /// What the guest reports about a path.

@@ -3,11 +3,13 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
+use clap_complete::ArgValueCompleter;
 use qemuctl::EventsError;
 use qemuctl::qmp_client::Printable;
 use qmp_proto::AnyEvent;
 use serde_json::Value;
 
+use super::complete;
 use super::context::{Context, escaped};
 use super::duration::Span;
 use super::exit::Exit;
@@ -25,11 +27,11 @@ pub(crate) struct Args {
     vm: Vm,
 
     /// Print only events of this name, such as SHUTDOWN (repeatable)
-    #[arg(short, long, value_name = "EVENT")]
+    #[arg(short, long, value_name = "EVENT", add = ArgValueCompleter::new(complete::events))]
     only: Vec<String>,
 
     /// Exit after the first event of this name
-    #[arg(short, long, value_name = "EVENT")]
+    #[arg(short, long, value_name = "EVENT", add = ArgValueCompleter::new(complete::events))]
     until: Option<String>,
 
     /// Exit after this time, with exit code 5

@@ -123,7 +123,6 @@ impl From<qemuctl::Error> for Failure {
             }
             Error::NoSuchMachine { .. } => Some("`qemuctl list --all` lists the machines".to_owned()),
             Error::MachineRuns { name, .. } => Some(format!("`qemuctl stop {name}` stops it")),
-            Error::MachineBusy { .. } => Some("try again when it has finished".to_owned()),
             Error::NoHome | Error::HomeUnsafe { .. } => {
                 Some("or choose another directory with QEMUCTL_HOME".to_owned())
             }
@@ -133,7 +132,7 @@ impl From<qemuctl::Error> for Failure {
                  has it"
                     .to_owned(),
             ),
-            Error::InUse { .. } => Some("try again when it has finished".to_owned()),
+            Error::InUse { .. } | Error::MachineBusy { .. } => Some("try again when it has finished".to_owned()),
             Error::Missing { what, .. } => remedy(what).map(str::to_owned),
             _ => None,
         };

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anstyle::Style;
 use qemuctl::config::ConfigFile;
 use qemuctl::home::{Home, StoredMachine};
 use qemuctl::runtime::{Record, sweep};
 use qemuctl::{Error, Instance, State};
 use serde::Serialize;
 
-use super::context::Context;
+use super::context::{Context, ERROR, GOOD, WARNING};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::home;
@@ -101,9 +102,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     } else if rows.is_empty() {
         context.note(if args.all { "no machines and no running VMs" } else { "no running VMs" });
     } else if args.all {
-        context.print(long_table(&rows))?;
+        context.print_styled(long_table(&rows))?;
     } else {
-        context.print(table(&rows))?;
+        context.print_styled(table(&rows))?;
     }
     Ok(Exit::Done)
 }
@@ -153,6 +154,7 @@ fn table(rows: &[Row]) -> Table<6> {
     let mut table = Table::new(["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY"]);
     for row in rows {
         table.row(cells(row));
+        table.style(1, style(&row.state));
     }
     table
 }
@@ -164,6 +166,7 @@ fn long_table(rows: &[Row]) -> Table<7> {
         let ago = row.ended_s.map(|seconds| format!(", {} ago", Uptime(seconds))).unwrap_or_default();
         let ended = row.ended.as_ref().map(|ended| format!("{ended}{ago}")).unwrap_or_default();
         table.row([name, state, pid, uptime, cpus, memory, ended]);
+        table.style(1, style(&row.state));
     }
     table
 }
@@ -177,4 +180,14 @@ fn cells(row: &Row) -> [String; 6] {
         row.cpus.to_string(),
         size(row.memory_bytes),
     ]
+}
+
+/// Returns the colour of a state: green while the guest is running, red after a failure, yellow in between.
+fn style(state: &str) -> Style {
+    match state {
+        "running" => GOOD,
+        "stopped" | "new" => Style::new(),
+        "crashed" | "guest-panicked" | "internal-error" | "io-error" | "unknown" | "unresponsive" => ERROR,
+        _ => WARNING,
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use clap_complete::ArgValueCompleter;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use qemu_argv::{
     AccelChoice, Arch, BlockFormat, Cdrom, CdromInterface, Disk, DiskInterface, Firmware, HostForward,
     NetBackend, Network, Size, UefiFirmware, UserNet, VmConfig, Vnc, VncListen,
@@ -83,7 +83,7 @@ pub(crate) struct MachineOptions {
     machine: Option<String>,
 
     /// Accelerator: auto, kvm, hvf, whpx or tcg
-    #[arg(long, value_parser = accel)]
+    #[arg(long, value_parser = accel, add = ArgValueCandidates::new(|| complete::values("machine.accel")))]
     accel: Option<AccelChoice>,
 
     /// QEMU program, or the directory it is in
@@ -99,7 +99,7 @@ pub(crate) struct MachineOptions {
     cdrom: Vec<PathBuf>,
 
     /// Format of the disk images given here, such as raw or qcow2 [default: by file name extension]
-    #[arg(long, value_parser = super::image::format)]
+    #[arg(long, value_parser = super::image::format, add = ArgValueCandidates::new(|| complete::values("disks.format")))]
     format: Option<BlockFormat>,
 
     /// Discard all writes to the disks when the VM ends

@@ -13,9 +13,12 @@ mod cp;
 mod doctor;
 mod duration;
 mod events;
+mod examples;
 mod exec;
 mod exit;
 mod failure;
+mod fields;
+mod help;
 mod hmp;
 mod home;
 mod image;
@@ -28,6 +31,7 @@ mod launch;
 mod list;
 mod loaded;
 mod machine;
+mod manual;
 mod menu;
 mod power;
 mod progress;
@@ -64,7 +68,7 @@ use vm::Vm;
 
 /// Run, watch and control QEMU virtual machines, without a daemon
 #[derive(Parser, Debug)]
-#[command(name = "qemuctl", version, propagate_version = true, max_term_width = 100, after_long_help = exit::HELP)]
+#[command(name = "qemuctl", version, propagate_version = true, max_term_width = 100, after_long_help = exit::HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     context: Context,
@@ -134,6 +138,7 @@ enum Command {
     Doctor(doctor::Args),
     Completions(completions::Completions),
     Man(completions::Manual),
+    Help(help::Args),
 }
 
 impl Command {
@@ -180,6 +185,7 @@ impl Command {
             Self::Doctor(args) => doctor::run(args, context).await,
             Self::Completions(args) => completions::completions(&args),
             Self::Man(args) => completions::manual(&args, Cli::command()),
+            Self::Help(args) => help::run(&args, Cli::command(), context),
         }
     }
 }
@@ -220,6 +226,30 @@ pub(crate) fn main() -> ExitCode {
                 context.fail(&failure);
             }
             failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_subcommand_has_examples_that_are_valid() {
+        for name in Cli::command().get_subcommands().map(clap::Command::get_name) {
+            assert!(!examples::of(name).is_empty(), "{name}");
+        }
+        for (name, example) in examples::all() {
+            let command = example.split(['|', '<', '>']).next().unwrap_or_default();
+            let words = command.split('\'').enumerate().flat_map(|(number, part)| {
+                let quoted = number % 2 == 1;
+                if quoted { vec![part] } else { part.split_whitespace().collect() }
+            });
+            let words: Vec<&str> = words.collect();
+            assert!(name.is_empty() || words[1] == name, "{example}");
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{example}: {error}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 
 /// The schema of this version, kept up to date by `tests/schema.rs`.
-const SCHEMA: &str = include_str!("../../schema/vm-1.json");
+pub(crate) const SCHEMA: &str = include_str!("../../schema/vm-1.json");
 
 /// Print the JSON Schema of config files
 ///

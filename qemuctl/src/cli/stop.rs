@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qemuctl::{GuestAnswer, Rung, StopOutcome};
+use qemuctl::{GuestAnswer, StopOutcome, StopStep};
 use serde::Serialize;
 
 use super::context::Context;
@@ -80,7 +80,7 @@ pub(super) async fn shut_down(vm: &Vm, timeout: Span, context: &Context) -> Resu
         context.print_json(&Stopped {
             name,
             reason: outcome.reason.to_string(),
-            how: outcome.rung.to_string(),
+            how: outcome.step.to_string(),
             clean: outcome.guest == GuestAnswer::ShutDown,
             seconds: outcome.took.as_secs_f64(),
         })?;
@@ -89,8 +89,8 @@ pub(super) async fn shut_down(vm: &Vm, timeout: Span, context: &Context) -> Resu
         GuestAnswer::Ignored if context.json => Ok(Exit::Disobeyed),
         GuestAnswer::Ignored => Err(disobeyed(name, &outcome)),
         _ if context.json => Ok(Exit::Done),
-        GuestAnswer::NotAsked if outcome.rung > Rung::AlreadyEnded => {
-            context.note(format_args!("stopped {name} without a guest shutdown ({})", outcome.rung));
+        GuestAnswer::NotAsked if outcome.step > StopStep::AlreadyEnded => {
+            context.note(format_args!("stopped {name} without a guest shutdown ({})", outcome.step));
             Ok(Exit::Done)
         }
         _ => {
@@ -105,7 +105,7 @@ pub(super) fn disobeyed(name: &str, outcome: &StopOutcome) -> Failure {
     let seconds = outcome.took.as_secs_f64();
     let message = format!(
         "{name} did not shut down within {seconds:.0} s; QEMU was stopped ({}), like a power cut",
-        outcome.rung
+        outcome.step
     );
     Failure::new(Exit::Disobeyed, message)
 }

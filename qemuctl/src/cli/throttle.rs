@@ -1,5 +1,6 @@
 //! `throttle`: limits the I/O of a disk.
 
+use clap_complete::ArgValueCompleter;
 use qemu_argv::Size;
 use qemuctl::{IoBurst, IoLimits};
 
@@ -18,6 +19,7 @@ pub(crate) struct Args {
     vm: Vm,
 
     /// Disk id, such as disk0
+    #[arg(add = ArgValueCompleter::new(super::complete::disks))]
     disk: String,
 
     /// Bytes per second, reads and writes together, such as 100M

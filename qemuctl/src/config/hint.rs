@@ -53,7 +53,7 @@ fn choose(word: &str, choices: &[&str], what: &str) -> Option<String> {
         [] => None,
         [only] => Some(format!("only `{only}` is allowed here")),
         many if many.len() <= LISTED => Some(format!("one of {}", many.join(", "))),
-        _ => Some(format!("`qemuctl help config` lists the known fields and values")),
+        _ => Some(format!("`qemuctl help config` lists the known {what}s")),
     }
 }
 

@@ -33,7 +33,7 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The step that ended a VM, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Rung {
+pub enum StopStep {
     /// It had already ended.
     AlreadyEnded,
     /// The guest shut down through its agent.
@@ -46,7 +46,7 @@ pub enum Rung {
     Kill,
 }
 
-impl fmt::Display for Rung {
+impl fmt::Display for StopStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AlreadyEnded => "it had already ended",
@@ -75,7 +75,7 @@ pub enum GuestAnswer {
 #[non_exhaustive]
 pub struct StopOutcome {
     /// The step that ended it.
-    pub rung: Rung,
+    pub step: StopStep,
     /// The exit reason.
     pub reason: ExitReason,
     /// The guest's reaction.
@@ -89,9 +89,9 @@ impl fmt::Display for StopOutcome {
         let seconds = self.took.as_secs_f64();
         match self.guest {
             GuestAnswer::Ignored => {
-                write!(f, "the guest did not shut down, QEMU was stopped ({}, {seconds:.1} s)", self.rung)
+                write!(f, "the guest did not shut down, QEMU was stopped ({}, {seconds:.1} s)", self.step)
             }
-            _ => write!(f, "{} ({}, {seconds:.1} s)", self.reason, self.rung),
+            _ => write!(f, "{} ({}, {seconds:.1} s)", self.reason, self.step),
         }
     }
 }
@@ -183,14 +183,14 @@ impl Instance {
             }
             _ => None,
         };
-        let (rung, guest) = fresh.as_ref().unwrap_or(self).climb(began, patience).await?;
+        let (step, guest) = fresh.as_ref().unwrap_or(self).climb(began, patience).await?;
         let reason = self.wait_for_exit("stop", KILL_LIMIT).await?.reason;
         // The guest may have shut down just before QEMU quit.
         let guest = match &reason {
             ExitReason::GuestShutdown if guest == GuestAnswer::Ignored => GuestAnswer::ShutDown,
             _ => guest,
         };
-        Ok(StopOutcome { rung, reason, guest, took: began.elapsed() })
+        Ok(StopOutcome { step, reason, guest, took: began.elapsed() })
     }
 
     /// Kills QEMU at once, like a power cut, and waits until it is gone.
@@ -205,9 +205,9 @@ impl Instance {
     }
 
     /// Takes one step after the other until QEMU has ended. Returns the last step, and the guest's reaction.
-    async fn climb(&self, began: Instant, limit: Duration) -> Result<(Rung, GuestAnswer), Error> {
+    async fn climb(&self, began: Instant, limit: Duration) -> Result<(StopStep, GuestAnswer), Error> {
         if self.exit_reason().is_some() {
-            return Ok((Rung::AlreadyEnded, GuestAnswer::NotAsked));
+            return Ok((StopStep::AlreadyEnded, GuestAnswer::NotAsked));
         }
         let mut answer = GuestAnswer::NotAsked;
         if !limit.is_zero() && self.wants_asking().await {
@@ -215,25 +215,25 @@ impl Instance {
             let channels = self.events_of::<VserportChange>();
             let states = self.states();
             let mut patience = Patience { began, limit, shuts_down: false, channels, states };
-            let (mut rung, mut seen) = (Rung::Agent, self.ask_agent(&mut patience).await);
+            let (mut step, mut seen) = (StopStep::Agent, self.ask_agent(&mut patience).await);
             if matches!(seen, Seen::Nothing) {
-                (rung, seen) = (Rung::PowerButton, self.ask_guest(&mut patience).await);
+                (step, seen) = (StopStep::PowerButton, self.ask_guest(&mut patience).await);
             }
             if matches!(seen, Seen::Over) {
                 answer = GuestAnswer::ShutDown;
                 // With `-no-shutdown`, QEMU does not end after the guest has shut down.
                 if self.ended_by(Instant::now() + COMMAND).await {
-                    return Ok((rung, answer));
+                    return Ok((step, answer));
                 }
             }
         }
         // QEMU may end before it replies, so the reply is ignored.
         let _ = self.brief(Quit {}).await;
         if self.ended_by(Instant::now() + QEMU_ENDS).await {
-            return Ok((Rung::Quit, answer));
+            return Ok((StopStep::Quit, answer));
         }
         self.kill_process("stopping")?;
-        Ok((Rung::Kill, answer))
+        Ok((StopStep::Kill, answer))
     }
 
     /// Resumes or wakes the guest if necessary. Returns whether it can be asked.
@@ -258,7 +258,7 @@ impl Instance {
         }
         let asked = async {
             let agent = self.agent().await?;
-            agent.execute_within(GuestPing {}, COMMAND).await?;
+            agent.execute_timeout(GuestPing {}, COMMAND).await?;
             agent.execute_unanswered(GuestShutdown { mode: Some("powerdown".to_owned()) }, COMMAND).await?;
             Ok::<_, Error>(())
         };
@@ -293,7 +293,7 @@ impl Instance {
     }
 
     async fn brief<C: Command>(&self, command: C) -> Result<C::Return, ClientError> {
-        self.qmp().call(command).within(COMMAND).send().await
+        self.qmp().call(command).timeout(COMMAND).send().await
     }
 
     async fn ended_by(&self, deadline: Instant) -> bool {

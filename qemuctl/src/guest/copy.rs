@@ -19,19 +19,19 @@ const SUMS_UP: Duration = Duration::from_secs(600);
 /// The result of copying a file into or out of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Copied {
+pub struct CopyReport {
     /// Its length in bytes.
     pub bytes: u64,
     /// The SHA-256 of the data on this host, in hexadecimal.
     pub sha256: String,
     /// The result of the checksum comparison in the guest.
-    pub guest: GuestSum,
+    pub guest: GuestChecksum,
 }
 
 /// The result of comparing checksums with the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum GuestSum {
+pub enum GuestChecksum {
     /// The guest's file has the same SHA-256. A different one is an error.
     Same,
     /// The guest has no `sha256sum`, like Windows, or its agent may not run programs.
@@ -58,7 +58,7 @@ impl Instance {
         source: &mut R,
         path: &str,
         progress: impl FnMut(u64) + Send,
-    ) -> Result<Copied, Error>
+    ) -> Result<CopyReport, Error>
     where
         R: AsyncRead + Send + Unpin,
     {
@@ -87,7 +87,7 @@ impl Instance {
         path: &str,
         sink: &mut W,
         progress: impl FnMut(u64) + Send,
-    ) -> Result<Copied, Error>
+    ) -> Result<CopyReport, Error>
     where
         W: AsyncWrite + Send + Unpin,
     {
@@ -107,7 +107,7 @@ impl Instance {
         path: &str,
         copied: Result<u64, ClientError>,
         sum: Sha256,
-    ) -> Result<Copied, Error> {
+    ) -> Result<CopyReport, Error> {
         let bytes = match copied {
             Ok(bytes) => bytes,
             Err(error) => return Err(self.explain_end(action, error).await),
@@ -126,8 +126,8 @@ impl Instance {
                 guest: other,
             }),
             found => {
-                let guest = found.map_or(GuestSum::Unknown, |_| GuestSum::Same);
-                Ok(Copied { bytes, sha256, guest })
+                let guest = found.map_or(GuestChecksum::Unknown, |_| GuestChecksum::Same);
+                Ok(CopyReport { bytes, sha256, guest })
             }
         }
     }

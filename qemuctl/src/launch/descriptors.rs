@@ -144,11 +144,11 @@ async fn secret(id: &str, config: &VmConfig, options: &LaunchOptions) -> Result<
         source => {
             // On another thread, so that whoever waits for it can be told to stop.
             let read = tokio::task::spawn_blocking(move || source.read());
-            match tokio::time::timeout(options.ready_within, read).await {
+            match tokio::time::timeout(options.ready_timeout, read).await {
                 Ok(Ok(read)) => read.map_err(fail)?,
                 Ok(Err(panic)) => return Err(fail(io::Error::other(panic))),
                 Err(_) => {
-                    let text = format!("it did not appear within {} s", options.ready_within.as_secs());
+                    let text = format!("it did not appear within {} s", options.ready_timeout.as_secs());
                     return Err(fail(io::Error::new(io::ErrorKind::TimedOut, text)));
                 }
             }

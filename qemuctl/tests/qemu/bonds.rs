@@ -139,7 +139,7 @@ async fn a_secret_that_does_not_come_and_one_without_an_end_are_errors_in_time()
     let config = VmConfig { secrets: vec![named], ..secrets::config(dir.path()) };
     let options = |path: &Path, within| LaunchOptions {
         secrets: [("key".to_owned(), SecretSource::File(path.into()))].into(),
-        ready_within: within,
+        ready_timeout: within,
         ..LaunchOptions::default()
     };
     for (path, within, reason) in [

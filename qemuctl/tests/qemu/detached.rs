@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use qemuctl::runtime::Record;
-use qemuctl::{Error, ExitReason, Instance, LaunchOptions, Network, Ownership, Rung, State};
+use qemuctl::{Error, ExitReason, Instance, LaunchOptions, Network, Ownership, State, StopStep};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::own_process::{command, is_role};
@@ -53,7 +53,7 @@ fn a_detached_vm_survives_its_launcher_and_is_stopped_by_another() {
             drop(vm);
             let vm = Instance::attach_name_in(dir.path(), "vm").await.expect("one after the other");
             let outcome = vm.stop(GENEROUS).await.expect("stopped");
-            assert_eq!((outcome.rung, outcome.reason), (Rung::PowerButton, ExitReason::GuestShutdown));
+            assert_eq!((outcome.step, outcome.reason), (StopStep::PowerButton, ExitReason::GuestShutdown));
         });
         assert_eq!(leftovers(dir.path()), [""; 0], "{version}");
     }

@@ -34,7 +34,7 @@ pub fn linux(version: &str, kind: &str, dir: &Path) -> VmConfig {
 
 /// Boots it, and waits for its agent.
 pub async fn boot(config: &VmConfig) -> Instance {
-    let options = LaunchOptions { ready_within: GENEROUS, ..LaunchOptions::default() };
+    let options = LaunchOptions { ready_timeout: GENEROUS, ..LaunchOptions::default() };
     boot_with(config, &options).await
 }
 

@@ -126,7 +126,7 @@ async fn a_guest_that_does_not_let_go_keeps_its_device() {
         // A reset lets go of what was asked for.
         let mut deleted = vm.qmp().wait_for::<qmp_proto::event::DeviceDeleted>();
         vm.reset().await.expect("reset");
-        deleted.within(GENEROUS).await.expect("it goes");
+        deleted.wait_timeout(GENEROUS).await.expect("it goes");
         vm.unplug(&id, GENEROUS).await.expect("what was behind it goes now");
         assert!(!nodes(&vm).await.contains(&id), "{version}");
     }

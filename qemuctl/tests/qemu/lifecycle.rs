@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use qemuctl::{ExitReason, Instance, Rung, State, VmConfig};
+use qemuctl::{ExitReason, Instance, State, StopStep, VmConfig};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::support::{VERSIONS, qemu};
@@ -38,8 +38,8 @@ async fn a_guest_runs_pauses_resumes_and_obeys_the_power_button() {
 
         let outcome = vm.stop(GENEROUS).await.expect("stopped");
         assert_eq!(
-            (outcome.rung, outcome.reason),
-            (Rung::PowerButton, ExitReason::GuestShutdown),
+            (outcome.step, outcome.reason),
+            (StopStep::PowerButton, ExitReason::GuestShutdown),
             "{version}"
         );
         assert_eq!(vm.state(), State::Shutdown);
@@ -75,7 +75,7 @@ async fn a_guest_that_ignores_the_button_is_stopped_by_quit() {
     let dir = private_dir();
     let vm = Instance::start(&config("10.0", Guest::Deaf, dir.path())).await.expect("started");
     let outcome = vm.stop(Duration::from_millis(300)).await.expect("stopped");
-    assert_eq!((outcome.rung, outcome.reason), (Rung::Quit, ExitReason::HostQuit));
+    assert_eq!((outcome.step, outcome.reason), (StopStep::Quit, ExitReason::HostQuit));
 }
 
 #[tokio::test]

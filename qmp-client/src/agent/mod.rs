@@ -136,7 +136,7 @@ impl Agent {
     /// # Cancel safety
     ///
     /// As [`Agent::execute`].
-    pub async fn execute_within<C: Command>(
+    pub async fn execute_timeout<C: Command>(
         &self,
         command: C,
         deadline: Duration,

@@ -104,7 +104,7 @@ impl<E: Event> EventWait<E> {
     /// # Cancel safety
     ///
     /// Nothing is lost if the future is dropped.
-    pub async fn within(&mut self, deadline: Duration) -> Result<E, EventsError> {
+    pub async fn wait_timeout(&mut self, deadline: Duration) -> Result<E, EventsError> {
         self.matching(deadline, |_| true).await
     }
 
@@ -112,7 +112,7 @@ impl<E: Event> EventWait<E> {
     ///
     /// # Errors
     ///
-    /// As [`EventWait::within`].
+    /// As [`EventWait::wait_timeout`].
     ///
     /// # Cancel safety
     ///

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use qemu_argv::{BlockFormat, Disk, DiskInterface};
 use qemuctl::Error;
 use serde::Serialize;
@@ -36,11 +37,11 @@ pub(super) struct Add {
     id: Option<String>,
 
     /// Image format, such as raw or qcow2 [default: by file name extension]
-    #[arg(long, value_parser = word::<BlockFormat>)]
+    #[arg(long, value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     format: Option<BlockFormat>,
 
     /// Kind of disk the guest sees: virtio, virtio-scsi, nvme or usb
-    #[arg(long, value_parser = word::<DiskInterface>)]
+    #[arg(long, value_parser = word::<DiskInterface>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.interface")))]
     interface: Option<DiskInterface>,
 
     /// Serial number of the disk
@@ -61,6 +62,7 @@ pub(super) struct Remove {
     vm: Vm,
 
     /// Disk id, such as disk1
+    #[arg(add = ArgValueCompleter::new(super::super::complete::disks))]
     disk: String,
 
     /// How long to wait for the guest to release it

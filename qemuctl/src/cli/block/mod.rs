@@ -8,6 +8,7 @@ pub(crate) use disks::{Disk, disks, explain};
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use qemu_argv::{BlockFormat, Size};
 use qmp_proto::BlockResize;
 
@@ -53,6 +54,7 @@ struct Insert {
     vm: Vm,
 
     /// Drive id, such as cdrom0
+    #[arg(add = ArgValueCompleter::new(super::complete::disks))]
     drive: String,
 
     /// Image file
@@ -60,7 +62,7 @@ struct Insert {
     image: PathBuf,
 
     /// Image format [default: raw]
-    #[arg(long, value_parser = super::image::format)]
+    #[arg(long, value_parser = super::image::format, add = ArgValueCandidates::new(|| super::complete::values("disks.format")))]
     format: Option<BlockFormat>,
 }
 
@@ -71,6 +73,7 @@ struct Eject {
     vm: Vm,
 
     /// Drive id, such as cdrom0
+    #[arg(add = ArgValueCompleter::new(super::complete::disks))]
     drive: String,
 }
 
@@ -83,6 +86,7 @@ struct Resize {
     vm: Vm,
 
     /// Disk id, such as disk0
+    #[arg(add = ArgValueCompleter::new(super::complete::disks))]
     disk: String,
 
     /// New size, such as 20G

@@ -20,7 +20,7 @@ use super::super::progress::Progress;
 /// Create a machine
 ///
 /// A machine has a folder with its config, `machine.toml`, and its disks, in ~/.local/share/qemuctl/machines
-/// (/var/lib/qemuctl/machines for root, or $QEMUCTL_HOME/machines). A disk image is copied there, so that the original
+/// (/var/lib/qemuctl/machines for root, or `$QEMUCTL_HOME/machines`). A disk image is copied there, so that the original
 /// is never written to; with --linked, only the differences are stored. `--disk 20GiB` creates an empty disk. Images
 /// that a config file names stay where they are.
 #[derive(clap::Args, Debug)]

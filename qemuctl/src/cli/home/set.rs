@@ -1,8 +1,10 @@
 //! `set`: changes settings of a machine, and keeps the rest of its config as written.
 
+use clap_complete::ArgValueCompleter;
 use qemuctl::Error;
 use toml_edit::{DocumentMut, Item, TableLike, Value};
 
+use super::super::complete;
 use super::super::context::Context;
 use super::super::exit::Exit;
 use super::super::failure::Failure;
@@ -19,7 +21,7 @@ pub(crate) struct Args {
     named: Named,
 
     /// Settings to change, such as memory=4GiB cpus=2
-    #[arg(value_name = "KEY=VALUE", required = true, value_parser = setting)]
+    #[arg(value_name = "KEY=VALUE", required = true, value_parser = setting, add = ArgValueCompleter::new(complete::settings))]
     settings: Vec<(String, String)>,
 }
 

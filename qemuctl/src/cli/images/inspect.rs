@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::ArgValueCandidates;
 use qemu_argv::BlockFormat;
 use qemuctl::image::{Comparison, QemuImg, Repair};
 use serde::Serialize;
@@ -30,7 +31,7 @@ pub(super) struct Check {
     image: Source,
 
     /// Repair leaked clusters (leaks), or all errors (all)
-    #[arg(short, long, value_name = "WHAT", value_parser = repair)]
+    #[arg(short, long, value_name = "WHAT", value_parser = repair, add = ArgValueCandidates::new(|| super::super::complete::words(["leaks", "all"])))]
     repair: Option<Repair>,
 }
 
@@ -48,7 +49,7 @@ pub(super) struct Measure {
     image: Source,
 
     /// Target format: raw, qcow2 or luks
-    #[arg(short = 'O', long, value_name = "FORMAT", default_value = "qcow2", value_parser = word::<BlockFormat>)]
+    #[arg(short = 'O', long, value_name = "FORMAT", default_value = "qcow2", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     target_format: BlockFormat,
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Compare {
     other: PathBuf,
 
     /// Format of the other image [default: by file name extension]
-    #[arg(short = 'F', long, value_name = "FORMAT", value_parser = word::<BlockFormat>)]
+    #[arg(short = 'F', long, value_name = "FORMAT", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     other_format: Option<BlockFormat>,
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::ArgValueCandidates;
 use qemu_argv::{BlockFormat, Size};
 use qemuctl::image::{ConvertOptions, CreateOptions, Preallocation, QemuImg};
 
@@ -30,11 +31,11 @@ pub(super) struct Create {
     backing: Option<PathBuf>,
 
     /// Format of the backing image [default: by file name extension]
-    #[arg(long, value_name = "FORMAT", requires = "backing", value_parser = word::<BlockFormat>)]
+    #[arg(long, value_name = "FORMAT", requires = "backing", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     backing_format: Option<BlockFormat>,
 
     /// How to allocate space in advance
-    #[arg(long, value_name = "HOW", default_value = "off", value_parser = preallocation)]
+    #[arg(long, value_name = "HOW", default_value = "off", value_parser = preallocation, add = ArgValueCandidates::new(|| super::super::complete::words(["off", "metadata", "falloc", "full"])))]
     preallocation: Preallocation,
 
     /// Replace an existing image
@@ -71,7 +72,7 @@ pub(super) struct Convert {
     target: PathBuf,
 
     /// Format of the new image [default: by file name extension]
-    #[arg(short = 'O', long, value_name = "FORMAT", value_parser = word::<BlockFormat>)]
+    #[arg(short = 'O', long, value_name = "FORMAT", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     target_format: Option<BlockFormat>,
 
     /// Encrypt the new image with the passphrase from this file
@@ -83,7 +84,7 @@ pub(super) struct Convert {
     compress: bool,
 
     /// How to allocate space in advance
-    #[arg(long, value_name = "HOW", default_value = "off", value_parser = preallocation)]
+    #[arg(long, value_name = "HOW", default_value = "off", value_parser = preallocation, add = ArgValueCandidates::new(|| super::super::complete::words(["off", "metadata", "falloc", "full"])))]
     preallocation: Preallocation,
 
     /// Replace an existing image
@@ -128,7 +129,7 @@ pub(super) struct Rebase {
     backing: Option<PathBuf>,
 
     /// Format of the backing image [default: by file name extension]
-    #[arg(long, value_name = "FORMAT", requires = "backing", value_parser = word::<BlockFormat>)]
+    #[arg(long, value_name = "FORMAT", requires = "backing", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     backing_format: Option<BlockFormat>,
 
     /// Remove the backing file, and copy its data into the image

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use qemu_argv::{QmpCommand, Removal};
+use qemu_argv::{QmpCommand, UnplugPlan};
 use qmp_client::{ClientError, Events, EventsError, Session};
 use qmp_proto::{AnyEvent, ErrorClass, QomList};
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ pub(super) async fn remove(
     session: &Session,
     plans: &Arc<Plans>,
     id: &str,
-    removal: Option<Removal>,
+    removal: Option<UnplugPlan>,
     deadline: Instant,
 ) -> Result<Outcome, Failure> {
     let events = session.events_named(["DEVICE_DELETED", "DEVICE_UNPLUG_GUEST_ERROR", "MEM_UNPLUG_ERROR"]);

@@ -51,7 +51,7 @@ async fn a_stopped_qemu_is_unresponsive_and_its_late_reply_is_discarded() {
         kill(pid, Signal::SIGSTOP).expect("QEMU can be stopped");
 
         let begin = Instant::now();
-        let error = session.call(QueryStatus {}).within(Duration::from_secs(1)).send().await;
+        let error = session.call(QueryStatus {}).timeout(Duration::from_secs(1)).send().await;
         let took = begin.elapsed();
         assert!(matches!(error, Err(ClientError::Timeout { .. })), "{error:?}");
         assert!(took >= Duration::from_secs(1), "{took:?}");

@@ -82,7 +82,7 @@ impl Backend {
     /// Starts VMs that cannot have this disk, for the same reason on every QEMU.
     pub async fn is_refused(&self, dir: &Path, cause: Cause) {
         for version in VERSIONS {
-            match Instance::start(&self.config(version, dir)).await.expect_err("it was rejected") {
+            match Instance::start(&self.config(version, dir)).await.expect_err("it is refused") {
                 Error::Launch(failure) => assert_eq!(failure.cause, cause, "{version}: {failure}"),
                 other => panic!("{version}: {other}"),
             }

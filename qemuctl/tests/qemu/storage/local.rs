@@ -154,7 +154,7 @@ async fn a_block_device_of_the_host() {
     }
     let file = Backend::new(on(&image), Vec::new(), |_| Vec::new());
     for version in VERSIONS {
-        let error = Instance::start(&file.config(version, dir.path())).await.expect_err("it was rejected");
+        let error = Instance::start(&file.config(version, dir.path())).await.expect_err("it is refused");
         assert!(matches!(error, Error::Plan(_)), "{version}: {error:?}");
         assert!(error.to_string().contains("is a file, not a block device"), "{version}: {error}");
     }
