@@ -1,6 +1,6 @@
-//! Buses of numbered places that hang off a controller: SCSI targets, SATA and USB ports, virtio-serial ports, IDE units.
+//! Numbered places of controllers: SCSI targets, SATA and USB ports, virtio-serial ports, IDE units.
 //!
-//! Filled in order; a controller is added when all are full.
+//! They are filled in order; a controller is added when all are full.
 
 use std::collections::{BTreeMap, BTreeSet};
 

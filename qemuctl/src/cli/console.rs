@@ -21,7 +21,7 @@ pub(crate) struct Args {
     vm: Vm,
 
     /// Key that leaves the console, such as ^] or ^A
-    #[arg(short, long, value_name = "KEY", default_value = "^]", value_parser = control_key)]
+    #[arg(long, value_name = "KEY", default_value = "^]", value_parser = control_key)]
     escape: u8,
 }
 

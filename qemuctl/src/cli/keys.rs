@@ -33,7 +33,7 @@ pub(crate) struct Type {
     text: String,
 
     /// Press the Enter key after the text
-    #[arg(short, long)]
+    #[arg(long)]
     enter: bool,
 
     /// Time for each character; raise it if a busy guest loses characters

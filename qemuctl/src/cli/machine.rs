@@ -59,7 +59,7 @@ impl MachineArgs {
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct MachineOptions {
     /// VM name [default: from the config, or the image's file name]
-    #[arg(short, long, value_hint = ValueHint::Other)]
+    #[arg(long, value_hint = ValueHint::Other)]
     name: Option<String>,
 
     /// Memory size, such as 2G or 512M

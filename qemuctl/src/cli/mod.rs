@@ -234,6 +234,21 @@ pub(crate) fn main() -> ExitCode {
 mod tests {
     use super::*;
 
+    /// Adds the letters of a command's options, and those of its subcommands.
+    fn letters(command: &clap::Command, found: &mut std::collections::BTreeMap<char, String>) {
+        for option in command.get_arguments() {
+            let (Some(letter), Some(long)) = (option.get_short(), option.get_long()) else { continue };
+            let meaning = found.entry(letter).or_insert_with(|| long.to_owned());
+            assert_eq!(meaning, long, "-{letter} of {}", command.get_name());
+        }
+        command.get_subcommands().for_each(|one| letters(one, found));
+    }
+
+    #[test]
+    fn a_letter_has_one_meaning() {
+        letters(&Cli::command(), &mut std::collections::BTreeMap::new());
+    }
+
     #[test]
     fn every_subcommand_has_examples_that_are_valid() {
         for name in Cli::command().get_subcommands().map(clap::Command::get_name) {

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     no_console: bool,
 
     /// Key that opens the menu, such as ^] or ^A
-    #[arg(short, long, value_name = "KEY", default_value = "^]", value_parser = control_key, conflicts_with = "no_console")]
+    #[arg(long, value_name = "KEY", default_value = "^]", value_parser = control_key, conflicts_with = "no_console")]
     escape: u8,
 }
 

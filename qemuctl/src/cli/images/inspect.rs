@@ -66,7 +66,7 @@ pub(super) struct Compare {
     other: PathBuf,
 
     /// Format of the other image [default: by file name extension]
-    #[arg(short = 'F', long, value_name = "FORMAT", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
+    #[arg(long, value_name = "FORMAT", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     other_format: Option<BlockFormat>,
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Source {
     pub(super) image: PathBuf,
 
     /// Image format, such as raw or qcow2 [default: by file name extension]
-    #[arg(short, long, value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
+    #[arg(long, value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     format: Option<BlockFormat>,
 
     /// File with the passphrase of an encrypted image
