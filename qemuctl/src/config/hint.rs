@@ -166,7 +166,7 @@ mod tests {
         unknown value `quow2` | did you mean `qcow2`?
         unknown value `read-only` | did you mean `read_only`?
         `backend` is missing here | 
-        expected an integer from 0 to 4294967295, found the text "4" | 
+        expected an integer from 0 to 4294967295, found the string "4" | 
         expected an integer from 0 to 4294967295, found integer -1 | 
         expected a list, found a table | 
         expected a table, found boolean true | 

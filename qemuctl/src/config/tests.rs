@@ -65,7 +65,7 @@ mac = "52:54"
     vm.toml:4:10: memory: "2 gigs" is not a valid size; expected for example 2GiB, 512MiB, 64KiB or a number of bytes
      4 | memory = "2 gigs"
        |          ^^^^^^^^
-    vm.toml:7:9: cpu.count: expected an integer from 0 to 4294967295, found the text "many"
+    vm.toml:7:9: cpu.count: expected an integer from 0 to 4294967295, found the string "many"
      7 | count = "many"
        |         ^^^^^^
     vm.toml:8:1: cpu: unknown field `cors`
