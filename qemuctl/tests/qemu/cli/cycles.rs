@@ -179,7 +179,7 @@ pub fn storm(test: &str, cycles: usize, seed: u64) {
                 assert_eq!(listed.out.trim(), name, "{deed}: {runs:?}, {listed:?}, {said}");
                 let killed = place.qemuctl(&["kill", &name]);
                 // It may have been about to end.
-                let ended = killed.code == Some(3) && killed.err.contains("ended while nobody was watching");
+                let ended = killed.code == Some(3) && killed.err.contains("ended unobserved");
                 assert!(ended || killed.code == Some(0), "{deed}: {killed:?}");
                 until(&format!("{deed}: it ends"), || !alive(runs[0]));
             } else if output.status.code() == Some(0) {

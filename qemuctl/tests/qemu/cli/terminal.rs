@@ -61,9 +61,9 @@ fn a_terminal_shows_progress_and_colours_and_takes_keys() {
     screen.run("qemuctl start deaf.toml; qemuctl list");
     screen.wait_for("64MiB\n$");
     let list = screen.shot();
-    let list = regex::Regex::new(r"running +[0-9]+ +[0-9ms ]+")
+    let list = regex::Regex::new(r"running(\S*) +[0-9]+ +[0-9ms ]+")
         .expect("valid")
-        .replace(&list, "running PID UPTIME ");
+        .replace(&list, "running$1 PID UPTIME ");
     // The columns are as wide as the process id is long.
     let list = regex::Regex::new(" {2,}").expect("valid").replace_all(&list, "  ");
     insta::assert_snapshot!("list", list);

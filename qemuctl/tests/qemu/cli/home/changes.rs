@@ -19,11 +19,11 @@ fn settings_change_and_nothing_else_does() {
         ("memory=lots", "memory"),
         ("memroy=1GiB", "did you mean"),
         ("keep.restart=often", "on-failure"),
-        ("name=other", "called like its folder"),
+        ("name=other", "name is that of its folder"),
     ] {
         let refused = place.qemuctl(&["set", "web", setting]);
         assert_eq!(refused.code, Some(4), "{refused:?}");
-        assert!(refused.err.contains(said) && refused.err.contains("as it was before"), "{refused:?}");
+        assert!(refused.err.contains(said) && refused.err.contains("was not changed"), "{refused:?}");
         assert_eq!(read(), changed);
     }
 }

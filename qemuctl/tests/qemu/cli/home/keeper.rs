@@ -108,7 +108,7 @@ fn a_machine_that_always_runs_can_be_stopped_between_two_runs() {
     until("it has run three times", || runs() >= 3);
     until("it waits for the next time", || info(&place, "web")["state"] == "restarting");
     let stopped = done(&place, &["stop", "web"]);
-    assert!(stopped.err.contains("is not started again"), "{stopped:?}");
+    assert!(stopped.err.contains("will not be restarted"), "{stopped:?}");
     let ended = info(&place, "web");
     assert_eq!((&ended["state"], &ended["keeper"]), (&"stopped".into(), &serde_json::Value::Null));
 }

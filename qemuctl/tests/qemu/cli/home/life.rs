@@ -113,7 +113,7 @@ fn a_machine_is_made_of_what_is_given() {
         (&["create", "web", "guest.raw"][..], "a machine called web already exists"),
         (&["create", "../web", "guest.raw"], "it must not begin with a dot"),
         (&["create", "web.plan", "guest.raw"], "it ends like the file name of a plan"),
-        (&["create", "other", "--disk", "1GiB", "--linked"], "--linked is for a disk image"),
+        (&["create", "other", "--disk", "1GiB", "--linked"], "--linked requires a disk image"),
         (&["create", "other", "missing.raw"], "cannot open missing.raw"),
         (&["create", "other"], "required arguments were not provided"),
         (
