@@ -190,5 +190,5 @@ async fn niceness_processors_and_control_group_are_those_of_the_options() {
     );
     let cpus = LaunchOptions { cpus: Some(vec![5000]), ..LaunchOptions::default() };
     let error = Instance::start_with(&other, &cpus).await.expect_err("there is no such processor");
-    assert!(error.to_string().contains("processor 5000"), "{error}");
+    assert!(error.to_string().contains("CPU 5000"), "{error}");
 }
