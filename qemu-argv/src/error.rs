@@ -1,20 +1,21 @@
-//! Why a machine cannot be planned: every problem at once, each with its place in the configuration.
+//! Why a machine cannot be planned: all problems at once, each with its place in the config.
 
 use std::fmt;
 
 use crate::qemu_target::Version;
 use crate::topology::TopologyError;
 
-/// Everything that is wrong with a configuration, for the QEMU it was planned for.
+/// All problems of a config, for the QEMU it was planned for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlanError {
-    /// The problems, in the order of the configuration, at most 500. Never empty.
+    /// The problems, in the order of the config. At least one, at most 500.
     pub problems: Vec<Problem>,
 }
 
 impl PlanError {
-    /// The problems that a launcher found by itself, such as an image of another format. There must be one at least.
+    /// Makes an error of problems that a launcher found, such as an image of another format. `problems` must not be
+    /// empty.
     pub fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
     }
@@ -38,21 +39,21 @@ impl fmt::Display for PlanError {
 
 impl std::error::Error for PlanError {}
 
-/// More problems than these are only counted when they are printed.
+/// The most problems that are printed; further ones are only counted.
 const MOST: usize = 50;
 
 /// One problem and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// Where in the configuration, such as `disks[1].throttle.group`.
+    /// The place in the config, such as `disks[1].throttle.group`.
     pub path: String,
-    /// What is wrong there.
+    /// What is wrong.
     pub fault: Fault,
 }
 
 impl Problem {
-    /// A problem of the part at `path`.
+    /// Makes a problem of the config field `path`.
     pub fn new(path: impl Into<String>, fault: Fault) -> Self {
         Self { path: path.into(), fault }
     }
@@ -68,24 +69,24 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What can be wrong.
+/// The kinds of problems.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
 pub enum Fault {
-    #[error("{feature} needs QEMU ≥ {}.{}, target is {target}", since.major, since.minor)]
+    #[error("{feature} requires QEMU {}.{} or later, this is {target}", since.major, since.minor)]
     Needs { feature: String, since: Version, target: Version },
-    #[error("{feature} is gone since QEMU {}.{}, target is {target}; {instead}", removed.major, removed.minor)]
+    #[error("{feature} was removed in QEMU {}.{}, this is {target}; {instead}", removed.major, removed.minor)]
     Gone { feature: String, removed: Version, target: Version, instead: &'static str },
     #[error("this QEMU was built without {feature}")]
     NotBuilt { feature: String },
-    #[error("{feature} does not exist on machine {machine}{hint}")]
+    #[error("{feature} is not supported by machine {machine}{hint}")]
     NotOnMachine { feature: String, machine: String, hint: &'static str },
     #[error("no {kind} has the id {id:?}; {known}")]
     UnknownReference { kind: &'static str, id: String, known: String },
-    #[error("no secret has the id that stands here; {known}")]
+    #[error("no secret has the id given here; {known}")]
     UnknownSecret { known: String },
-    #[error("{what} {value:?} is used already by {first}")]
+    #[error("{what} {value:?} is already used by {first}")]
     Duplicate { what: &'static str, value: String, first: String },
     #[error("{value:?} {why}")]
     Invalid { value: String, why: String },
@@ -94,14 +95,14 @@ pub enum Fault {
     #[error("{what} is missing")]
     Missing { what: String },
     #[error(
-        "the path {path:?} is not UTF-8, and QEMU takes this one only as text; rename the file or link to it"
+        "the path {path:?} is not UTF-8, which QEMU requires here; rename the file or create a link to it"
     )]
     NotUtf8 { path: String },
     #[error(transparent)]
     NoPlace(#[from] TopologyError),
 }
 
-/// `text` shortened for an error message: a hostile value must not flood a terminal.
+/// Shortens `text` for an error message, so that a hostile value cannot flood a terminal.
 pub(crate) fn short(text: &str) -> String {
     const KEEP: usize = 80;
     match text.char_indices().nth(KEEP) {
@@ -124,7 +125,7 @@ mod tests {
                 target: Version { major: 7, minor: 2, micro: 22 },
             },
         };
-        let line = "networks[0]: netdev passt needs QEMU ≥ 10.1, target is 7.2.22";
+        let line = "networks[0]: netdev passt requires QEMU 10.1 or later, this is 7.2.22";
         assert_eq!(
             PlanError { problems: vec![problem.clone()] }.to_string(),
             format!("cannot plan the machine: {line}")

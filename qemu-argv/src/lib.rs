@@ -1,14 +1,14 @@
-//! A pure function from a machine's description to QEMU's command line.
+//! Turns a machine description into QEMU's command line, as a pure function.
 //!
-//! `VmConfig` says what a machine should be, [`plan`](fn@plan) decides every name, address and descriptor and finds every
-//! mistake before QEMU could, and the [`Plan`] says the command line. The same input gives the same bytes.
+//! `VmConfig` describes a machine. [`plan`](fn@plan) assigns all ids, addresses and file descriptors and reports all
+//! mistakes before QEMU could, and the [`Plan`] returns the command line. The output is deterministic.
 //!
-//! This crate never opens a path, reads a variable or a clock, starts a process or panics; what it must know of the
-//! outside comes in through [`Target`] and [`Endpoints`]. Values travel as JSON where QEMU takes JSON, and with commas
-//! doubled elsewhere: no name, path or text can become an option. Secrets are handed over by descriptor, never by argument.
+//! No I/O, no clock, no environment variables, no processes, no panics; [`Target`] and [`Endpoints`] contain what it
+//! needs to know. Values are passed as JSON where QEMU accepts JSON, and with doubled commas elsewhere, so no name,
+//! path or text can become an option. Secrets are passed by file descriptor, never as arguments.
 //!
-//! Take it where something else starts QEMU: a service manager, a scheduler, a container. To start and watch QEMU, take
-//! `qemuctl`, which uses this crate. The feature `schema` has the JSON Schema of a configuration file.
+//! Use it if something else starts QEMU, such as a service manager, a scheduler or a container. To start and supervise
+//! QEMU, use `qemuctl`, which is based on this crate. The feature `schema` provides the JSON Schema of a config file.
 //!
 //! ```
 //! use qemu_argv::{Arch, Disk, Endpoints, Memory, Network, Size, Target, Version, VmConfig, plan};
@@ -53,8 +53,8 @@ pub use endpoints::Endpoints;
 pub use error::{Fault, PlanError, Problem};
 pub use flag_options::FLAG_OPTIONS;
 pub use plan::{
-    Addition, BlockNode, Bundle, CharNode, CliOption, Device, FdRole, FdSlot, Netdev, Object, OptionValue,
-    Owner, PartKind, PartRef, Plan, PlannedSocket, QmpCommand, Removal, SocketRole,
+    BlockNode, Bundle, CharNode, CliOption, Device, FdRole, FdSlot, HotplugPlan, Netdev, Object, OptionValue,
+    Owner, PartKind, PartRef, Plan, PlannedSocket, QmpCommand, SocketRole, UnplugPlan,
 };
 pub use planner::{NewDevice, plan, replan};
 pub use qemu_target::{

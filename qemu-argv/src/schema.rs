@@ -1,8 +1,8 @@
-//! The JSON Schema of a configuration file: what an editor completes and checks while one writes.
+//! The JSON Schema of a config file, with which editors complete and check configs.
 //!
-//! It accepts what `serde` reads, short forms included, and nothing else; whether the machine can be planned only
-//! [`plan`](fn@crate::plan) knows. Two things a schema cannot say: that `4.0` is no whole number here, and where exactly a
-//! size stops to fit into 64 bits (it stops at 10^19).
+//! It accepts exactly what `serde` accepts, including short forms; whether the machine can be planned is checked by
+//! [`plan`](fn@crate::plan). Two things cannot be expressed in a schema: that `4.0` is not an integer here, and the
+//! exact limit of sizes at 64 bits (the schema's limit is 10^19).
 
 use std::borrow::Cow;
 
@@ -16,9 +16,9 @@ use crate::schema_forms::{BYTE, HEX, ipv4, ipv6, pattern, size, words};
 use crate::topology::Address;
 use crate::value::{Props, Value};
 
-/// The JSON Schema (draft 2020-12) of [`VmConfig`], for files in JSON, TOML or YAML.
+/// Returns the JSON Schema (draft 2020-12) of [`VmConfig`], for files in JSON, TOML or YAML.
 ///
-/// `$id` has the version of this crate, so a schema that was saved tells what it was made for.
+/// `$id` contains the version of this crate.
 ///
 /// ```
 /// let schema = qemu_argv::json_schema();

@@ -233,7 +233,7 @@ fn step(config: &mut VmConfig, plan: Plan, (comes, number): (bool, usize)) -> Pl
                     let is_missing =
                         matches!(&problem.fault, Fault::UnknownReference { id, .. } if id == "base");
                     let is_taken = matches!(&problem.fault, Fault::Duplicate { what, value, .. }
-                            if *what == "the channel name" || value == "base" || value == "mail");
+                            if *what == "channel name" || value == "base" || value == "mail");
                     assert!(is_full || is_missing || is_taken, "{entry:?}: {error}");
                 }
                 plan

@@ -25,14 +25,14 @@ fn what_qemu_cannot_take_is_refused_at_its_place() {
     ];
     let said = files.map(|text| planned(text).expect_err(text).to_string());
     insta::assert_snapshot!(said.join("\n"), @r#"
-cannot plan the machine: disks[0].serial: "123456789012345678901" is too long for a serial number on this interface, 20 bytes at most
-cannot plan the machine: disks[0].serial: "123456789012345678901" is too long for a serial number on this interface, 20 bytes at most
-cannot plan the machine: chardevs[0].id: "a-b" is no name on D-Bus: letters, digits and `_`
-cannot plan the machine: vnc.sasl: a client is asked for a password or by SASL, not both
-cannot plan the machine: networks[0].backend.ipv6: IPv6 is off, but it is told its network
-cannot plan the machine: networks[0].backend.ipv4: IPv4 is off, but it is told its network or an address
-cannot plan the machine: memory.backend.path: a path has a NUL character inside
-cannot plan the machine: cdroms[0].medium.cookie_secret: no secret has the id that stands here; there is none
+cannot plan the machine: disks[0].serial: "123456789012345678901" is too long: serial numbers of this interface can have at most 20 bytes
+cannot plan the machine: disks[0].serial: "123456789012345678901" is too long: serial numbers of this interface can have at most 20 bytes
+cannot plan the machine: chardevs[0].id: "a-b" is not a valid D-Bus name: only letters, digits and `_` are allowed
+cannot plan the machine: vnc.sasl: `sasl` cannot be combined with a password
+cannot plan the machine: networks[0].backend.ipv6: IPv6 settings have no effect with `ipv6 = false`
+cannot plan the machine: networks[0].backend.ipv4: IPv4 settings have no effect with `ipv4 = false`
+cannot plan the machine: memory.backend.path: must not contain a NUL character
+cannot plan the machine: cdroms[0].medium.cookie_secret: no secret has the id given here; there are none
 "#);
 }
 
@@ -53,13 +53,13 @@ fn an_id_that_is_taken_is_told_once() {
     ];
     let said = files.map(|text| planned(text).expect_err(text).to_string());
     insta::assert_snapshot!(said.join("\n"), @r#"
-    cannot plan the machine: disks[1]: the device id "a" is used already by disks[0]
+    cannot plan the machine: disks[1]: device id "a" is already used by disks[0]
     cannot plan the machine, 2 problems:
-      networks[1].mac: the MAC address "52:54:00:76:99:87" is used already by networks[0]
-      networks[1]: the device id "a" is used already by networks[0]
+      networks[1].mac: MAC address "52:54:00:76:99:87" is already used by networks[0]
+      networks[1]: device id "a" is already used by networks[0]
     cannot plan the machine, 2 problems:
-      disks[1].boot_index: the boot index "0" is used already by disks[0]
-      disks[1]: the device id "a" is used already by disks[0]
+      disks[1].boot_index: boot index "0" is already used by disks[0]
+      disks[1]: device id "a" is already used by disks[0]
     "#);
 }
 
@@ -84,9 +84,9 @@ fn a_text_that_no_argument_has_room_for_is_refused_at_its_place() {
     ];
     let said = files.map(|text| planned(&text).expect_err("too long").to_string());
     insta::assert_snapshot!(said.join("\n"), @r#"
-    cannot plan the machine: fw_cfg[0]: the text has 200005 bytes; an argument of a program has room for 131071
-    cannot plan the machine: smbios.oem_strings[1]: the text has 200002 bytes; an argument of a program has room for 131071
-    cannot plan the machine: boot.append: the text has 200000 bytes; an argument of a program has room for 131071
-    cannot plan the machine: extra_args[1]: the text has 200000 bytes; an argument of a program has room for 131071
+    cannot plan the machine: fw_cfg[0]: the text has 200005 bytes, but a program argument can have at most 131071
+    cannot plan the machine: smbios.oem_strings[1]: the text has 200002 bytes, but a program argument can have at most 131071
+    cannot plan the machine: boot.append: the text has 200000 bytes, but a program argument can have at most 131071
+    cannot plan the machine: extra_args[1]: the text has 200000 bytes, but a program argument can have at most 131071
     "#);
 }

@@ -28,7 +28,7 @@ fn paths(plan: &Plan) -> Vec<String> {
     plan.sockets().map(|socket| socket.path.display().to_string()).collect()
 }
 
-fn commands(removal: &qemu_argv::Removal) -> Vec<String> {
+fn commands(removal: &qemu_argv::UnplugPlan) -> Vec<String> {
     removal
         .backends
         .iter()
@@ -73,7 +73,7 @@ fn a_group_of_the_start_takes_another_disk_and_no_other_limits() {
     let second = before.plug(&limited("g", 1 << 20)).expect("as two disks at the start can share it");
     assert_eq!(second.plan.objects().filter(|object| object.id == "g").count(), 1);
     let error = before.plug(&limited("g", 2 << 20)).expect_err("the limits are others").to_string();
-    insta::assert_snapshot!(error, @r#"cannot plan the machine: throttle: the group "g" has other limits already; give them once"#);
+    insta::assert_snapshot!(error, @r#"cannot plan the machine: throttle: the group "g" has different limits already; set them once"#);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn what_others_use_stays() {
         ..VmConfig::default()
     });
     let error = before.unplug("net0").expect_err("the hub uses it").to_string();
-    insta::assert_snapshot!(error, @"net0 is in use by net1; unplug that first");
+    insta::assert_snapshot!(error, @"net0 is in use by net1, which must be unplugged first");
     let without = before.unplug("net1").expect("nothing uses it").plan;
     let without = without.unplug("net0").expect("nothing uses it any more").plan;
     assert_eq!(without.netdevs().count(), 0);
@@ -135,7 +135,7 @@ fn what_others_use_stays() {
     };
     let with = before.unplug("net1").expect("nothing uses it").plan.plug(&card).expect("there is room").plan;
     let error = with.unplug("net0").expect_err("the card uses it").to_string();
-    insta::assert_snapshot!(error, @"net0 is in use by device0; unplug that first");
+    insta::assert_snapshot!(error, @"net0 is in use by device0, which must be unplugged first");
 }
 
 #[test]
@@ -168,10 +168,10 @@ fn what_only_one_can_use_is_not_given_to_two() {
     ];
     insta::assert_snapshot!(said.join("\n"), @r#"
     cannot plan the machine, 2 problems:
-      channels[1].chardev: the character device "mail" is used already by channels[0]
-      devices[0]: the network "net0" is used already by networks[0]
-    cannot plan the machine: the network "net0" is used already by net0 of the running machine
-    cannot plan the machine: chardev: the character device "mail" is used already by channel0 of the running machine
+      channels[1].chardev: the character device "mail" is already used by channels[0]
+      devices[0]: the network "net0" is already used by networks[0]
+    cannot plan the machine: the network "net0" is already used by net0 of the running machine
+    cannot plan the machine: chardev: the character device "mail" is already used by channel0 of the running machine
     "#);
     machine(config(true)).plug(&again).expect("it is made for several");
 }
@@ -181,7 +181,7 @@ fn what_is_part_of_another_goes_with_it() {
     let sound = Audio { device: qemu_argv::SoundDevice::IntelHda, ..Audio::default() };
     let before = machine(VmConfig { audio: vec![sound], ..VmConfig::default() });
     let error = before.unplug("audio0-codec0").expect_err("it has no place of its own").to_string();
-    insta::assert_snapshot!(error, @"audio0-codec0 must be hot-pluggable, and audio0 does not allow that; unplug that as a whole");
+    insta::assert_snapshot!(error, @"audio0-codec0 must be hot-pluggable, but audio0 does not support that; unplug the whole of it");
     // A console's socket goes with its port.
     let console = Serial { device: SerialDevice::Virtio, ..Serial::default() };
     let before = machine(VmConfig { serials: vec![console], ..VmConfig::default() });
@@ -205,8 +205,8 @@ fn one_mac_address_is_for_one_device_whoever_brings_it() {
     running.plug(&card(2)).expect("another address");
     let later = running.plug(&card(1)).expect_err("they are the same").to_string();
     insta::assert_snapshot!(format!("{at_start}\n{later}"), @r#"
-    cannot plan the machine: devices[1].properties.mac: the MAC address "52:54:00:00:00:01" is used already by devices[0]
-    cannot plan the machine: properties.mac: the MAC address "52:54:00:00:00:01" is used already by device0 of the running machine
+    cannot plan the machine: devices[1].properties.mac: MAC address "52:54:00:00:00:01" is already used by devices[0]
+    cannot plan the machine: properties.mac: MAC address "52:54:00:00:00:01" is already used by device0 of the running machine
     "#);
 }
 

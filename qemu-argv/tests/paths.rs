@@ -1,4 +1,5 @@
-//! A path need not be UTF-8: QEMU gets it byte for byte where its option can carry it, else it is refused by its place.
+//! A path need not be UTF-8: QEMU gets it byte for byte where its option can carry it, else it is refused by its
+//! place.
 
 #![cfg(unix)]
 

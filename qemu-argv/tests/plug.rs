@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use qemu_argv::{
-    Addition, Arch, Backing, BackingImage, Cdrom, Channel, Disk, DiskBackend, DiskInterface, Endpoints,
-    HostDevice, NetBackend, Network, NicModel, NullDisk, OtherBus, OtherDevice, Plan, QmpCommand, Removal,
-    Size, TapNet, TapOpener, Target, Throttle, UsbDevice, UsbKind, Version, VhostUserNet, VmConfig, plan,
+    Arch, Backing, BackingImage, Cdrom, Channel, Disk, DiskBackend, DiskInterface, Endpoints, HostDevice,
+    HotplugPlan, NetBackend, Network, NicModel, NullDisk, OtherBus, OtherDevice, Plan, QmpCommand, Size,
+    TapNet, TapOpener, Target, Throttle, UnplugPlan, UsbDevice, UsbKind, Version, VhostUserNet, VmConfig,
+    plan,
 };
 
 fn machine(kind: &str) -> Plan {
@@ -55,13 +56,13 @@ fn lines(commands: &[QmpCommand]) -> String {
     text
 }
 
-fn shown(addition: &Addition) -> String {
+fn shown(addition: &HotplugPlan) -> String {
     let fds = addition.fds.iter().map(|slot| format!("{} is {:?}\n", slot.monitor_name(), slot.role));
     let sockets = addition.sockets().map(|socket| format!("{}\n", socket.path.display()));
     fds.chain(sockets).collect::<String>() + &lines(&addition.commands())
 }
 
-fn removed(removal: &Removal) -> String {
+fn removed(removal: &UnplugPlan) -> String {
     let sockets = removal.sockets.iter().map(|socket| format!("{}\n", socket.path.display()));
     let device: Vec<_> = removal.device.clone().into_iter().collect();
     lines(&device) + "then\n" + &lines(&removal.backends) + &sockets.collect::<String>()

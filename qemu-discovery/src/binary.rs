@@ -1,8 +1,7 @@
 //! Finds the QEMU program for an architecture.
 //!
-//! A path that the caller gives is the only one looked at: if it is wrong, that is an error and no other QEMU is
-//! taken in its place. Otherwise the search goes through `PATH`, then the places that distributions, Homebrew and
-//! Nix install to.
+//! If the caller gives a path, only that is used, and there is no fallback. Otherwise `PATH` is searched, and then the
+//! directories to which distributions, Homebrew and Nix install.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -13,7 +12,7 @@ use qemu_argv::Arch;
 
 use crate::{DiscoveryError, Places};
 
-/// Folders below the root that hold QEMU where `PATH` does not name them, in the order they are searched.
+/// Directories that may contain QEMU without being in `PATH`, in search order.
 const KNOWN_DIRS: [&str; 12] = [
     "/pkg/main/app-emulation.qemu.core/bin",
     "/usr/bin",
@@ -29,23 +28,23 @@ const KNOWN_DIRS: [&str; 12] = [
     "/snap/bin",
 ];
 
-/// Folders below the caller's home.
+/// Directories in the user's home.
 const HOME_DIRS: [&str; 3] = [".nix-profile/bin", ".local/state/nix/profile/bin", ".local/bin"];
 
-/// Finds the QEMU that runs guests of `arch`.
+/// Finds the QEMU for guests of `arch`.
 ///
-/// `explicit` is a program, a folder that holds `qemu-system-…` (or `bin/qemu-system-…`), or a bare name that is
+/// `explicit` is a program, a directory that contains `qemu-system-…` (or `bin/qemu-system-…`), or a name that is
 /// looked up in `PATH`.
 ///
 /// # Errors
 ///
-/// - [`DiscoveryError::ExplicitBinary`] if `explicit` does not lead to a program. Nothing else is tried.
-/// - [`DiscoveryError::NoBinary`] if no known place has one; it names the places and the package to install.
+/// - [`DiscoveryError::ExplicitBinary`] if `explicit` is not a program. Nothing else is tried.
+/// - [`DiscoveryError::NoBinary`] if there is none; it lists the searched directories and the package to install.
 pub fn find_binary(arch: Arch, explicit: Option<&Path>) -> Result<PathBuf, DiscoveryError> {
     find_binary_in(&Places::host(), arch, explicit)
 }
 
-/// [`find_binary`] in a given tree. Paths in the answer lie below its root.
+/// Like [`find_binary`], in a given file tree. Returned paths are below its root.
 ///
 /// # Errors
 ///
@@ -67,8 +66,8 @@ pub fn find_binary_in(
         .ok_or_else(|| DiscoveryError::NoBinary { arch, hint: install_hint(places, arch), searched })
 }
 
-/// Every QEMU of this host, each architecture's in the order of the search; the first of each is what
-/// [`find_binary`] takes. A program reached by several paths is listed once.
+/// Returns all QEMUs of this host, for each architecture in search order; the first of each is the one that
+/// [`find_binary`] returns. A program with several paths is listed once.
 pub fn all_binaries_in(places: &Places) -> Vec<(Arch, PathBuf)> {
     let dirs = search_dirs(places);
     let mut seen = BTreeSet::new();
@@ -87,7 +86,7 @@ pub fn all_binaries_in(places: &Places) -> Vec<(Arch, PathBuf)> {
     found
 }
 
-/// Finds a program that comes with QEMU, such as `qemu-img`, in the places where QEMU itself is looked for.
+/// Finds a program that belongs to QEMU, such as `qemu-img`, in the same directories as QEMU.
 pub fn find_tool_in(places: &Places, name: &str) -> Option<PathBuf> {
     search_dirs(places).into_iter().map(|dir| dir.join(name)).find(|path| runnable(path).is_ok())
 }
@@ -110,12 +109,12 @@ fn follow_explicit(places: &Places, explicit: &Path, names: &[String]) -> Result
         return path_dirs(places)
             .map(|dir| dir.join(name))
             .find(|path| runnable(path).is_ok())
-            .ok_or_else(|| wrong("no program of that name in PATH".into()));
+            .ok_or_else(|| wrong("not found in PATH".into()));
     }
     let metadata = explicit.metadata().map_err(|error| wrong(error.to_string()))?;
     if !metadata.is_dir() {
         runnable(explicit).map_err(wrong)?;
-        // A relative path would change its meaning with the working folder.
+        // A relative path would depend on the working directory.
         return std::path::absolute(explicit).map_err(|error| wrong(error.to_string()));
     }
     let dir = std::path::absolute(explicit).map_err(|error| wrong(error.to_string()))?;
@@ -123,10 +122,12 @@ fn follow_explicit(places: &Places, explicit: &Path, names: &[String]) -> Result
         .iter()
         .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
         .find(|path| runnable(path).is_ok())
-        .ok_or_else(|| wrong(format!("this folder has no {}, nor has its bin", names.join(" or "))))
+        .ok_or_else(|| {
+            wrong(format!("this directory has no {}, and neither has its bin", names.join(" or ")))
+        })
 }
 
-/// `PATH` without its relative and empty entries: those mean the working folder, which anybody may have filled.
+/// Returns `PATH` without relative and empty entries, which refer to the working directory and are unsafe.
 fn path_dirs(places: &Places) -> impl Iterator<Item = PathBuf> {
     let dirs: Vec<PathBuf> = places.path.as_deref().map(env::split_paths).into_iter().flatten().collect();
     dirs.into_iter().filter(|dir| dir.is_absolute())
@@ -139,7 +140,7 @@ fn search_dirs(places: &Places) -> Vec<PathBuf> {
     path_dirs(places).chain(known).chain(home).filter(|dir| seen.insert(dir.clone())).collect()
 }
 
-/// Whether the caller may run the file; otherwise why not.
+/// Checks whether the file is executable.
 fn runnable(path: &Path) -> Result<(), String> {
     let metadata = path.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() {
@@ -148,7 +149,7 @@ fn runnable(path: &Path) -> Result<(), String> {
     access(path, AccessFlags::X_OK).map_err(|errno| format!("not executable: {}", errno.desc()))
 }
 
-/// What to type to get a QEMU for `arch`, as far as the distribution is known.
+/// Returns the command that installs QEMU for `arch`, if the distribution is known.
 pub(crate) fn install_hint(places: &Places, arch: Arch) -> String {
     let release = places.text("/etc/os-release").unwrap_or_default();
     let field = |key: &str| {
@@ -196,7 +197,7 @@ pub(crate) fn install_hint(places: &Places, arch: Arch) -> String {
     } else if cfg!(target_os = "macos") {
         "install it with `brew install qemu`".into()
     } else {
-        format!("install the package that has qemu-system-{name}, or give its path")
+        format!("install the package that provides qemu-system-{name}, or give its path")
     }
 }
 
@@ -270,9 +271,13 @@ mod tests {
             [
                 "no QEMU at /missing: No such file or directory (os error 2)".into(),
                 "no QEMU at /plain/qemu: not executable: Permission denied".into(),
-                format!("no QEMU at /empty: this folder has no qemu-system-x86_64{kvm}, nor has its bin"),
-                format!("no QEMU at /plain: this folder has no qemu-system-x86_64{kvm}, nor has its bin"),
-                "no QEMU at no-such-qemu: no program of that name in PATH".to_owned(),
+                format!(
+                    "no QEMU at /empty: this directory has no qemu-system-x86_64{kvm}, and neither has its bin"
+                ),
+                format!(
+                    "no QEMU at /plain: this directory has no qemu-system-x86_64{kvm}, and neither has its bin"
+                ),
+                "no QEMU at no-such-qemu: not found in PATH".to_owned(),
             ]
         );
     }
@@ -318,7 +323,7 @@ mod tests {
         install it with `apk add qemu-system-s390x`
         install it with `zypper install qemu`
         install it with `nix profile install nixpkgs#qemu`
-        install the package that has qemu-system-mips, or give its path
+        install the package that provides qemu-system-mips, or give its path
         ");
         fs::write(places.at("/etc/os-release"), "ID=debian").unwrap();
         let error = find_binary_in(&places, Arch::Sparc64, None).unwrap_err();

@@ -1,8 +1,8 @@
-//! Answers kept between runs, in the caller's own cache folder.
+//! Results cached in the user's cache directory.
 //!
-//! Any number of processes may read and write at once: a file is written beside its place and renamed into it, so a
-//! reader sees the old answer or the new one. A file that is cut off, altered, of another format or not the
-//! caller's own counts as absent and is written again. Nothing here fails: without a cache, work is done anew.
+//! Any number of processes may read and write at once: a file is written under a temporary name and renamed, so a
+//! reader sees the old or the new content. A file that is truncated, altered, of a different format or not owned by the
+//! user is ignored and replaced. Nothing here fails: without a cache, the work is repeated.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};

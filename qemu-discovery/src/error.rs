@@ -1,4 +1,4 @@
-//! What can go wrong while looking around.
+//! The error type.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,80 +6,80 @@ use std::time::Duration;
 
 use qemu_argv::Arch;
 
-/// Something that was asked for could not be found or understood.
+/// The error of a search or a query.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
-    /// The path given for QEMU leads nowhere, or to something that cannot be run.
+    /// The path given for QEMU does not exist, or is not an executable program.
     #[error("no QEMU at {}: {reason}", path.display())]
     ExplicitBinary {
-        /// The path as it was given.
+        /// The given path.
         path: PathBuf,
-        /// What is there instead, and what was expected.
+        /// The reason.
         reason: String,
     },
-    /// No QEMU for this architecture is installed in any known place.
+    /// No QEMU for this architecture was found.
     #[error("no QEMU for {arch} guests found; {hint} (looked in {})", paths(searched))]
     NoBinary {
         /// The architecture of the guest.
         arch: Arch,
         /// What to install.
         hint: String,
-        /// Every folder that was looked into, in order.
+        /// All directories that were searched, in order.
         searched: Vec<PathBuf>,
     },
-    /// The program could not be started or looked at.
+    /// A program or file could not be started or read.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was being done, such as `start`.
+        /// The operation, such as `start`.
         action: &'static str,
         /// The file or program.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// The program was started, but did not answer as a QEMU does.
-    #[error("{} does not answer as a QEMU: {reason}", path.display())]
+    /// The program was started, but did not answer like QEMU.
+    #[error("{} does not answer like QEMU: {reason}", path.display())]
     NotQemu {
         /// The program.
         path: PathBuf,
-        /// How it ended, with its last words.
+        /// How it ended, with its last output.
         reason: String,
     },
-    /// The program was started and did not answer in time.
+    /// The program was started, but did not answer in time.
     #[error("{} did not answer within {after:?}", path.display())]
     Timeout {
         /// The program.
         path: PathBuf,
-        /// The time it was given.
+        /// The timeout.
         after: Duration,
     },
-    /// An answer of QEMU was not of the documented shape.
+    /// An answer of QEMU did not have the documented form.
     #[error("{}: unexpected answer to {command}: {reason}", path.display())]
     Answer {
         /// The program.
         path: PathBuf,
         /// The QMP command.
         command: &'static str,
-        /// What was wrong with the answer.
+        /// The reason.
         reason: String,
     },
-    /// The binary is for another architecture than the one asked for.
+    /// The program is for a different architecture.
     #[error("{} runs {found} guests, not {wanted} guests", path.display())]
     WrongArch {
         /// The program.
         path: PathBuf,
-        /// The architecture of the binary.
+        /// The architecture of the program.
         found: Arch,
-        /// The architecture asked for.
+        /// The requested architecture.
         wanted: Arch,
     },
-    /// No firmware fits.
+    /// No suitable firmware was found.
     #[error("no firmware for {wanted}: {hint}")]
     NoFirmware {
-        /// What was asked for, in words.
+        /// A description of the requested firmware.
         wanted: String,
-        /// What was found instead and what would help.
+        /// What was found instead, and advice.
         hint: String,
     },
     /// A firmware descriptor or file cannot be used.
@@ -87,12 +87,12 @@ pub enum DiscoveryError {
     Firmware {
         /// The descriptor or firmware file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
 
-/// An error with its causes, in one line.
+/// Formats an error with its causes in one line.
 pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -103,7 +103,7 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Paths as a list in words.
+/// Formats a list of paths.
 pub(crate) fn paths(paths: &[PathBuf]) -> String {
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     if names.is_empty() { "no folder".into() } else { names.join(", ") }

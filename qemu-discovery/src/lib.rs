@@ -1,12 +1,11 @@
-//! Finds QEMU binaries, firmware, accelerators and running machines, and tells what each can do.
+//! Finds QEMU programs, firmware, accelerators and running machines, and their capabilities.
 //!
-//! This crate looks and asks; it never launches a user's machine. What it starts itself are QEMUs that hold no guest of
-//! anybody's: one without a machine that is asked about its abilities, and one with a guest of 400 bytes that shows
-//! whether an accelerator runs guests. Answers are kept in the caller's cache folder, because they hold for long and
-//! cost a tenth of a second or more.
+//! This crate never launches a user's machine. It starts QEMU only without a machine, to query its capabilities, and
+//! with a test guest of 400 bytes, to check whether an accelerator works. The results are cached in the user's cache
+//! directory, since they take a tenth of a second or more and rarely change.
 //!
-//! Take it to choose a QEMU and an accelerator, to look a host over, or to list what runs. To start a machine, take
-//! `qemuctl`, which uses this crate; it runs on Linux.
+//! Use it to choose a QEMU and an accelerator, to check a host, or to list running machines. To start a machine, use
+//! `qemuctl`, which is based on this crate and supports Linux.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), qemu_discovery::DiscoveryError> {

@@ -1,14 +1,14 @@
-//! Something that stands in the way, and what would clear it.
+//! Why something cannot be used, and how to fix it.
 
 use std::fmt;
 
-/// Why something cannot be used, in words that a user can act on.
+/// Why something cannot be used, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Obstacle {
-    /// What is in the way.
+    /// The reason.
     pub why: String,
-    /// What would help, such as a command to type.
+    /// How to fix it, such as a command.
     pub remedy: Option<String>,
 }
 

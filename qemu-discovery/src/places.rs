@@ -1,7 +1,7 @@
-//! Where this host keeps things: the root of its file tree and the caller's own folders.
+//! The directories of a host: the root of its file tree and the user's own directories.
 //!
-//! Everything in this crate that looks at `/dev`, `/proc`, `/sys`, `/etc` or `/usr` asks [`Places`] for the path, so
-//! that a test can hand it a small tree of its own and reach every verdict.
+//! All code in this crate that reads `/dev`, `/proc`, `/sys`, `/etc` or `/usr` uses [`Places`], so that tests can
+//! substitute a small file tree.
 
 use std::borrow::Cow;
 use std::env;
@@ -10,32 +10,32 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-/// The folders that discovery looks into.
+/// The directories used by discovery.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Places {
     /// The root of the file tree; `/` on a real host.
     pub root: PathBuf,
-    /// The caller's home folder.
+    /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// The search path for programs, as in `PATH`.
+    /// The search path for programs (`PATH`).
     pub path: Option<OsString>,
-    /// The caller's configuration folder, as in `XDG_CONFIG_HOME`.
+    /// The user's configuration directory (`XDG_CONFIG_HOME`).
     pub config_home: Option<PathBuf>,
-    /// Where answers are kept between runs. `None`: nothing is kept.
+    /// The cache directory. `None` turns the cache off.
     pub cache_dir: Option<PathBuf>,
-    /// The caller's folder for sockets, as in `XDG_RUNTIME_DIR`.
+    /// The user's runtime directory (`XDG_RUNTIME_DIR`).
     pub runtime_dir: Option<PathBuf>,
-    /// An additional folder with QEMU's loadable modules, as in `QEMU_MODULE_DIR`.
+    /// An additional directory with QEMU's loadable modules (`QEMU_MODULE_DIR`).
     pub module_dir: Option<PathBuf>,
-    /// Where the QEMU in question is installed with its data, if that is not `/usr` or `/usr/local`.
+    /// The installation prefix of the QEMU in question, if that is not `/usr` or `/usr/local`.
     pub prefix: Option<PathBuf>,
 }
 
 impl Places {
-    /// This host, as the process's environment tells it.
+    /// Returns the directories of this host, from the environment.
     ///
-    /// As the XDG base directory specification asks, a variable that holds a relative path counts as not set.
+    /// As required by the XDG base directory specification, a variable with a relative path is ignored.
     pub fn host() -> Self {
         let home = absolute("HOME").or_else(|| {
             let user = User::from_uid(Uid::effective()).ok().flatten()?;
@@ -56,7 +56,7 @@ impl Places {
         }
     }
 
-    /// A host whose whole file tree, the caller's home folder included, lies below `root`.
+    /// Returns the directories of a host whose file tree, including the user's home, is below `root`.
     pub fn below(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let home = root.join("home/user");
@@ -72,7 +72,7 @@ impl Places {
         }
     }
 
-    /// The same with the data that is installed beside a QEMU: `PREFIX/share` of `PREFIX/bin/qemu-system-…`.
+    /// Adds the data that is installed with a QEMU: `PREFIX/share` of `PREFIX/bin/qemu-system-…`.
     #[must_use]
     pub fn beside(self, program: &Path) -> Self {
         let program = program.canonicalize();
@@ -81,13 +81,13 @@ impl Places {
         Self { prefix: prefix.filter(|prefix| !usual.contains(prefix)), ..self }
     }
 
-    /// The place of an absolute path in this tree.
+    /// Returns the location of an absolute path in this tree.
     pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// The path that a place in this tree has for whoever lives in it: the opposite of [`at`](Self::at).
+    /// Returns the path as seen from inside the tree, the inverse of [`at`](Self::at).
     pub fn inside<'a>(&self, place: &'a Path) -> Cow<'a, Path> {
         match place.strip_prefix(&self.root) {
             Ok(rest) if self.root != Path::new("/") => Path::new("/").join(rest).into(),
@@ -95,7 +95,7 @@ impl Places {
         }
     }
 
-    /// The text of a file of this tree, such as `/proc/cpuinfo`; `None` when it cannot be read.
+    /// Returns the text of a file in this tree, such as `/proc/cpuinfo`, or `None` if it cannot be read.
     pub(crate) fn text(&self, path: impl AsRef<Path>) -> Option<String> {
         std::fs::read(self.at(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }

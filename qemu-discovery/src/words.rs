@@ -1,6 +1,6 @@
-//! What QEMU says about its end.
+//! QEMU's last output.
 
-/// The line of QEMU's error output that tells most: the first error, else the last line, without QEMU's name in front.
+/// Returns the most relevant line of QEMU's error output: the first error, or else the last line, without QEMU's name.
 pub(crate) fn clean_words(stderr: &str) -> String {
     let mut lines =
         stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("warning:"));

@@ -77,9 +77,9 @@ pub async fn pause_and_resume(session: &Session) -> Result<(), Box<dyn Error>> {
     // Before the command, so that no event comes too early.
     let mut stopped = session.wait_for::<Stop>();
     session.execute(StopCommand {}).await?;
-    stopped.within(PATIENCE).await?;
+    stopped.wait_timeout(PATIENCE).await?;
     let mut resumed = session.wait_for::<Resume>();
     session.execute(Cont {}).await?;
-    resumed.within(PATIENCE).await?;
+    resumed.wait_timeout(PATIENCE).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Events for those who poll a stream, and for those who would rather be called.
+//! Events and states, as streams and by callbacks.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,16 +17,16 @@ use crate::instance::Instance;
 use crate::state::State;
 use crate::supervise::Exit;
 
-/// Keeps a callback registered. Dropping it ends the calls, though not one that has begun; the VM's end does so too.
+/// Keeps a callback registered. Dropping it ends the calls, except for one that has begun; the end of the VM does, too.
 #[derive(Debug)]
 #[must_use = "dropping it unregisters the callback"]
 pub struct Subscription {
-    /// Nothing is sent: the calls end when this goes.
+    /// Nothing is sent; dropping this ends the calls.
     _kept: oneshot::Sender<Infallible>,
 }
 
 impl Subscription {
-    /// On a task of the runtime that this is called in, else on a thread.
+    /// Runs on a task of the current runtime, or else on a thread.
     fn new(calls: impl Future<Output = ()> + Send + 'static) -> Result<Self, Error> {
         match Handle::try_current() {
             Ok(runtime) => {
@@ -38,7 +38,7 @@ impl Subscription {
         }
     }
 
-    /// On a thread of its own, where no runtime forbids the callback to block.
+    /// Runs on a separate thread, where the callback may block.
     pub(crate) fn on_thread(calls: impl Future<Output = ()> + Send + 'static) -> Result<Self, Error> {
         let (subscription, calls) = Self::ending(calls);
         let spawned = thread::Builder::new().name("qemuctl-calls".into()).spawn(move || drive(calls));
@@ -62,7 +62,7 @@ impl Subscription {
     }
 }
 
-/// Does `work`, which needs no runtime, on this thread.
+/// Runs `work`, which needs no runtime, on this thread.
 fn drive(work: impl Future<Output = ()>) {
     struct Unpark(Thread);
 
@@ -80,7 +80,7 @@ fn drive(work: impl Future<Output = ()>) {
     }
 }
 
-/// The state now, each change, and then the end.
+/// A stream of the current state and each change, up to the end.
 #[derive(Debug)]
 pub(crate) struct StateChanges {
     states: watch::Receiver<State>,
@@ -89,7 +89,8 @@ pub(crate) struct StateChanges {
 }
 
 impl StateChanges {
-    /// `None` once the VM has ended and its last state was taken. Nothing is lost when the future is dropped.
+    /// Returns the next state, or `None` once the VM has ended and its last state was returned. Nothing is lost if the
+    /// future is dropped.
     pub(crate) async fn next(&mut self) -> Option<State> {
         if self.begun {
             tokio::select! {
@@ -109,23 +110,23 @@ impl StateChanges {
 }
 
 impl Instance {
-    /// Every event from now on, typed, in order. An event of a kind that is not known arrives as
-    /// [`Unknown`](qmp_proto::AnyEvent::Unknown). A reader that falls far behind is told how many it missed.
+    /// Returns all events from now on, typed and in order. An unknown event arrives as
+    /// [`Unknown`](qmp_proto::AnyEvent::Unknown). A slow reader learns how many it missed.
     pub fn events(&self) -> Events {
         self.qmp().events()
     }
 
-    /// The events of one kind from now on, such as `events_of::<qmp_proto::event::Reset>()`.
+    /// Returns the events of one kind from now on, such as `events_of::<qmp_proto::event::Reset>()`.
     pub fn events_of<E: Event>(&self) -> Events {
         self.qmp().events_named([E::NAME])
     }
 
-    /// Calls `callback` with every event from now on, one after the other, until the connection ends.
+    /// Calls `callback` with each event from now on, until the connection ends.
     ///
-    /// The callback may use the VM's methods from a task of its own; while it runs, the next event waits. One that falls
-    /// far behind is told how many events it missed, by [`EventsError::Missed`], in the place where they would have come.
+    /// While the callback runs, the next event waits; it may spawn a task to use the VM's methods. A slow callback gets
+    /// [`EventsError::Missed`] with the number of missed events in their place.
     ///
-    /// The calls are made by a task of the Tokio runtime that this is called in, or by a thread where there is none.
+    /// The callback is called by a task of the Tokio runtime that this is called in, or by a thread if there is none.
     ///
     /// # Panics
     ///
@@ -137,10 +138,10 @@ impl Instance {
         made(Subscription::new(self.calls_with_events(callback)))
     }
 
-    /// Calls `callback` with the state now and with each change from now on, until the VM has ended. Of states that follow
-    /// each other faster than the callback returns, it sees the newest.
+    /// Calls `callback` with the current state and each change, until the VM has ended. If states change faster than
+    /// the callback returns, it gets only the newest.
     ///
-    /// The calls are made by a task of the Tokio runtime that this is called in, or by a thread where there is none.
+    /// The callback is called by a task of the Tokio runtime that this is called in, or by a thread if there is none.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! The handle on a VM.
+//! The handle to a VM.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -20,30 +20,31 @@ use crate::runtime::Plans;
 use crate::state::State;
 use crate::supervise::{Exit, Watched};
 
-/// How long the end of a VM may take to be known once a line to it has ended.
+/// How long to wait for the VM's end to become known after a connection to it has ended.
 const TELLS_WHY: Duration = Duration::from_secs(2);
 
-/// Who decides over a VM's life.
+/// Who owns a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ownership {
-    /// Started here and tied to this process: it ends when the last handle is dropped, or with the process.
+    /// Started by this process and tied to it: it ends when the last handle is dropped, or with the process.
     Owned,
-    /// Started here to outlive its handles and this process.
+    /// Started by this process, but outlives its handles and this process.
     Detached,
-    /// Started by somebody else. Dropping handles never touches it.
+    /// Started by another program. Dropping handles does not affect it.
     Attached,
 }
 
-/// A running QEMU. Clones are handles on the same VM.
+/// A running QEMU. Clones are handles to the same VM.
 ///
-/// A VM is watched by the tokio runtime that it was started or attached on. When that has ended, as that of a `#[tokio::test]`
-/// does, [`state`](Self::state), [`wait`](Self::wait), [`stop`](Self::stop) and [`kill`](Self::kill) still work in any
-/// other; what needs the connection to QEMU fails with [`Error::Unsupervised`]. A VM that several tests have in common is started
-/// on a runtime that outlives them, as that of the module `blocking` does.
+/// A VM is supervised by the tokio runtime that it was started or attached on. After that has ended, such as the one of
+/// a `#[tokio::test]`, [`state`](Self::state), [`wait`](Self::wait), [`stop`](Self::stop) and [`kill`](Self::kill)
+/// still work in any other runtime; methods that need the connection to QEMU fail with [`Error::Unsupervised`]. A VM
+/// that is shared by several tests should be started on a runtime that outlives them, such as that of the module
+/// `blocking`.
 ///
-/// Dropping the last handle on a VM that [`start`](Self::start) launched kills it and removes its files; that
-/// blocks for the moment it takes. [`stop`](Self::stop) it first to end it gently.
+/// Dropping the last handle to a VM that [`start`](Self::start) launched kills it and removes its files, which blocks
+/// for a moment. To end it gently, call [`stop`](Self::stop) first.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), qemuctl::Error> {
@@ -52,7 +53,7 @@ pub enum Ownership {
 ///
 /// let config = VmConfig { name: Some("first".into()), ..VmConfig::default() };
 /// let vm = Instance::start(&config).await?;
-/// println!("{} runs as process {:?}: {}", vm.name(), vm.pid(), vm.state());
+/// println!("started {} (process {:?}): {}", vm.name(), vm.pid(), vm.state());
 /// let outcome = vm.stop(Duration::from_secs(30)).await?;
 /// println!("{outcome}");
 /// # Ok(())
@@ -61,10 +62,10 @@ pub enum Ownership {
 #[derive(Clone, Debug)]
 pub struct Instance(Arc<Handle>);
 
-/// The line to the guest's agent, once it was needed.
+/// The connection to the guest agent, once it was needed.
 type AgentSlot = tokio::sync::Mutex<Option<(Agent, Arc<LineState>)>>;
 
-/// What the clones of one handle share. Its drop is the drop of the last of them.
+/// Shared by the clones of a handle; dropped with the last of them.
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) name: String,
@@ -83,7 +84,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         match self.ownership {
             Ownership::Owned => self.vm.kill_blocking(),
-            // Somebody must collect the process when it ends.
+            // The process has to be waited for when it ends.
             Ownership::Detached => {}
             Ownership::Attached => self.task.abort(),
         }
@@ -107,34 +108,34 @@ impl Instance {
         &self.0.console
     }
 
-    /// The VM's name.
+    /// Returns the VM's name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// QEMU's process id. `None` for an attached VM whose process cannot be seen from here, or is not known to be
-    /// a QEMU: a proxy may serve its monitor.
+    /// Returns QEMU's process id. `None` for an attached VM whose process is not visible, or is not known to be a QEMU,
+    /// since a proxy may serve its monitor.
     pub fn pid(&self) -> Option<u32> {
         self.vm().process.as_ref().map(|process| process.pid())
     }
 
-    /// Who decides over the VM's life.
+    /// Returns who owns the VM.
     pub fn ownership(&self) -> Ownership {
         self.0.ownership
     }
 
-    /// The monitor socket that others may attach to.
+    /// Returns the monitor socket that other programs can attach to.
     pub fn socket(&self) -> Option<&Path> {
         self.0.socket.as_deref()
     }
 
-    /// The socket of the guest's agent, if the VM has one.
+    /// Returns the socket of the guest agent, if the VM has one.
     pub fn agent_socket(&self) -> Option<&Path> {
         self.0.agent.as_deref()
     }
 
-    /// Ids and addresses of the VM's devices, with those that were [plugged in](Self::plug). `None` if the VM was
-    /// launched by something else.
+    /// Returns the ids and addresses of the VM's devices, including [hotplugged](Self::plug) ones. `None` if the VM was
+    /// not started by this library.
     pub fn plan(&self) -> Option<Arc<Plan>> {
         self.0.plans.now()
     }
@@ -143,27 +144,27 @@ impl Instance {
         &self.0.plans
     }
 
-    /// What the launch found worth telling, such as that KVM cannot be used.
+    /// Returns the warnings of the launch, for example that KVM is not available.
     pub fn warnings(&self) -> &[String] {
         &self.0.warnings
     }
 
-    /// The last lines of QEMU's own output. Empty for an attached VM.
+    /// Returns the last lines of QEMU's own output. Empty for an attached VM.
     pub fn output(&self) -> Vec<String> {
         self.vm().output.lines()
     }
 
-    /// What the VM does, as far as it has been heard.
+    /// Returns the last known state.
     pub fn state(&self) -> State {
         self.vm().state()
     }
 
-    /// The state now and every later one. A slow reader sees the newest, not each.
+    /// Returns a channel with the current state and all later ones. A slow reader gets only the newest.
     pub fn states(&self) -> watch::Receiver<State> {
         self.vm().states()
     }
 
-    /// Asks QEMU what the VM does.
+    /// Asks QEMU for the current state.
     ///
     /// # Errors
     ///
@@ -175,13 +176,13 @@ impl Instance {
         }
     }
 
-    /// What the VM does, asked for with a deadline: [`State::Unresponsive`] if QEMU does not answer `within` it. For lists of many
-    /// VMs, where one that hangs must not hide the others.
+    /// Asks QEMU for the current state, and returns [`State::Unresponsive`] if it does not answer `within` the timeout.
+    /// For lists of many VMs, where a hanging one must not block the others.
     ///
     /// # Cancel safety
     ///
-    /// A late answer is discarded, or becomes the state when another question waits for it.
-    pub async fn state_within(&self, within: Duration) -> State {
+    /// A late answer is discarded, unless another query is waiting for it.
+    pub async fn query_state_timeout(&self, within: Duration) -> State {
         match tokio::time::timeout(within, self.query_state()).await {
             Ok(Ok(state)) => state,
             Err(_) if self.exit_reason().is_none() => State::Unresponsive,
@@ -189,7 +190,7 @@ impl Instance {
         }
     }
 
-    /// The connection to QEMU's monitor, for everything that has no method here.
+    /// Returns the connection to QEMU's monitor, for everything that has no method here.
     pub fn qmp(&self) -> &Session {
         &self.vm().session
     }
@@ -198,11 +199,11 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`] if the VM has ended, [`Error::Qmp`] if QEMU refuses or does not answer in time.
+    /// [`Error::Gone`] if the VM has ended, [`Error::Qmp`] if QEMU rejects the command or does not answer in time.
     ///
     /// # Cancel safety
     ///
-    /// QEMU carries out a command once sent, even if the future is dropped.
+    /// Once sent, a command is executed even if the future is dropped.
     pub async fn execute<C: Command>(&self, command: C) -> Result<C::Return, Error> {
         match self.vm().session.execute(command).await {
             Ok(reply) => Ok(reply),
@@ -210,7 +211,7 @@ impl Instance {
         }
     }
 
-    /// Sends a QMP command by its name, with its arguments as JSON.
+    /// Sends a QMP command by name, with its arguments as JSON.
     ///
     /// # Errors
     ///
@@ -222,26 +223,26 @@ impl Instance {
         }
     }
 
-    /// Waits until the VM has ended and tells why.
+    /// Waits until the VM has ended and returns the reason.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost; may be called by many and again.
+    /// Can be called concurrently and repeatedly; nothing is lost if the future is dropped.
     pub async fn wait(&self) -> ExitReason {
         self.wait_exit().await.reason
     }
 
-    /// Like [`wait`](Self::wait), with how the process ended beside the reason.
+    /// Like [`wait`](Self::wait), but also returns how the process ended.
     pub async fn wait_exit(&self) -> Exit {
         self.vm().ended().await
     }
 
-    /// Why the VM ended, if it has.
+    /// Returns why the VM ended, if it has.
     pub fn exit_reason(&self) -> Option<ExitReason> {
         self.vm().exit().map(|exit| exit.reason)
     }
 
-    /// How the VM ended, if it has.
+    /// Returns how the VM ended, if it has.
     pub fn exit(&self) -> Option<Exit> {
         self.vm().exit()
     }
@@ -254,7 +255,7 @@ impl Instance {
         })
     }
 
-    /// An error of the monitor of a VM that has ended is told as its end.
+    /// Turns an error of the monitor into the end of the VM, if that is the reason.
     pub(crate) fn explain(&self, action: impl Into<Cow<'static, str>>, error: ClientError) -> Error {
         match self.exit_reason() {
             Some(reason) => Error::Gone { action: action.into(), name: self.name().to_owned(), reason },
@@ -265,7 +266,7 @@ impl Instance {
         }
     }
 
-    /// Like [`explain`](Self::explain), for a line that may have ended a moment before it is known why.
+    /// Like [`explain`](Self::explain), for a connection that may have ended a moment before the reason is known.
     pub(crate) async fn explain_closed(
         &self,
         action: impl Into<Cow<'static, str>>,

@@ -1,18 +1,18 @@
 //! Launches, attaches to, watches and controls QEMU virtual machines.
 //!
-//! [`Instance`] is the handle on one VM: [`Instance::start`] plans and launches a [`VmConfig`], ties QEMU to this
-//! process and tells its state, its events and why it ended. There is no daemon. A launch that fails says so at
-//! once, in QEMU's own words, and leaves nothing behind.
+//! [`Instance`] is the handle to a VM: [`Instance::start`] plans and launches a [`VmConfig`], ties QEMU to this process
+//! and reports its state, its events and why it ended. There is no daemon. A failed launch reports QEMU's own error
+//! messages at once, and leaves nothing behind.
 //!
-//! This crate never describes a device (that is `qemu-argv`) nor a QMP command (that is `qmp-proto`): it joins
-//! them to a process.
+//! This crate describes neither devices (see `qemu-argv`) nor QMP commands (see `qmp-proto`): it connects them to a
+//! process.
 //!
-//! Take it to run VMs from a program: test rigs, CI runners, emulator farms. Where something else starts QEMU, take only
-//! `qemu-argv`; where QEMU is already there and only QMP is wanted, only `qmp-client`. For fleets of hosts, networks and
-//! storage pools there is libvirt.
+//! Use it to run VMs from a program, such as a test rig, a CI runner or an emulator farm. If something else starts
+//! QEMU, use only `qemu-argv`; if QEMU is already running and you only need QMP, use only `qmp-client`. For fleets of
+//! hosts, networks and storage pools use libvirt.
 //!
-//! Features: `blocking` (default) is the module `blocking`, for programs without an async runtime; `cli` (default) is the
-//! program `qemuctl`. A library wants `default-features = false`.
+//! Features: `blocking` (default) is the module `blocking`, for programs without an async runtime; `cli` (default) is
+//! the program `qemuctl`. Libraries should use `default-features = false`.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -53,14 +53,14 @@ mod trace;
 
 pub use control::{
     Authentication, BalloonStats, ClientStream, DiskError, DiskStats, Expiry, ForwardedPort, GuestAnswer,
-    IoBurst, IoLimits, MouseButton, NetworkInterface, ProcessStats, Rung, Stats, StopOutcome, TapStats,
+    IoBurst, IoLimits, MouseButton, NetworkInterface, ProcessStats, Stats, StopOutcome, StopStep, TapStats,
     VcpuStats,
 };
 pub use error::{Cause, Error, LaunchFailure, Phase, explain};
 pub use events::Subscription;
 pub use guest::{
-    Agent, Console, ConsoleReader, Copied, Exec, ExecOutput, Expected, GuestEnd, GuestProcess, GuestSignal,
-    GuestSum, Output,
+    Agent, Console, ConsoleReader, CopyReport, Exec, ExecOutput, GuestChecksum, GuestEnd, GuestProcess,
+    GuestSignal, Match, Output,
 };
 pub use instance::{Instance, Ownership};
 pub use launch::{LaunchOptions, SecretSource};
@@ -79,7 +79,7 @@ pub use {qemu_argv, qemu_discovery, qmp_client, qmp_proto};
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// Runs the examples for programs that come from Go as doctests.
+/// Runs the examples for users of the Go library as doctests.
 #[cfg(all(doctest, feature = "blocking"))]
 #[doc = include_str!("../docs/from-go.md")]
 struct FromGo;

@@ -1,4 +1,4 @@
-//! Why a VM ended, put together from everything that is known; and what ends a guest.
+//! Why a VM ended, derived from everything that is known, and what ends a guest.
 
 use std::fmt;
 
@@ -11,53 +11,54 @@ use qemu_discovery::process::ProcessExit;
 
 /// Why a VM ended.
 ///
-/// QEMU exits with 0 for `quit`, SIGTERM and the guest's power-off alike, so this is put together from what QEMU
-/// said before (`SHUTDOWN`, `GUEST_PANICKED`) and from how its process ended.
+/// QEMU exits with 0 after `quit`, SIGTERM and a shutdown of the guest alike, so the reason is derived from its last
+/// events (`SHUTDOWN`, `GUEST_PANICKED`) and from how its process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ExitReason {
     /// The guest shut itself down.
     GuestShutdown,
-    /// The guest rebooted, and the VM was told to end then.
+    /// The guest rebooted, and the VM was configured to end then.
     GuestReset,
     /// The guest's kernel panicked.
     GuestPanicked,
-    /// A client of QEMU's monitor asked it to quit.
+    /// A monitor client made QEMU quit.
     HostQuit,
-    /// A client of QEMU's monitor reset the VM, and the VM was told to end then.
+    /// A monitor client reset the VM, and the VM was configured to end then.
     HostReset,
     /// QEMU was asked to end by SIGTERM, SIGINT or SIGHUP.
     HostSignal,
     /// QEMU's window was closed.
     HostUi,
-    /// A signal ended QEMU before it could say anything.
+    /// QEMU was killed by a signal.
     Killed {
         /// The number of the signal, such as 9 for SIGKILL.
         signal: i32,
     },
-    /// QEMU crashed: it aborted or made a fault.
+    /// QEMU crashed: it aborted, or was ended by a fault.
     Crashed {
         /// The number of the signal, such as 11 for SIGSEGV.
         signal: i32,
         /// Whether the kernel wrote a core dump.
         core_dumped: bool,
     },
-    /// QEMU ended by itself with this exit code. So ends a guest that chooses the code: by `isa-debug-exit`, by RISC-V's test
-    /// device, by semihosting. The same on all versions of QEMU, of which some announce such an end as a shutdown or a panic.
+    /// QEMU exited with this code. A guest can choose the code with `isa-debug-exit`, RISC-V's test device or
+    /// semihosting. This is the same for all versions of QEMU, although some announce such an end as a shutdown or a
+    /// panic.
     Exited {
         /// The exit code.
         code: i32,
     },
-    /// QEMU said that it shuts down, for a reason that this library does not know, in QEMU's word.
+    /// QEMU shut down for a reason that is unknown to this library; contains QEMU's word.
     Other(String),
-    /// The process is gone and nothing more is known: it was attached to, not started here.
+    /// The process is gone and its exit status is not available, because it was not started by this process.
     Lost,
 }
 
 impl ExitReason {
-    /// Whether the VM ended because its guest or somebody who may do so ended it. An exit code other than 0 is not orderly,
-    /// also when the guest chose it.
+    /// Whether the VM was ended by its guest or on request. An exit code other than 0 is not orderly, even if the guest
+    /// chose it.
     pub fn is_orderly(&self) -> bool {
         matches!(
             self,
@@ -71,7 +72,7 @@ impl ExitReason {
         )
     }
 
-    /// The state a VM is left in.
+    /// Returns the final state of the VM.
     pub fn state(&self) -> State {
         if self.is_orderly() || matches!(self, Self::Other(_)) { State::Shutdown } else { State::Crashed }
     }
@@ -99,12 +100,12 @@ impl fmt::Display for ExitReason {
             }
             Self::Exited { code } => write!(f, "QEMU exited with code {code}"),
             Self::Other(word) => write!(f, "shut down ({word})"),
-            Self::Lost => f.write_str("lost: the process is gone and left no word"),
+            Self::Lost => f.write_str("unknown: the process is gone and its exit status was not available"),
         }
     }
 }
 
-/// What has ended everything in a guest at once.
+/// How a guest ended, together with everything running in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GuestEnd {
@@ -126,7 +127,7 @@ impl fmt::Display for GuestEnd {
     }
 }
 
-/// What QEMU said about its end so far. Fed with every event, in order.
+/// What QEMU has announced about its end so far. Gets all events, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastWords {
     shutdown: Option<Shutdown>,
@@ -146,21 +147,21 @@ impl LastWords {
                 // SHUTDOWN follows.
                 self.goodbye = panic.action == GuestPanicAction::Poweroff;
             }
-            // It pauses instead of ending: `-no-shutdown`.
+            // With `-no-shutdown`, it pauses instead of ending.
             AnyEvent::Stop(_) if self.shutdown.is_some() => self.goodbye = false,
             AnyEvent::Resume(_) => self.goodbye = false,
-            // The machine starts anew, as after a pause at shutdown.
+            // The machine was reset, for example after a pause at shutdown.
             AnyEvent::Reset(_) => *self = Self::default(),
             _ => {}
         }
     }
 
-    /// Whether QEMU is about to end, by what it said.
+    /// Whether QEMU has announced its end.
     pub(crate) fn are_goodbye(&self) -> bool {
         self.goodbye
     }
 
-    /// The reason for the end of a process that ended this way.
+    /// Returns the reason, given how the process ended.
     pub(crate) fn reason(&self, exit: ProcessExit) -> ExitReason {
         use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
         match exit {
@@ -178,7 +179,8 @@ impl LastWords {
             _ => {}
         }
         match (&self.shutdown, exit) {
-            // Newer versions of QEMU announce the end by a test device as an ordinary shutdown or a panic: the code tells.
+            // Newer versions of QEMU announce the end by a test device as an ordinary shutdown or a panic, so the exit
+            // code decides.
             (Some(shutdown), ProcessExit::Code(code)) if code != 0 && !self.panicked && shutdown.guest => {
                 ExitReason::Exited { code }
             }
@@ -291,7 +293,7 @@ mod tests {
         QEMU exited with code 15
         killed by SIGTERM
         crashed with SIGSEGV
-        lost: the process is gone and left no word
+        unknown: the process is gone and its exit status was not available
         ");
     }
 }

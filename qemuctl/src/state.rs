@@ -1,97 +1,95 @@
-//! What a VM does now.
+//! The state of a VM.
 //!
-//! A state is what QEMU answered to `query-status`, or what is known when QEMU cannot answer; events only tell
-//! when to ask. So a state never contradicts QEMU: RESET is not "running", an I/O error not a crash.
+//! A state is QEMU's answer to `query-status`, or what is known when QEMU cannot answer; events only trigger a query.
+//! So a state never contradicts QEMU: RESET does not mean "running", and an I/O error is not a crash.
 
 use std::fmt;
 
 use qmp_proto::{AnyEvent, RunState};
 use serde::Serialize;
 
-/// What a VM does now.
+/// The state of a VM.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
     /// Nothing is known yet.
     Unknown,
-    /// QEMU is up and the guest has not run its first instruction.
+    /// QEMU is running, but the guest has not been started.
     Prelaunch,
-    /// The guest's virtual CPUs run.
+    /// The guest is running.
     Running,
-    /// Stopped by a command; `resume` continues.
+    /// Paused by a command; `resume` continues.
     Paused,
-    /// The guest sleeps (ACPI S3); `wake` continues.
+    /// The guest is suspended (ACPI S3); `wake` continues.
     Suspended,
     /// The guest has shut down.
     Shutdown,
-    /// QEMU ended in a way nobody asked for.
+    /// QEMU ended unexpectedly.
     Crashed,
-    /// QEMU does not answer, though it lives.
+    /// QEMU is running but does not answer.
     Unresponsive,
     /// The guest waits for an incoming migration.
     InMigrate,
     /// The last step of an outgoing migration.
     FinishMigrate,
-    /// Migrated away; the guest runs elsewhere.
+    /// Migrated to another host.
     PostMigrate,
     /// A snapshot is being saved.
     SaveVm,
     /// A snapshot is being restored.
     RestoreVm,
-    /// Stopped because a disk failed, by the disk's error policy.
+    /// Paused by a disk error, according to the disk's error policy.
     IoError,
-    /// Stopped by the watchdog.
+    /// Paused by the watchdog.
     Watchdog,
     /// The guest's kernel has panicked.
     GuestPanicked,
-    /// Stopped because QEMU or the accelerator met an error it cannot go on from.
+    /// Paused because of an unrecoverable error of QEMU or the accelerator.
     InternalError,
-    /// Stopped by a debugger.
+    /// Paused by a debugger.
     Debug,
     /// Replicating to another host.
     Colo,
-    /// A run state that this library does not know, in QEMU's word.
+    /// A run state that is unknown to this library; contains QEMU's word.
     Other(String),
 }
 
 impl State {
-    /// Whether QEMU is gone, or its guest is for good.
+    /// Whether QEMU has ended, or its guest has for good.
     pub fn is_over(&self) -> bool {
         matches!(self, Self::Shutdown | Self::Crashed)
     }
 }
 
 impl State {
-    /// What keeps a VM that is to run or to be paused from it, as a clause.
+    /// Returns a clause that says why a VM is not running or paused.
     pub(crate) fn clause(&self) -> String {
         match self {
             Self::Running => "it is running".to_owned(),
             Self::Paused => "it is paused".to_owned(),
             Self::Prelaunch => "it has not been started yet".to_owned(),
-            Self::Suspended => "the guest sleeps".to_owned(),
+            Self::Suspended => "the guest is suspended".to_owned(),
             Self::Shutdown => "the guest has shut down".to_owned(),
             Self::Crashed => "QEMU has crashed".to_owned(),
             Self::InMigrate => "it waits for an incoming migration".to_owned(),
-            Self::PostMigrate => "it has been migrated away".to_owned(),
-            Self::IoError => "it has stopped because of a disk".to_owned(),
-            Self::Watchdog => "the watchdog has stopped it".to_owned(),
+            Self::PostMigrate => "it was migrated to another host".to_owned(),
+            Self::IoError => "a disk error paused it".to_owned(),
+            Self::Watchdog => "the watchdog paused it".to_owned(),
             Self::GuestPanicked => "the guest's kernel has panicked".to_owned(),
-            Self::InternalError => {
-                "QEMU or the accelerator has met an error that it cannot go on from".to_owned()
-            }
-            Self::Debug => "a debugger has stopped it".to_owned(),
+            Self::InternalError => "QEMU or the accelerator had an unrecoverable error".to_owned(),
+            Self::Debug => "a debugger paused it".to_owned(),
             other => format!("it is {other}"),
         }
     }
 
-    /// Whether QEMU leaves the state by itself, and without an event: it must be asked again.
+    /// Whether QEMU leaves the state by itself without an event, so that it has to be polled.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self, Self::InMigrate | Self::FinishMigrate | Self::SaveVm | Self::RestoreVm)
     }
 }
 
 impl From<RunState> for State {
-    /// What `query-status` answers.
+    /// The answer to `query-status`.
     fn from(status: RunState) -> Self {
         match status {
             RunState::Prelaunch => Self::Prelaunch,
@@ -115,7 +113,7 @@ impl From<RunState> for State {
     }
 }
 
-/// QEMU's own word for a value of one of its enums.
+/// Returns QEMU's word for an enum value.
 pub(crate) fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
@@ -150,7 +148,7 @@ impl fmt::Display for State {
     }
 }
 
-/// Whether an event may change what `query-status` answers.
+/// Whether an event may change the answer to `query-status`.
 pub(crate) fn may_change_status(event: &AnyEvent) -> bool {
     matches!(
         event,

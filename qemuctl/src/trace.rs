@@ -1,12 +1,12 @@
-//! What is told to a `tracing` subscriber, if the feature `tracing` is on.
+//! Events for `tracing` subscribers, with the feature `tracing`.
 //!
-//! Names, phases and outcomes: nothing that may hold a secret.
+//! Contains names, phases and outcomes, but nothing that may be secret.
 
 use crate::error::{LaunchFailure, Phase};
 use crate::reason::ExitReason;
 use crate::state::State;
 
-/// Does `work` in the span of a VM's launch.
+/// Runs `work` in the span of a VM's launch.
 pub(crate) async fn launch<T>(name: Option<&str>, work: impl Future<Output = T>) -> T {
     #[cfg(feature = "tracing")]
     return tracing::Instrument::instrument(
@@ -21,7 +21,7 @@ pub(crate) async fn launch<T>(name: Option<&str>, work: impl Future<Output = T>)
     }
 }
 
-/// Does `work` in the span of a launch's phase.
+/// Runs `work` in the span of a launch phase.
 pub(crate) async fn phase<T>(phase: Phase, work: impl Future<Output = T>) -> T {
     #[cfg(feature = "tracing")]
     return tracing::Instrument::instrument(work, tracing::debug_span!(target: "qemuctl", "phase", %phase))
@@ -33,7 +33,7 @@ pub(crate) async fn phase<T>(phase: Phase, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// QEMU runs.
+/// QEMU was started.
 pub(crate) fn spawned(pid: u32) {
     #[cfg(feature = "tracing")]
     tracing::debug!(target: "qemuctl", pid, "spawned");
@@ -41,7 +41,7 @@ pub(crate) fn spawned(pid: u32) {
     let _ = pid;
 }
 
-/// A launch has failed. QEMU's words and the command are in the error; here is only what kind it is.
+/// A launch has failed. Only the class of the failure is reported; the error has QEMU's output and the command.
 pub(crate) fn failed(failure: &LaunchFailure) {
     #[cfg(feature = "tracing")]
     tracing::warn!(target: "qemuctl", vm = failure.name, phase = %failure.phase, cause = %failure.cause, "launch failed");
@@ -49,7 +49,7 @@ pub(crate) fn failed(failure: &LaunchFailure) {
     let _ = failure;
 }
 
-/// A VM does something else now.
+/// The state of a VM has changed.
 pub(crate) fn state(pid: Option<u32>, state: &State) {
     #[cfg(feature = "tracing")]
     tracing::debug!(target: "qemuctl", pid, %state, "state");

@@ -1,4 +1,4 @@
-//! One command with wishes of its own.
+//! A command with per-call options: timeout, out-of-band execution, file descriptor.
 
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
@@ -11,13 +11,13 @@ use crate::error::ClientError;
 use crate::pipeline::outgoing::Lane;
 use crate::wire::command;
 
-/// A command about to be sent, made by [`Session::call`](crate::Session::call).
+/// A command to be sent, created by [`Session::call`](crate::Session::call).
 ///
 /// ```no_run
 /// # async fn example(session: qmp_client::Session) -> Result<(), qmp_client::ClientError> {
 /// use std::time::Duration;
 ///
-/// let status = session.call(qmp_proto::QueryStatus {}).within(Duration::from_secs(1)).send().await?;
+/// let status = session.call(qmp_proto::QueryStatus {}).timeout(Duration::from_secs(1)).send().await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -39,10 +39,10 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
         Self { handle, request, oob_allowed, deadline: None, reply: PhantomData }
     }
 
-    /// Gives up after `deadline`, counted from `send`, whatever the session's own deadline is. Unlike that one it
-    /// is not extended while QEMU is still taking a large command.
-    pub fn within(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+    /// Sets the timeout, counted from `send`, in place of the session's. Unlike that one it is not extended while QEMU
+    /// is still reading a large command.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = Some(timeout);
         self
     }
 
@@ -63,8 +63,8 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
         self
     }
 
-    /// Sends a duplicate of `fd` along with the command. No other command is in flight meanwhile: with
-    /// out-of-band commands negotiated, QEMU would hand the descriptor to the wrong one.
+    /// Sends a duplicate of `fd` along with the command. No other command is in flight during that time: with
+    /// out-of-band commands negotiated, QEMU would pass the file descriptor to the wrong one.
     pub fn with_fd(mut self, fd: impl AsFd) -> Self {
         let passes = self.handle.passes_fds;
         self.request = self.request.and_then(|mut request| {
@@ -85,8 +85,8 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
     ///
     /// # Errors
     ///
-    /// - [`ClientError::NotOutOfBand`] and [`ClientError::NoOutOfBand`] if it cannot go out of band.
-    /// - [`ClientError::NoDescriptors`] and [`ClientError::Descriptor`] if its descriptor cannot be sent.
+    /// - [`ClientError::NotOutOfBand`] and [`ClientError::NoOutOfBand`] if it cannot be executed out of band.
+    /// - [`ClientError::NoDescriptors`] and [`ClientError::Descriptor`] if its file descriptor cannot be sent.
     /// - Those of [`Session::execute`](crate::Session::execute).
     ///
     /// # Cancel safety

@@ -1,6 +1,6 @@
-//! Descriptors that QEMU holds for us, taken back when their guards are dropped.
+//! File descriptors stored in QEMU, which are released when their guards are dropped.
 //!
-//! QEMU's names for descriptors survive a reconnect, so a long-lived monitor would leak what nobody gives back.
+//! QEMU keeps named file descriptors over a reconnect, so a long-lived monitor would leak those that are not released.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +15,8 @@ use crate::pipeline::outgoing::{Orphan, Outgoing};
 use crate::session::Session;
 use crate::wire::command;
 
-/// A descriptor that QEMU knows by name (`getfd`). Dropping it makes QEMU close the descriptor, unless a
-/// command has taken it over meanwhile, as `add_client` and `netdev_add` do.
+/// A file descriptor stored in QEMU under a name (`getfd`). Dropping it makes QEMU close the file descriptor, unless a
+/// command such as `add_client` or `netdev_add` has taken it over.
 #[derive(Debug)]
 #[must_use = "dropping it makes QEMU close the descriptor"]
 pub struct NamedFd {
@@ -25,7 +25,7 @@ pub struct NamedFd {
 }
 
 impl NamedFd {
-    /// The name to be used in commands, such as the `fdname` of `add_client`.
+    /// Returns the name for use in commands, such as `fdname` of `add_client`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -37,9 +37,9 @@ impl Drop for NamedFd {
     }
 }
 
-/// A descriptor in one of QEMU's descriptor sets (`add-fd`). Dropping it removes the descriptor from the
-/// set; what QEMU has opened through the set stays open. QEMU closes what was removed only while the
-/// machine runs (seen on 7.2 to 11.1).
+/// A file descriptor in one of QEMU's fd sets (`add-fd`). Dropping it removes the file descriptor from the set; files
+/// that QEMU has opened through the set stay open. QEMU closes removed file descriptors only while the machine is
+/// running (seen with 7.2 to 11.1).
 #[derive(Debug)]
 #[must_use = "dropping it removes the descriptor from its set"]
 pub struct FdsetFd {
@@ -55,17 +55,17 @@ struct Added {
 }
 
 impl FdsetFd {
-    /// The set's number.
+    /// Returns the id of the set.
     pub fn fdset_id(&self) -> i64 {
         self.added.fdset_id
     }
 
-    /// The descriptor's number inside QEMU.
+    /// Returns the file descriptor's number inside QEMU.
     pub fn fd(&self) -> i64 {
         self.added.fd
     }
 
-    /// The file name by which QEMU opens the descriptor: `/dev/fdset/N`.
+    /// Returns the file name by which QEMU opens the file descriptor: `/dev/fdset/N`.
     pub fn path(&self) -> String {
         format!("/dev/fdset/{}", self.added.fdset_id)
     }
@@ -78,20 +78,20 @@ impl Drop for FdsetFd {
 }
 
 impl Session {
-    /// Hands a duplicate of `fd` to QEMU, under a name of our choice (`getfd`).
+    /// Passes a duplicate of `fd` to QEMU and stores it under a generated name (`getfd`).
     ///
     /// # Errors
     ///
     /// - [`ClientError::NoDescriptors`] if the session is not over a Unix socket.
-    /// - [`ClientError::Descriptor`] if the descriptor cannot be duplicated.
+    /// - [`ClientError::Descriptor`] if the file descriptor cannot be duplicated.
     /// - Those of [`Session::execute`].
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, QEMU is told to close the descriptor.
+    /// If the future is dropped, QEMU closes the file descriptor.
     pub async fn getfd(&self, fd: impl AsFd) -> Result<NamedFd, ClientError> {
-        // QEMU's names may not begin with a digit. Numbers go on over all sessions of the process, because the
-        // names in a monitor outlive the connection.
+        // Names must not begin with a digit. Numbers are unique across all sessions of the process, because the names
+        // in a monitor outlive the connection.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("qmp-client-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let request = Request::raw("getfd", Some(&json!({ "fdname": name })))?
@@ -100,7 +100,7 @@ impl Session {
         Ok(NamedFd { session: self.clone(), name })
     }
 
-    /// Adds a duplicate of `fd` to a descriptor set of QEMU's: a new one, or the set `fdset_id` (`add-fd`).
+    /// Adds a duplicate of `fd` to a new fd set of QEMU, or to the set `fdset_id` (`add-fd`).
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the descriptor is removed from its set.
+    /// If the future is dropped, the file descriptor is removed from its set.
     pub async fn add_fd(&self, fd: impl AsFd, fdset_id: Option<i64>) -> Result<FdsetFd, ClientError> {
         let arguments = fdset_id.map(|id| json!({ "fdset-id": id }));
         let undo = |reply: &[u8]| command::decode("add-fd".into(), reply).ok().map(remove_fd);

@@ -1,4 +1,4 @@
-//! What can go wrong on the line, and why a line ended.
+//! The error type, and why a connection ended.
 
 use std::borrow::Cow;
 use std::io;
@@ -10,26 +10,28 @@ use qmp_proto::ErrorClass;
 
 use crate::printable::Printable;
 
-/// A command without a decoded reply, or a session that could not start.
+/// The error of a command, or of starting a session.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
 pub enum ClientError {
     #[error("cannot connect to {}", path.display())]
     Connect { path: PathBuf, source: io::Error },
-    #[error("cannot connect to {}: its queue is full; another client holds it and others wait", path.display())]
+    #[error("cannot connect to {}: another client is connected and the queue is full", path.display())]
     Busy { path: PathBuf },
     #[error("cannot use the stream")]
     Stream { source: io::Error },
-    #[error("no greeting from QEMU within {after:?}: another client holds the monitor, or QEMU is stopped")]
+    #[error(
+        "no greeting from QEMU within {after:?}: another client is using the monitor, or QEMU is stopped"
+    )]
     NoGreeting { after: Duration },
-    #[error("the peer does not speak QMP: it began with {began:?}")]
+    #[error("the peer does not speak QMP: it sent {began:?}")]
     NotQmp { began: String },
     #[error(
         "QEMU greeted but did not answer `qmp_capabilities` within {after:?}: it is still starting, or stuck"
     )]
     NotReady { after: Duration },
-    #[error("QEMU does not offer out-of-band commands on this monitor")]
+    #[error("this monitor does not support out-of-band commands")]
     NoOutOfBand,
     #[error("{command} cannot be executed out of band")]
     NotOutOfBand { command: Cow<'static, str> },
@@ -37,30 +39,30 @@ pub enum ClientError {
     Refused { command: Cow<'static, str>, class: ErrorClass, desc: String },
     #[error("{command}: QEMU could not parse it: {}", Printable::line(desc))]
     NotUnderstood { command: Cow<'static, str>, desc: String },
-    #[error("{command}: no reply within {after:?}{}", if *sent { "" } else { "; it was not sent, because earlier commands are unanswered" })]
+    #[error("{command}: no reply within {after:?}{}", if *sent { "" } else { "; it was not sent, because earlier commands are still unanswered" })]
     Timeout { command: Cow<'static, str>, after: Duration, sent: bool },
     #[error(
-        "{command}: no guest agent has answered within {after:?}: is one running in the guest, and its channel there?"
+        "{command}: the guest agent did not answer within {after:?}; check that it is installed and running, and that the VM has its channel"
     )]
     NoAgent { command: Cow<'static, str>, after: Duration },
-    #[error("{command}: the arguments cannot be written as JSON")]
+    #[error("{command}: cannot serialize the arguments as JSON")]
     Encode { command: Cow<'static, str>, source: serde_json::Error },
-    #[error("{command}: the command is refused unsent: {why}")]
+    #[error("{command}: invalid command: {why}")]
     Unsendable { command: Cow<'static, str>, why: &'static str },
     #[error("{command}: cannot decode the reply at {}", Printable::line(path))]
     Decode { command: Cow<'static, str>, path: String, source: serde_json::Error },
-    #[error("{command}: descriptors can only be passed over a Unix socket")]
+    #[error("{command}: file descriptors can only be passed over a Unix socket")]
     NoDescriptors { command: Cow<'static, str> },
-    #[error("{command}: the descriptor cannot be duplicated")]
+    #[error("{command}: cannot duplicate the file descriptor")]
     Descriptor { command: Cow<'static, str>, source: io::Error },
     #[error("{doing}: the connection has ended")]
     Closed { doing: Cow<'static, str>, source: CloseReason },
-    #[error("{doing}: no connection to {} again within {after:?}{}", path.display(), Self::because(last.as_deref()))]
+    #[error("{doing}: could not reconnect to {} within {after:?}{}", path.display(), Self::because(last.as_deref()))]
     NotConnected { doing: Cow<'static, str>, path: PathBuf, after: Duration, last: Option<Arc<ClientError>> },
 }
 
 impl ClientError {
-    /// The last of several failures, behind what they add up to.
+    /// Formats the last of several failures as an addition to a message.
     fn because(last: Option<&Self>) -> String {
         last.map(|last| format!(": {last}")).unwrap_or_default()
     }
@@ -68,7 +70,7 @@ impl ClientError {
 
 #[cfg(feature = "tracing")]
 impl ClientError {
-    /// The kind of error, which repeats nothing that was said on the line.
+    /// Returns the kind of error, without any received data.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Connect { .. } => "connect",
@@ -96,51 +98,51 @@ impl ClientError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// QEMU was told to quit, through this session or another one, and did.
-    #[error("QEMU quit as told")]
+    /// QEMU quit on request, through this session or another one.
+    #[error("QEMU quit on request")]
     Quit,
-    /// The peer closed the connection or died; an ECONNRESET means the same.
+    /// The peer closed the connection or died, which includes ECONNRESET.
     #[error("the peer closed the connection")]
     Eof,
     /// The peer closed the connection in the middle of a message.
-    #[error("the peer closed the connection in the middle of a message, after {received} bytes of it")]
+    #[error("the peer closed the connection in the middle of a message, after {received} bytes")]
     Truncated {
-        /// How much of the message had come, in bytes.
+        /// The number of bytes of the message that were received.
         received: usize,
     },
-    /// The peer sent something that is not a message.
-    #[error("the peer sent something that is not a message ({error}): {began:?}")]
+    /// The peer sent an invalid message.
+    #[error("the peer sent an invalid message ({error}): {began:?}")]
     Garbage {
-        /// What it began with.
+        /// The beginning of the message.
         began: String,
-        /// What was wrong with it.
+        /// The reason why it is invalid.
         error: String,
     },
     /// The peer sent a message longer than [`Options::max_message`](crate::Options::max_message).
     #[error("the peer sent a message of more than {limit} bytes")]
     TooLong {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The peer greeted anew: another QEMU is behind the connection, or the same one has begun a new session. What was
-    /// sent before may be lost, and nothing more is taken before a new handshake.
-    #[error("the peer was restarted: it greeted anew")]
+    /// The peer sent a new greeting: it is a different QEMU, or the same one has begun a new session. Earlier commands
+    /// may be lost, and no more are accepted before a new handshake.
+    #[error("the peer was restarted: it sent a new greeting")]
     Restarted,
     /// Reading or writing failed.
     #[error("reading or writing failed: {message}")]
     Io {
-        /// What kind of failure it was.
+        /// The kind of failure.
         kind: io::ErrorKind,
         /// The system's message.
         message: String,
     },
-    /// This side closed it: by `close`, by dropping the last handle, or by ending the runtime.
-    #[error("it was closed on this side")]
+    /// Closed by this side: by `close`, by dropping the last handle, or by the end of the runtime.
+    #[error("closed by this side")]
     Local,
 }
 
 impl CloseReason {
-    /// The kind of end, which repeats nothing that was said on the line.
+    /// Returns the kind of end, without any received data.
     #[cfg(feature = "tracing")]
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -155,7 +157,7 @@ impl CloseReason {
         }
     }
 
-    /// What an I/O error means: a peer that is gone, or trouble of its own.
+    /// Distinguishes a peer that is gone from other I/O errors.
     pub(crate) fn from_io(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {

@@ -1,7 +1,7 @@
-//! A long-running job of QEMU's, such as a backup or a mirror, followed to its end.
+//! Tracks a long-running QEMU job, such as a backup or a mirror, to its end.
 //!
-//! QEMU says how a job ended in different places: a job that is kept after its end (`auto-dismiss: false`) has the reason in
-//! `query-jobs`, one that vanishes has told it in a block job's event just before. Both are looked at.
+//! QEMU reports how a job ended in different ways: a job that is kept after its end (`auto-dismiss: false`) has the
+//! reason in `query-jobs`, others report it in a block job event just before they disappear. Both are used.
 
 use std::sync::Arc;
 
@@ -16,44 +16,44 @@ use crate::error::{ClientError, CloseReason};
 use crate::events::{Events, EventsError, RawEvent};
 use crate::session::Session;
 
-/// The events of block jobs, whose types belong to a module of QMP that following a job does not need.
+/// The events of block jobs. Their types are in a QMP module that is not required otherwise.
 const COMPLETED: &str = "BLOCK_JOB_COMPLETED";
 const CANCELLED: &str = "BLOCK_JOB_CANCELLED";
 
-/// How QEMU, in the C library's words, calls the error of a job that was cancelled.
+/// The C library's error messages for a cancelled job.
 const CANCELLED_WORDS: [&str; 2] = ["Operation canceled", "Operation cancelled"];
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobEnd {
-    /// It did what it was to do.
+    /// It succeeded.
     Done,
     /// It was cancelled.
     Cancelled,
-    /// It failed, for this reason in QEMU's words.
+    /// It failed, with QEMU's error message.
     Failed(String),
 }
 
-/// Why the end of a job is not known.
+/// Why the result of a job is not known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JobError {
-    /// There is no such job, and none has been seen since the handle was made.
+    /// There is no such job, and there was none since the handle was created.
     #[error(
-        "no job is called {id}: make its handle before the command that starts it, or start it with `auto-dismiss: false`"
+        "no job is called {id}; create the handle before starting the job, or start it with `auto-dismiss: false`"
     )]
     NotFound {
         /// The job.
         id: String,
     },
-    /// The job is gone, and what it said at its end was missed.
-    #[error("the job {id} has ended, and how was missed: start it with `auto-dismiss: false`")]
+    /// The job is gone, and its result was missed.
+    #[error("the job {id} has ended, but its result was missed; start it with `auto-dismiss: false`")]
     Missed {
         /// The job.
         id: String,
     },
-    /// The connection has ended first. The job may go on.
+    /// The connection ended first. The job may still be running.
     #[error("following the job {id}: the connection has ended")]
     Closed {
         /// The job.
@@ -61,12 +61,12 @@ pub enum JobError {
         /// Why.
         source: CloseReason,
     },
-    /// QEMU could not be asked.
+    /// A query failed.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
-/// A handle on one job, made by [`Session::job`]. Dropping it leaves the job alone.
+/// A handle to a job, created by [`Session::job`]. Dropping it does not affect the job.
 ///
 /// ```no_run
 /// # async fn example(session: qmp_client::Session) -> Result<(), Box<dyn std::error::Error>> {
@@ -90,12 +90,12 @@ pub struct Job {
     session: Session,
     id: String,
     events: Events,
-    /// The state that was seen last.
+    /// The last known state.
     status: Option<JobStatus>,
-    /// What a block job said of its end.
+    /// The result reported by a block job's event.
     told: Option<JobEnd>,
     end: Option<JobEnd>,
-    /// QEMU is to be asked where the job stands.
+    /// Whether the job has to be queried.
     ask: bool,
 }
 
@@ -106,8 +106,8 @@ struct BlockJobEnd {
 }
 
 impl Session {
-    /// A handle on the job `id`, which sees all that happens to the job from now on. Make it before the command that starts
-    /// the job, so that the end of a short one is not missed.
+    /// Returns a handle to the job `id`, which tracks the job from now on. Create it before the command that starts the
+    /// job, so that the end of a short job is not missed.
     pub fn job(&self, id: impl Into<String>) -> Job {
         Job {
             session: self.clone(),
@@ -121,14 +121,14 @@ impl Session {
     }
 }
 
-/// Commands that take nothing but the job's name.
+/// Defines commands whose only argument is the job's id.
 macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident $command:ident;)*) => {$(
         $(#[$doc])*
         ///
         /// # Errors
         ///
-        /// As [`Session::execute`]; QEMU refuses what the job's state does not allow.
+        /// As [`Session::execute`]; QEMU rejects what the job's state does not allow.
         ///
         /// # Cancel safety
         ///
@@ -140,12 +140,12 @@ macro_rules! commands {
 }
 
 impl Job {
-    /// The job's name.
+    /// Returns the job's id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Where the job stands, and how far it is. None: there is no such job, or not any more.
+    /// Returns the job's state and progress, or `None` if the job does not exist.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl Job {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Nothing is lost if the future is dropped.
     pub async fn query(&self) -> Result<Option<JobInfo>, ClientError> {
         let jobs = self.session.execute(QueryJobs {}).await?;
         Ok(jobs.into_iter().find(|job| job.id == self.id))
@@ -164,31 +164,32 @@ impl Job {
         pause JobPause;
         /// Resumes the job.
         resume JobResume;
-        /// Cancels the job. It goes on until it has stopped by itself: [`Job::wait`] returns then. A mirror that is ready
-        /// ends well instead, without switching to its target.
+        /// Cancels the job. It stops some time later, when [`Job::wait`] returns. A mirror that is ready completes
+        /// instead, without switching to its target.
         cancel JobCancel;
-        /// Has a job that is ready, such as a mirror, switch over and end.
+        /// Completes a job that is ready, such as a mirror, which then switches to its target.
         complete JobComplete;
-        /// Has a job that is pending because of `auto-finalize: false` make its changes.
+        /// Finalizes a job that is pending because of `auto-finalize: false`.
         finalize JobFinalize;
-        /// Removes a job that has concluded. Only then its name can be used again.
+        /// Removes a concluded job, so that its id can be used again.
         dismiss JobDismiss;
     }
 
-    /// Waits until the job has concluded, and returns how. A job that is kept (`auto-dismiss: false`) is still there then.
+    /// Waits until the job has concluded, and returns its result. A job with `auto-dismiss: false` still exists after
+    /// that.
     ///
-    /// A job that waits for [`Job::complete`] or [`Job::finalize`] does not conclude by itself; [`Job::wait_for`] shows that.
-    /// Nothing is sent while nothing happens.
+    /// A job that waits for [`Job::complete`] or [`Job::finalize`] does not conclude by itself; use [`Job::wait_for`]
+    /// to detect that. There is no polling.
     ///
     /// # Errors
     ///
     /// - [`JobError::NotFound`] if there is no such job.
-    /// - [`JobError::Missed`] if it vanished and its last events came faster than they were taken.
+    /// - [`JobError::Missed`] if it disappeared, and its last events were missed.
     /// - [`JobError::Closed`] if the connection ends first, [`JobError::Client`] if QEMU does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped: the next call goes on.
+    /// Nothing is lost if the future is dropped: the next call continues.
     pub async fn wait(&mut self) -> Result<JobEnd, JobError> {
         loop {
             if let Some(end) = &self.end {
@@ -200,7 +201,7 @@ impl Job {
 
     /// Waits until `wanted` accepts the job's state, or the job has concluded, and returns the state.
     ///
-    /// States that were passed through quickly are seen as well, if they came after the handle was made.
+    /// Short-lived states are seen, too, if they occur after the handle was created.
     ///
     /// # Errors
     ///
@@ -223,14 +224,14 @@ impl Job {
         }
     }
 
-    /// Takes one more step towards the end: an event that has come, the answer to a question, or the next event.
+    /// Advances by one step: a received event, the answer to a query, or the next event.
     async fn advance(&mut self) -> Result<(), JobError> {
         if self.take_event()? || !self.ask {
             return if self.ask { Ok(()) } else { self.next_event().await };
         }
         let info = self.query().await?;
         self.ask = false;
-        // What came before the answer counts now; what came behind it may have it asked again.
+        // Process the events before the answer now; later ones may require another query.
         while self.take_event()? {}
         match info {
             Some(info) if info.status == JobStatus::Concluded => {
@@ -263,7 +264,7 @@ impl Job {
         self.on_event(event)
     }
 
-    /// Takes an event that has come. Returns whether there was one.
+    /// Processes a received event. Returns whether there was one.
     fn take_event(&mut self) -> Result<bool, JobError> {
         let event = match self.events.try_recv_raw() {
             Ok(None) => return Ok(false),
@@ -277,7 +278,7 @@ impl Job {
         let event = match event {
             Ok(event) => event,
             Err(EventsError::Closed(source)) => return Err(JobError::Closed { id: self.id.clone(), source }),
-            // What was missed may have been the end.
+            // The missed events may include the end.
             Err(_) => {
                 self.ask = true;
                 return Ok(());
@@ -285,7 +286,7 @@ impl Job {
         };
         let data = event.data().get();
         if &*event.name == JobStatusChange::NAME {
-            // Another program's malformed event is none of this job's.
+            // Ignore malformed events, which do not belong to this job.
             let Ok(change) = serde_json::from_str::<JobStatusChange>(data) else { return Ok(()) };
             if change.id == self.id {
                 self.ask |=

@@ -1,15 +1,13 @@
-//! A QMP line to QEMU: it never loses a reply, never loses an event silently, and never hangs.
+//! A QMP client: it never loses a reply, never loses an event silently, and never hangs.
 //!
-//! A [`Session`] speaks over a Unix socket or any other stream. It never starts a process and does not
-//! know what a virtual machine is. One rule may surprise: a command that was sent is carried out even if
-//! its caller stops waiting.
+//! A [`Session`] uses a Unix socket or any other stream. It never starts a process and knows nothing about virtual
+//! machines. Note that a command that was sent is executed even if its caller stops waiting.
 //!
-//! Take it to talk to a QEMU, or to a guest's agent, that is there already. To start QEMU, or to know how it ended, take
-//! `qemuctl`, which uses this crate. [`reconnect`] is for peers that are restarted.
+//! Use it to talk to a running QEMU or guest agent. To start QEMU, or to learn how it ended, use `qemuctl`, which is
+//! based on this crate. [`reconnect`] is for peers that are restarted.
 //!
-//! Features: `job` adds `Session::job`, which follows a long-running job to its end; `testing` is the module `testing`, a
-//! QEMU that answers as a test tells it to; `tracing` reports commands, events and ends to a subscriber, without their
-//! contents.
+//! Features: `job` adds `Session::job`, which tracks a long-running job; `testing` is the module `testing`, a fake QEMU
+//! for tests; `tracing` reports commands, events and the end of a session to a subscriber, without their contents.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,60 +1,59 @@
-//! What a session may be told: deadlines, bounds and whether to ask for out-of-band commands.
+//! Session options: timeouts, limits, and out-of-band commands.
 
 use std::time::Duration;
 
-/// Whether to negotiate QMP's `oob` capability, which lets QEMU read ahead and take some commands out of band.
+/// Whether to negotiate QMP's `oob` capability, with which QEMU reads ahead and executes some commands out of band.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutOfBand {
-    /// Negotiate it where QEMU offers it: several commands in flight are then 1.6 times as fast.
+    /// Negotiate it if QEMU supports it; several commands in flight are then 1.6 times as fast.
     #[default]
     Auto,
     /// Do not negotiate it.
     Off,
-    /// Refuse the session if QEMU does not offer it.
+    /// Fail if QEMU does not support it.
     Required,
 }
 
-/// Whether commands end with a line end.
+/// Whether commands end with a newline.
 ///
-/// QEMU needs none: it knows by the brackets where a command ends, and each byte costs it time, a line end some 8 % of a
-/// small command. But a proxy or a stand-in may read whole lines.
+/// QEMU detects the end of a command by its brackets, and a newline costs some 8 % of the time of a small command. But
+/// a proxy or a fake QEMU may read whole lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LineEnds {
-    /// As the peer needs it: with line ends, if it has not answered the first command soon without one.
+    /// Automatic: use newlines if the peer does not answer the first command without one soon.
     #[default]
     Auto,
-    /// After each command.
+    /// Always.
     Always,
-    /// After none: the peer is known to be QEMU.
+    /// Never, because the peer is known to be QEMU.
     Never,
 }
 
-/// Deadlines and bounds of one session.
+/// Timeouts and limits of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How long connecting to a socket may take.
+    /// The timeout for connecting to a socket.
     pub connect: Duration,
-    /// How long QEMU's greeting may take. It comes at once unless another client holds the monitor,
-    /// QEMU is stopped, or QEMU still waits for something before it serves its monitors.
+    /// The timeout for QEMU's greeting. It arrives at once, unless another client is using the monitor, QEMU is
+    /// stopped, or QEMU is waiting for something before it serves its monitors.
     pub greeting: Duration,
-    /// How long the reply to `qmp_capabilities` may take, which comes once the machine is built: allow for
-    /// preallocated memory.
+    /// The timeout for the reply to `qmp_capabilities`, which arrives when the machine has been set up; preallocating
+    /// memory takes time.
     pub ready: Duration,
-    /// How long each command may take, unless the call says otherwise. For a command of more than 16 KiB
-    /// the time starts again whenever QEMU has taken more of it, because QEMU reads its monitor one
-    /// byte at a time (some 4 s for 1 MiB).
+    /// The timeout of a command, unless the call sets its own. For a command of more than 16 KiB it is restarted
+    /// whenever QEMU has read more of it, because QEMU reads its monitor one byte at a time (some 4 s for 1 MiB).
     pub command: Duration,
-    /// Whether to negotiate out-of-band commands. They cost a lone command some of its speed, because QEMU then
-    /// reads its monitor in another thread than the one that carries commands out.
+    /// Whether to negotiate out-of-band commands. They make single commands a bit slower, because QEMU then reads its
+    /// monitor in a different thread than the one that executes commands.
     pub oob: OutOfBand,
-    /// Whether commands end with a line end.
+    /// Whether commands end with a newline.
     pub line_ends: LineEnds,
-    /// The longest message that is accepted, in bytes. A longer one ends the session, so that a peer
-    /// gone mad cannot fill the memory.
+    /// The longest message that is accepted, in bytes. A longer one ends the session, so that a faulty peer cannot
+    /// exhaust memory.
     pub max_message: usize,
-    /// How many events wait for a slow subscriber before the oldest are dropped, and counted, to make room.
+    /// The length of a subscriber's queue, in events. When it is full, the oldest events are dropped and counted.
     pub event_backlog: usize,
-    /// How many bytes of events wait for a slow subscriber, likewise.
+    /// The length of a subscriber's queue, in bytes.
     pub event_backlog_bytes: usize,
 }
 

@@ -1,12 +1,12 @@
-//! Text that somebody else wrote, made fit for a terminal.
+//! Untrusted text, made safe for a terminal.
 
 use std::fmt::{self, Write};
 
-/// A text of a guest's, a peer's or a file's, printed without what a terminal obeys: control characters, escape sequences, and
-/// characters that change the direction of writing. Each stands as `U+FFFD`.
+/// Prints untrusted text of a guest, a peer or a file without control characters, escape sequences, and characters that
+/// change the writing direction. Each is replaced by `U+FFFD`.
 ///
-/// QEMU's error texts repeat what a guest's agent said, and a VM's or a file's name may be anything; a terminal takes what is
-/// in them for orders: to set its title, to fill the clipboard, to show a line other than it is.
+/// QEMU's error messages may quote a guest agent, and a VM or file may have any name. Control sequences in them could
+/// set the terminal's title, fill the clipboard, or disguise text.
 ///
 /// ```
 /// use qmp_client::Printable;
@@ -22,21 +22,21 @@ pub struct Printable<'a> {
 }
 
 impl<'a> Printable<'a> {
-    /// The text in one line: an end of line in it is neutralised too.
+    /// Prints the text in one line: newlines are replaced, too.
     pub fn line(text: &'a str) -> Self {
         Self { text, keeps_lines: false }
     }
 
-    /// The text with its lines.
+    /// Prints the text with its newlines.
     pub fn text(text: &'a str) -> Self {
         Self { text, keeps_lines: true }
     }
 
-    /// Whether a terminal, or somebody who reads, could take the character for something else than text.
+    /// Whether a terminal or a reader could take the character for something other than text.
     pub fn is_obeyed(c: char) -> bool {
         match c {
             '\t' => false,
-            // Marks, embeddings, overrides and isolates of the direction of writing; separators of lines and paragraphs.
+            // Directional marks, embeddings, overrides and isolates; line and paragraph separators.
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}' => true,
             c => c.is_control(),
         }

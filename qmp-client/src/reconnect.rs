@@ -1,7 +1,6 @@
-//! A session with a peer that may be restarted: it connects again, and says where something may have been lost.
+//! A session that reconnects when the peer is restarted, and reports where something may have been lost.
 //!
-//! What a lost connection does to commands is never hidden: one that was under way fails, whether QEMU has carried it out or
-//! not, and is not sent again.
+//! A lost connection is not hidden: a pending command fails, whether QEMU has executed it or not, and is not repeated.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -18,14 +17,14 @@ use crate::events::{Events, EventsError};
 use crate::options::Options;
 use crate::session::Session;
 
-/// How soon and how often to connect again.
+/// How to retry connecting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The wait behind the first attempt that failed; the first attempt comes at once.
+    /// The delay after the first failed attempt; the first attempt is made at once.
     pub first: Duration,
-    /// The longest wait. Each wait is twice as long as the one before, up to this.
+    /// The longest delay. The delay doubles up to this.
     pub longest: Duration,
-    /// How long to try before giving up for good. None: for ever.
+    /// How long to try before giving up for good. `None` means forever.
     pub give_up: Option<Duration>,
 }
 
@@ -35,28 +34,28 @@ impl Default for Backoff {
     }
 }
 
-/// Whether there is a connection.
+/// The state of the connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Link {
-    /// This is the connection.
+    /// Connected, with this session.
     Up(Session),
-    /// The last connection ended for this reason, and a new one is being made.
+    /// The last connection has ended, and a new one is being made.
     Down {
         /// Why the last connection ended.
         reason: CloseReason,
-        /// Why the last attempt to connect failed, if one has.
+        /// Why the last attempt to connect failed, if there was one.
         error: Option<Arc<ClientError>>,
     },
-    /// No more attempts are made: [`Reconnecting::close`] was called, the last handle was dropped, or [`Backoff::give_up`] was
-    /// up.
+    /// No more attempts are made: [`Reconnecting::close`] was called, the last handle was dropped, or
+    /// [`Backoff::give_up`] has expired.
     Closed {
         /// Why the last connection ended.
         reason: CloseReason,
     },
 }
 
-/// A session that connects again when its connection ends. Cheap to clone; all clones share the connection.
+/// A session that reconnects when its connection ends. Cheap to clone; all clones share the connection.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,7 +67,7 @@ pub enum Link {
 /// while let Some(news) = events.next().await {
 ///     match news {
 ///         News::Event(event) => println!("{}", event.event.name()),
-///         // Whatever happened meanwhile was missed: ask.
+///         // Events may have been missed, so query the state.
 ///         _ => println!("{:?}", qemu.execute(qmp_proto::QueryStatus {}).await?.status),
 ///     }
 /// }
@@ -85,16 +84,16 @@ struct Shared {
     path: PathBuf,
     options: Options,
     link: watch::Receiver<Link>,
-    /// Nobody has a handle any more, once this is gone.
+    /// Dropped with the last handle.
     closing: watch::Sender<bool>,
 }
 
 impl Reconnecting {
-    /// Connects to QEMU's monitor socket at `path`, and again whenever that connection ends.
+    /// Connects to QEMU's monitor socket at `path`, and reconnects whenever the connection ends.
     ///
     /// # Errors
     ///
-    /// As [`Session::connect`]: the first connection is tried once.
+    /// As [`Session::connect`]; the first connection is attempted only once.
     ///
     /// # Cancel safety
     ///
@@ -114,12 +113,12 @@ impl Reconnecting {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The state of the connection, to be watched.
+    /// Returns a channel with the state of the connection.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.shared.link.clone()
     }
 
-    /// The session that is connected now, or the next one, waited for until [`Options::command`] is up.
+    /// Returns the current session, or waits for the next one within the timeout [`Options::command`].
     ///
     /// # Errors
     ///
@@ -127,16 +126,16 @@ impl Reconnecting {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Nothing is lost if the future is dropped.
     pub async fn session(&self) -> Result<Session, ClientError> {
-        self.session_for(Cow::Borrowed("connecting again")).await
+        self.session_for(Cow::Borrowed("reconnecting")).await
     }
 
     async fn session_for(&self, doing: Cow<'static, str>) -> Result<Session, ClientError> {
         let after = self.shared.options.command;
         let mut link = self.shared.link.clone();
         let up = link.wait_for(|link| match link {
-            // A connection that has ended is known to have before its successor is looked for.
+            // Notice the end of the old connection before waiting for a new one.
             Link::Up(session) => session.is_open(),
             Link::Down { .. } => false,
             Link::Closed { .. } => true,
@@ -157,13 +156,13 @@ impl Reconnecting {
         Err(ClientError::NotConnected { doing, path: self.shared.path.clone(), after, last })
     }
 
-    /// Sends `command` and waits for its reply. While there is no connection, one is waited for first.
+    /// Sends `command` and waits for its reply. If there is no connection, waits for one first.
     ///
     /// # Errors
     ///
-    /// - [`ClientError::Closed`] if the connection ends before the reply has come: the command may have been carried out or
-    ///   not, and is not sent again.
-    /// - [`ClientError::NotConnected`] if there is no connection before [`Options::command`] is up: the command was not sent.
+    /// - [`ClientError::Closed`] if the connection ends before the reply: the command may or may not have been
+    ///   executed, and is not repeated.
+    /// - [`ClientError::NotConnected`] if there is no connection within [`Options::command`]: the command was not sent.
     /// - Those of [`Session::execute`].
     ///
     /// # Cancel safety
@@ -173,7 +172,7 @@ impl Reconnecting {
         self.session_for(Cow::Borrowed(C::NAME)).await?.execute(command).await
     }
 
-    /// Sends the command `name`, typed or not, and waits for its reply.
+    /// Sends a command by name and waits for its reply.
     ///
     /// # Errors
     ///
@@ -195,13 +194,13 @@ impl Reconnecting {
         ReconnectingEvents { link: self.shared.link.clone(), events, reason }
     }
 
-    /// Ends the connection, for all clones, and makes no new one.
+    /// Closes the connection for good, for all clones.
     pub fn close(&self) {
         self.shared.closing.send_replace(true);
     }
 }
 
-/// The task that connects again.
+/// The task that reconnects.
 struct Keeper {
     path: PathBuf,
     options: Options,
@@ -231,7 +230,7 @@ impl Keeper {
         self.report.send_replace(Link::Closed { reason });
     }
 
-    /// Returns when it gives up.
+    /// Returns the time at which to give up.
     async fn keep(&self, mut session: Session) {
         loop {
             let reason = session.closed().await;
@@ -261,7 +260,7 @@ impl Keeper {
     }
 }
 
-/// What a subscriber of a [`Reconnecting`] session learns.
+/// The items of an event subscription.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum News {
@@ -269,8 +268,8 @@ pub enum News {
     Event(Box<TimedEvent>),
     /// This many events were dropped because the subscriber was too slow.
     Missed(u64),
-    /// There was no connection for a while, and now there is: nobody knows what happened meanwhile. Ask what the missed events
-    /// might have changed; no event after this is missing.
+    /// The connection was lost and has been restored, so events may have been missed. Query what they may have changed;
+    /// no later event is missing.
     Gap(CloseReason),
 }
 
@@ -278,18 +277,18 @@ pub enum News {
 #[derive(Debug)]
 pub struct ReconnectingEvents {
     link: watch::Receiver<Link>,
-    /// None: there is no connection.
+    /// `None` if there is no connection.
     events: Option<Events>,
     /// Why the last connection ended.
     reason: CloseReason,
 }
 
 impl ReconnectingEvents {
-    /// Waits for the next event or gap. None: the session is closed for good, and all events were taken.
+    /// Waits for the next event or gap. Returns `None` if the session is closed for good and all events were returned.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no event.
+    /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<News> {
         if let Some(events) = &mut self.events {
             match events.recv().await {

@@ -1,4 +1,4 @@
-//! The handle of one QMP connection, to be cloned at will.
+//! The handle to a QMP connection.
 
 use std::borrow::Cow;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -28,8 +28,8 @@ use crate::wire::unix_socket;
 
 /// A QMP session: one connection, negotiated and ready for commands.
 ///
-/// Cheap to clone; all clones share the connection, from as many tasks as you like. Commands are sent in
-/// order, several in flight where that is faster. When the last clone is dropped, the connection ends.
+/// Cheap to clone; all clones share the connection and can be used from any number of tasks. Commands are sent in
+/// order, with several in flight if that is faster. The connection ends when the last clone is dropped.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), qmp_client::ClientError> {
@@ -63,7 +63,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// - [`ClientError::Connect`] if nobody listens there, [`ClientError::Busy`] if too many wait already.
+    /// - [`ClientError::Connect`] if nothing listens there, [`ClientError::Busy`] if its queue is full.
     /// - Those of [`Session::negotiate`].
     ///
     /// # Cancel safety
@@ -74,9 +74,9 @@ impl Session {
         Self::from_unix_stream(stream, options).await
     }
 
-    /// Negotiates on a connected Unix socket, such as one end of a socketpair whose other end QEMU was given.
+    /// Negotiates on a connected Unix socket, such as one end of a socket pair whose other end was passed to QEMU.
     ///
-    /// Keep no copy of QEMU's end, or its death stays invisible.
+    /// Close your copy of QEMU's end, since QEMU's death would not be noticed otherwise.
     ///
     /// # Errors
     ///
@@ -91,18 +91,20 @@ impl Session {
         Self::start(Box::pin(reader), Writer::Unix(writer), options).await
     }
 
-    /// Negotiates on any stream: TCP, vsock, a child's stdio joined by [`tokio::io::join`].
+    /// Negotiates on any stream, such as TCP, vsock, or a child's stdio joined by [`tokio::io::join`].
     ///
-    /// Returns once QEMU has answered `qmp_capabilities`, which means that the machine is built. Descriptors
-    /// cannot be passed over such a stream; use [`Session::connect`] or [`Session::from_unix_stream`] for that.
+    /// Returns when QEMU has answered `qmp_capabilities`, which means that the machine has been set up. File
+    /// descriptors cannot be passed over such a stream; use [`Session::connect`] or [`Session::from_unix_stream`] for
+    /// that.
     ///
     /// # Errors
     ///
-    /// - [`ClientError::NoGreeting`] if QEMU says nothing in time: most often another client holds the monitor.
-    /// - [`ClientError::NotReady`] if QEMU greets and then does not answer in time.
-    /// - [`ClientError::NotQmp`] if the peer says something else.
-    /// - [`ClientError::NoOutOfBand`] if out-of-band commands are required and not on offer.
-    /// - [`ClientError::Closed`] if the connection ends first, as when QEMU dies at start-up.
+    /// - [`ClientError::NoGreeting`] if QEMU sends no greeting in time, usually because another client is using the
+    ///   monitor.
+    /// - [`ClientError::NotReady`] if QEMU sends a greeting but then does not answer in time.
+    /// - [`ClientError::NotQmp`] if the peer sends something else.
+    /// - [`ClientError::NoOutOfBand`] if out-of-band commands are required but not supported.
+    /// - [`ClientError::Closed`] if the connection ends first, for example because QEMU dies during startup.
     ///
     /// # Cancel safety
     ///
@@ -126,16 +128,16 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// - [`ClientError::Refused`] if QEMU answers with an error; its class and text are kept.
-    /// - [`ClientError::Timeout`] if no reply comes before the session's deadline.
+    /// - [`ClientError::Refused`] if QEMU answers with an error, whose class and message it contains.
+    /// - [`ClientError::Timeout`] if there is no reply within the session's timeout.
     /// - [`ClientError::Closed`] if the connection ends or has ended.
-    /// - [`ClientError::Decode`] if the reply does not have the expected shape.
-    /// - [`ClientError::Encode`] and [`ClientError::Unsendable`] if the command cannot be sent as it is.
+    /// - [`ClientError::Decode`] if the reply does not have the expected form.
+    /// - [`ClientError::Encode`] and [`ClientError::Unsendable`] if the command cannot be sent.
     ///
     /// # Cancel safety
     ///
-    /// Once sent, QEMU carries the command out even if this future is dropped; the late reply is
-    /// discarded and other commands on the session are not affected.
+    /// Once sent, the command is executed even if this future is dropped; the late reply is discarded and other
+    /// commands are not affected.
     pub async fn execute<C: Command>(&self, command: C) -> Result<C::Return, ClientError> {
         let request = Request::typed(&command)?;
         let name = request.name.clone();
@@ -143,7 +145,7 @@ impl Session {
         command::decode(name, &reply)
     }
 
-    /// Sends the command `name`, typed or not, and waits for its reply.
+    /// Sends a command by name and waits for its reply.
     ///
     /// # Errors
     ///
@@ -156,24 +158,24 @@ impl Session {
         self.call_raw(name, arguments).send().await
     }
 
-    /// Prepares `command`, to be sent with a deadline of its own, out of band, or with a descriptor.
+    /// Prepares `command` with per-call options: a timeout, out-of-band execution, or a file descriptor.
     #[expect(clippy::needless_pass_by_value, reason = "used like `execute`, which owns its command")]
     pub fn call<C: Command>(&self, command: C) -> Call<'_, C::Return> {
         let oob_allowed = C::ALLOW_OOB;
         Call::new(&self.handle, Request::typed(&command), oob_allowed)
     }
 
-    /// Prepares the command `name`, to be sent with a deadline of its own, out of band, or with a descriptor.
+    /// Prepares a command given by name with per-call options: a timeout, out-of-band execution, or a file descriptor.
     #[expect(clippy::needless_pass_by_value, reason = "used like `execute_raw`")]
     pub fn call_raw(&self, name: &str, arguments: Option<Value>) -> Call<'_, Value> {
         Call::new(&self.handle, Request::raw(name, arguments.as_ref()), true)
     }
 
-    /// Sends `command` out of band: ahead of all that waits, even while QEMU is busy with another command.
+    /// Sends `command` out of band: before all waiting commands, and even while QEMU is busy with another one.
     ///
     /// # Errors
     ///
-    /// - [`ClientError::NotOutOfBand`] if QEMU takes this command in band only.
+    /// - [`ClientError::NotOutOfBand`] if QEMU supports this command only in band.
     /// - [`ClientError::NoOutOfBand`] if out-of-band commands were not negotiated.
     /// - Those of [`Session::execute`].
     ///
@@ -207,7 +209,7 @@ impl Session {
     ///
     /// let mut stopped = session.wait_for::<qmp_proto::event::Stop>();
     /// session.execute(qmp_proto::Stop {}).await?;
-    /// stopped.within(Duration::from_secs(5)).await?;
+    /// stopped.wait_timeout(Duration::from_secs(5)).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -215,7 +217,7 @@ impl Session {
         EventWait::new(&self.handle.shared.hub)
     }
 
-    /// What QEMU said first: its version and capabilities.
+    /// Returns QEMU's greeting: its version and capabilities.
     pub fn greeting(&self) -> &Greeting {
         &self.handle.peer.greeting
     }
@@ -225,31 +227,31 @@ impl Session {
         self.handle.peer.oob
     }
 
-    /// Whether descriptors can be passed: over Unix sockets only.
+    /// Whether file descriptors can be passed, which requires a Unix socket.
     pub fn passes_descriptors(&self) -> bool {
         self.handle.passes_fds
     }
 
-    /// Whether QEMU answers, to be watched.
+    /// Returns a channel that says whether QEMU answers.
     pub fn liveness(&self) -> watch::Receiver<Liveness> {
         self.handle.liveness()
     }
 
-    /// Whether the connection has not ended, as far as is known.
+    /// Whether the connection is open, as far as is known.
     pub(crate) fn is_open(&self) -> bool {
         !matches!(*self.handle.shared.liveness.borrow(), Liveness::Closed(_))
     }
 
-    /// Waits until the connection has ended and says why.
+    /// Waits until the connection has ended and returns the reason.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Nothing is lost if the future is dropped.
     pub async fn closed(&self) -> CloseReason {
         self.handle.closed().await
     }
 
-    /// Closes the connection now, for all clones. Commands under way fail.
+    /// Closes the connection at once, for all clones. Pending commands fail.
     pub fn close(&self) {
         self.handle.shared.close(&CloseReason::Local);
     }
@@ -259,7 +261,7 @@ impl Session {
         Call::new(&self.handle, Ok(request), false)
     }
 
-    /// Sends a command whose outcome nobody waits for.
+    /// Sends a command without waiting for its outcome.
     pub(crate) fn send_detached(&self, command: Outgoing) {
         self.handle.shared.send_detached(command);
     }

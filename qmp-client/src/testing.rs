@@ -1,7 +1,7 @@
-//! A stand-in for QEMU in the tests of programs that use this crate: it answers as it was told, or fails as it was told.
+//! A fake QEMU for tests of programs that use this crate. It follows a script of answers and failures.
 //!
-//! It speaks as QEMU 10.0 does, down to line ends and ids, and checks what it is sent. It knows no virtual machine: whether
-//! QEMU really answers like that is for a test with QEMU.
+//! It behaves like QEMU 10.0, including newlines and ids, and checks the commands that it receives. It does not emulate
+//! a virtual machine; to learn whether QEMU really answers like that, test with QEMU.
 //!
 //! ```
 //! use qmp_client::testing::FakeQemu;
@@ -42,20 +42,20 @@ use crate::error::ClientError;
 use crate::options::Options;
 use crate::session::Session;
 
-/// How long the script may stand still before that is a failure of the test.
+/// The timeout of each step of the script.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a fake does, step by step.
+/// A step of the script.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Takes a command and answers with the member `return` or `error`.
+    /// Receives a command and answers with the member `return` or `error`.
     Answer {
         name: String,
         arguments: Option<Value>,
         member: &'static str,
         value: Value,
     },
-    /// Takes a command and does not answer it.
+    /// Receives a command and does not answer it.
     Ignore {
         name: String,
     },
@@ -63,7 +63,7 @@ enum Step {
         name: String,
         data: Value,
     },
-    /// Bytes as they are.
+    /// Sends raw bytes.
     Send(Vec<u8>),
     HangUp,
 }
@@ -83,12 +83,12 @@ impl Default for FakeQemu {
 }
 
 impl FakeQemu {
-    /// A QEMU 10.0 that offers out-of-band commands, and has nothing to say.
+    /// Creates a fake QEMU 10.0 that supports out-of-band commands, with an empty script.
     pub fn new() -> Self {
         Self { greeting: Vec::new(), steps: Vec::new() }.version(10, 0, 0)
     }
 
-    /// Greets as that version.
+    /// Sends a greeting of this version.
     pub fn version(mut self, major: u32, minor: u32, micro: u32) -> Self {
         let qemu = json!({"major": major, "minor": minor, "micro": micro});
         self.greeting =
@@ -96,13 +96,13 @@ impl FakeQemu {
         self
     }
 
-    /// Says these bytes instead of the greeting, and nothing of a handshake.
+    /// Sends these bytes in place of the greeting, without a handshake.
     pub fn greet_with(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.greeting = bytes.into();
         self
     }
 
-    /// Expects the command `name`, whatever its arguments, and answers `value`.
+    /// Expects the command `name` with any arguments, and answers `value`.
     pub fn reply(self, name: impl Into<String>, value: Value) -> Self {
         self.step(Step::Answer { name: name.into(), arguments: None, member: "return", value })
     }
@@ -112,7 +112,7 @@ impl FakeQemu {
         self.step(Step::Answer { name: name.into(), arguments: Some(arguments), member: "return", value })
     }
 
-    /// Expects the command `name` and refuses it.
+    /// Expects the command `name` and answers with an error.
     pub fn refuse(self, name: impl Into<String>, class: &str, desc: &str) -> Self {
         let value = json!({"class": class, "desc": desc});
         self.step(Step::Answer { name: name.into(), arguments: None, member: "error", value })
@@ -128,12 +128,12 @@ impl FakeQemu {
         self.step(Step::Event { name: name.into(), data })
     }
 
-    /// Sends these bytes as they are: half a message, or none at all.
+    /// Sends raw bytes, such as a partial or invalid message.
     pub fn garbage(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.step(Step::Send(bytes.into()))
     }
 
-    /// Closes the connection, as a QEMU that dies. Without this it stays open behind the last step.
+    /// Closes the connection, like a QEMU that dies. Without this it stays open after the last step.
     pub fn hang_up(self) -> Self {
         self.step(Step::HangUp)
     }
@@ -153,23 +153,23 @@ impl FakeQemu {
         Ok((Session::from_unix_stream(stream, options).await?, running))
     }
 
-    /// Starts the script at one end of a socket pair, and returns the other. Must be called within a Tokio runtime.
+    /// Runs the script at one end of a socket pair, and returns the other. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// That of the system if there can be no such pair.
+    /// If the socket pair cannot be created.
     pub fn stream(self) -> io::Result<(StdUnixStream, Running)> {
         let (ours, theirs) = UnixStream::pair()?;
         let task = tokio::spawn(async move { self.play(theirs).await });
         Ok((ours.into_std()?, Running { task }))
     }
 
-    /// Listens at `path`, for code that connects by itself, and plays the script for the first client. Must be called within a
-    /// Tokio runtime.
+    /// Listens on `path`, for code that connects by itself, and runs the script for the first client. Must be called
+    /// within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// That of the system if it cannot listen there.
+    /// If it cannot listen there.
     pub fn listen(self, path: impl AsRef<Path>) -> io::Result<Running> {
         let listener = UnixListener::bind(path)?;
         let task = tokio::spawn(async move {
@@ -222,7 +222,7 @@ fn line(message: &Value) -> Vec<u8> {
     format!("{message}\r\n").into_bytes()
 }
 
-/// What was sent to a fake is not what its script expects.
+/// The fake received something other than its script expects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the fake QEMU: {message}")]
 pub struct Mismatch {
@@ -235,18 +235,19 @@ impl Mismatch {
     }
 }
 
-/// A script that is being played. Dropping it lets the script go on.
+/// A running script. Dropping it does not stop the script.
 #[derive(Debug)]
 pub struct Running {
     task: JoinHandle<Result<(), Mismatch>>,
 }
 
 impl Running {
-    /// Waits until the script is over and, unless it hangs up by itself, the client has gone; so drop the session first.
+    /// Waits until the script has ended and, unless it hangs up by itself, the client has disconnected; so drop the
+    /// session first.
     ///
     /// # Errors
     ///
-    /// [`Mismatch`] if a command was not the one expected, one came too many, or one was waited for in vain for 30 s.
+    /// [`Mismatch`] if a command was not the expected one, there were too many, or one was not received within 30 s.
     pub async fn finished(self) -> Result<(), Mismatch> {
         self.task.await.unwrap_or_else(|error| Err(Mismatch::new(error.to_string())))
     }
@@ -267,12 +268,12 @@ impl Peer {
     }
 
     async fn answer(&mut self, command: &Value, member: &str, value: &Value) -> Result<(), Mismatch> {
-        // A reply without an id has none at all, and QEMU writes the id last.
+        // The reply has an id only if the command had one, and QEMU writes it last.
         let id = command.get("id").map(|id| format!(", \"id\": {id}")).unwrap_or_default();
         self.send(format!("{{\"{member}\": {value}{id}}}\r\n").as_bytes()).await
     }
 
-    /// The next command, which should be `name`.
+    /// Receives the next command, which should be `name`.
     async fn command(&mut self, name: &str) -> Result<Value, Mismatch> {
         let next = tokio::time::timeout(PATIENCE, self.next()).await;
         let command = next.map_err(|_| Mismatch::new(format!("{name} did not come")))?;
@@ -284,7 +285,7 @@ impl Peer {
         Ok(command)
     }
 
-    /// The next message. None: the client has gone.
+    /// Receives the next message. Returns `None` if the client has disconnected.
     async fn next(&mut self) -> Result<Option<Value>, Mismatch> {
         loop {
             let mut values = serde_json::Deserializer::from_slice(&self.received).into_iter::<Value>();
@@ -306,7 +307,7 @@ impl Peer {
         }
     }
 
-    /// Waits until the client goes; it may say nothing more.
+    /// Waits until the client disconnects; it must not send anything more.
     async fn linger(&mut self) -> Result<(), Mismatch> {
         match self.next().await? {
             None => Ok(()),

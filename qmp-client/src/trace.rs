@@ -1,11 +1,10 @@
-//! What a session tells a `tracing` subscriber, if the feature `tracing` is on.
+//! Events for `tracing` subscribers, with the feature `tracing`.
 //!
-//! Names, sizes and outcomes only: arguments, replies and event data may hold secrets and are never told.
+//! Only names, sizes and outcomes are reported; arguments, replies and event data may contain secrets.
 
 use crate::error::{ClientError, CloseReason};
 
-/// One command, from its making to its outcome: a span, closed when it is dropped. One without an outcome was
-/// given up by its caller.
+/// The span of one command, from its creation to its outcome. Without an outcome, the caller has given up.
 pub(crate) struct CommandSpan {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
@@ -29,7 +28,7 @@ impl CommandSpan {
         let _ = (self, bytes);
     }
 
-    /// The command has failed. QEMU's own text may repeat an argument, so only the kind is told.
+    /// The command has failed. QEMU's message may contain an argument, so only the kind is reported.
     pub(crate) fn failed(&self, error: &ClientError) {
         #[cfg(feature = "tracing")]
         self.span.in_scope(|| tracing::debug!(target: "qmp_client", error = error.kind(), "failed"));
@@ -38,7 +37,7 @@ impl CommandSpan {
     }
 }
 
-/// An event has come.
+/// An event was received.
 pub(crate) fn event(name: &str, bytes: usize) {
     #[cfg(feature = "tracing")]
     tracing::trace!(target: "qmp_client", name, bytes, "event");

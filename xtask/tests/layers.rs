@@ -77,6 +77,7 @@ const PROGRAM: &[&str] = &[
     "svg",
     "termtree",
     "toml_edit",
+    "unicode-width",
 ];
 
 fn metadata() -> Value {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What QEMU does on events of the guest. Left out, each: as QEMU has it.
+/// What QEMU does on events of the guest. Each defaults to QEMU's own default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -13,7 +13,7 @@ pub struct Actions {
     pub reboot: Option<RebootAction>,
     /// When the guest powers off.
     pub shutdown: Option<ShutdownAction>,
-    /// When the watchdog is not fed.
+    /// When the watchdog expires.
     pub watchdog: Option<WatchdogAction>,
 }
 
@@ -25,9 +25,9 @@ pub struct Actions {
 pub enum PanicAction {
     /// The VM is paused.
     Pause,
-    /// QEMU ends, or the VM is paused as `shutdown` says.
+    /// QEMU exits, or the VM is paused, according to `shutdown`.
     Shutdown,
-    /// QEMU ends with exit code 1.
+    /// QEMU exits with code 1.
     ExitFailure,
     /// Nothing.
     None,
@@ -39,9 +39,9 @@ pub enum PanicAction {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RebootAction {
-    /// It reboots.
+    /// The guest reboots.
     Reset,
-    /// It is taken for a power-off.
+    /// The reboot is treated like a power-off.
     Shutdown,
 }
 
@@ -53,11 +53,11 @@ pub enum RebootAction {
 pub enum ShutdownAction {
     /// QEMU ends.
     Poweroff,
-    /// The VM is paused, and QEMU stays.
+    /// The VM is paused, and QEMU keeps running.
     Pause,
 }
 
-/// What happens when the watchdog is not fed.
+/// What happens when the watchdog expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]

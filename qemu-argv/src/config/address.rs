@@ -1,4 +1,4 @@
-//! Addresses of sockets.
+//! Socket addresses.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 
-/// An address of a stream socket. In files also `HOST:PORT`, or an absolute path.
+/// An address of a stream socket. In config files, may be given as `HOST:PORT` or an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
@@ -24,12 +24,12 @@ pub enum SocketAddress {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnixAddress {
-    /// The socket, at most 107 bytes.
+    /// The path of the socket, at most 107 bytes.
     pub path: PathBuf,
 }
 
 impl UnixAddress {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -40,14 +40,14 @@ impl UnixAddress {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InetAddress {
-    /// A name or an address.
+    /// A host name or an IP address.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
 impl InetAddress {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port }
     }
@@ -59,15 +59,15 @@ impl SocketAddress {
         Self::Unix(UnixAddress::new(path))
     }
 
-    /// A TCP port of a host, which is a name or an address.
+    /// A TCP port of a host, given by name or IP address.
     pub fn inet(host: impl Into<String>, port: u16) -> Self {
         Self::Inet(InetAddress::new(host, port))
     }
 }
 
-/// A text that is no socket address.
+/// The error for an invalid socket address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no socket address; write HOST:PORT, [IPv6]:PORT or an absolute path")]
+#[error("{0:?} is not a valid socket address; expected HOST:PORT, [IPv6]:PORT or an absolute path")]
 #[non_exhaustive]
 pub struct ParseSocketAddressError(String);
 

@@ -1,4 +1,4 @@
-//! Sound: a device for the guest and where the host plays it.
+//! Sound devices and their backends.
 
 use std::path::PathBuf;
 
@@ -12,19 +12,19 @@ use crate::topology::Address;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Audio {
-    /// The name that displays refer to. Left out: `audio0`, `audio1`, ….
+    /// The id that displays refer to. Defaults to `audio0`, `audio1`, ….
     pub id: Option<String>,
-    /// The device the guest sees.
+    /// The device that the guest sees.
     pub device: SoundDevice,
-    /// The codecs of an HDA controller. Left out: one that plays, and records where the backend can.
+    /// The codecs of an HDA controller. Defaults to one that plays, and records if the backend supports it.
     pub codecs: Vec<HdaCodec>,
-    /// Where the host plays it.
+    /// The backend on the host.
     pub backend: AudioBackend,
-    /// The address (PCI or channel I/O). Left out: planned.
+    /// The address (PCI or channel I/O). Defaults to one chosen by the plan.
     pub address: Option<Address>,
 }
 
-/// The sound device the guest sees.
+/// The sound device that the guest sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -53,7 +53,7 @@ pub enum SoundDevice {
     Usb,
     /// The PC speaker of the board.
     PcSpeaker,
-    /// None: only a backend, for displays.
+    /// No device, only a backend for displays.
     None,
 }
 
@@ -71,13 +71,13 @@ pub enum HdaCodec {
     Micro,
 }
 
-/// Where the host plays sound.
+/// The sound backend on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum AudioBackend {
-    /// Nowhere.
+    /// No sound.
     #[default]
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
@@ -101,7 +101,7 @@ pub enum AudioBackend {
     /// SDL.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Sdl,
-    /// SPICE clients; needs `spice`.
+    /// SPICE clients; requires `spice`.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Spice,
     /// The D-Bus display.
@@ -125,7 +125,7 @@ pub struct WavAudio {
 }
 
 impl WavAudio {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -136,7 +136,7 @@ impl WavAudio {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PulseAudio {
-    /// The server. Left out: the user's.
+    /// The server. Defaults to the user's.
     pub server: Option<String>,
 }
 
@@ -145,9 +145,9 @@ pub struct PulseAudio {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct AlsaAudio {
-    /// The device that plays. Left out: `default`.
+    /// The playback device. Defaults to `default`.
     pub playback: Option<String>,
-    /// The device that records. Left out: `default`.
+    /// The recording device. Defaults to `default`.
     pub capture: Option<String>,
 }
 
@@ -156,6 +156,6 @@ pub struct AlsaAudio {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct JackAudio {
-    /// The server. Left out: the user's.
+    /// The server. Defaults to the user's.
     pub server: Option<String>,
 }

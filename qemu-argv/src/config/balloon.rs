@@ -1,4 +1,4 @@
-//! The virtio balloon: memory that the guest gives back.
+//! The virtio balloon, by which the guest returns memory.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +9,12 @@ use crate::topology::Address;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Balloon {
-    /// Whether the balloon gives memory back when the guest runs out of it.
+    /// Whether the balloon shrinks when the guest runs out of memory.
     pub deflate_on_oom: bool,
-    /// Whether the guest tells which pages are free, so that the host can take them.
+    /// Whether the guest reports free pages, so that the host can reclaim them.
     pub free_page_reporting: bool,
-    /// How often the guest's memory statistics are asked for, in seconds. Left out: never.
+    /// The polling interval of the guest's memory statistics, in seconds. Defaults to no polling.
     pub stats_s: Option<u32>,
-    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     pub address: Option<Address>,
 }

@@ -1,4 +1,4 @@
-//! Block backends: where the bytes of disks, CD-ROMs and backing images are.
+//! Block backends: the storage of disks, CD-ROMs and backing images.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::disk_backends::{
 };
 use super::flexible;
 
-/// Where the bytes of a disk are.
+/// The storage of a disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
@@ -29,11 +29,11 @@ pub enum DiskBackend {
     Iscsi(IscsiDisk),
     /// A file on an SSH server.
     Ssh(SshDisk),
-    /// A file on a web server; it can only be read.
+    /// A file on a web server, read-only.
     Http(HttpDisk),
-    /// An `NVMe` device of the host, driven by QEMU itself through VFIO.
+    /// An `NVMe` device of the host, used directly by QEMU through VFIO.
     Nvme(NvmeDisk),
-    /// Nothing: reads give zeroes, writes vanish.
+    /// No storage: reads return zeroes, writes are discarded.
     Null(NullDisk),
 }
 

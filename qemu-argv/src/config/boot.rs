@@ -1,15 +1,15 @@
-//! What the guest starts from.
+//! Boot settings.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Boot settings. The order of devices is best given by their `boot_index`.
+/// Boot settings. To set the boot order, prefer the `boot_index` of each device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Boot {
-    /// A kernel that QEMU loads by itself.
+    /// A kernel that QEMU boots directly.
     pub kernel: Option<PathBuf>,
     /// The initial RAM disk of `kernel`.
     pub initrd: Option<PathBuf>,
@@ -23,7 +23,7 @@ pub struct Boot {
     pub once: Option<String>,
     /// Whether the firmware shows its boot menu.
     pub menu: Option<bool>,
-    /// How long the splash screen or menu waits, in milliseconds.
+    /// How long the splash screen or menu is shown, in milliseconds.
     pub splash_time_ms: Option<u16>,
     /// A picture (JPEG or BMP) for the firmware's splash screen.
     pub splash: Option<PathBuf>,

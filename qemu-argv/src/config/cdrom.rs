@@ -9,21 +9,21 @@ use super::block::DiskBackend;
 use super::flexible;
 use super::image::BlockFormat;
 
-/// A CD-ROM drive, with or without a medium. In files also just the path of an image.
+/// A CD-ROM drive, with or without a medium. In config files, may be given as just the path of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Cdrom {
-    /// The name of the drive in plans, errors and QMP. Left out: `cdrom0`, `cdrom1`, ….
+    /// The drive's id in plans, errors and QMP. Defaults to `cdrom0`, `cdrom1`, ….
     pub id: Option<String>,
-    /// What is in it. In files also just a path. Left out: nothing.
+    /// The medium. In config files, may be given as just a path. Defaults to none.
     #[serde(deserialize_with = "flexible::optional")]
     pub medium: Option<DiskBackend>,
-    /// What the medium's bytes mean. Left out: `raw`.
+    /// The format of the medium. Defaults to `raw`.
     pub format: Option<BlockFormat>,
-    /// What the drive is connected to.
+    /// The bus of the drive.
     pub interface: CdromInterface,
-    /// The place in the boot order, 0 first.
+    /// The position in the boot order; 0 is first.
     pub boot_index: Option<u32>,
 }
 
@@ -42,13 +42,13 @@ impl flexible::Short for Cdrom {
     }
 }
 
-/// What a CD-ROM drive is connected to.
+/// The bus of a CD-ROM drive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CdromInterface {
-    /// The board's own SATA or IDE controller, else `virtio-scsi`.
+    /// The board's own SATA or IDE controller, or else `virtio-scsi`.
     #[default]
     Auto,
     /// An AHCI controller.

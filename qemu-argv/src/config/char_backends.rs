@@ -1,4 +1,4 @@
-//! What each kind of character device is told.
+//! The settings of each kind of character device.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use super::address::SocketAddress;
 use super::flexible;
 use super::size::Size;
 
-/// QEMU's standard input and output. The launcher has these for itself: there a serial port becomes one that it serves,
-/// which `run` shows on its own terminal, and anything else is refused.
+/// QEMU's standard input and output. Since the launcher uses these itself, it serves such a serial port, which `run`
+/// shows on the terminal; other uses are refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct StdioChardev {
-    /// Whether Ctrl-C ends QEMU. Left out: yes.
+    /// Whether Ctrl-C ends QEMU. Defaults to true.
     pub signal: Option<bool>,
 }
 
@@ -25,13 +25,13 @@ pub struct StdioChardev {
 pub struct FileChardev {
     /// The file.
     pub path: PathBuf,
-    /// Whether it is appended to. Left out: it is emptied first.
+    /// Whether to append to the file. By default it is truncated.
     #[serde(default)]
     pub append: bool,
 }
 
 impl FileChardev {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), append: false }
     }
@@ -47,7 +47,7 @@ pub struct PipeChardev {
 }
 
 impl PipeChardev {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -59,7 +59,7 @@ impl PipeChardev {
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of QEMU of its own")]
 pub struct SocketChardev {
-    /// The address. In files also `HOST:PORT` or an absolute path.
+    /// The address. In config files, may be given as `HOST:PORT` or an absolute path.
     #[serde(deserialize_with = "flexible::one")]
     pub address: SocketAddress,
     /// Whether QEMU listens instead of connecting.
@@ -68,22 +68,22 @@ pub struct SocketChardev {
     /// Whether QEMU waits for a client before the machine starts. Only for servers.
     #[serde(default)]
     pub wait: bool,
-    /// How long a client waits before it connects again, in milliseconds. Whole seconds before QEMU 9.2.
+    /// The delay before a client reconnects, in milliseconds. Only whole seconds before QEMU 9.2.
     #[serde(default)]
     pub reconnect_ms: Option<u32>,
-    /// Whether it speaks telnet.
+    /// Whether to use the telnet protocol.
     #[serde(default)]
     pub telnet: bool,
-    /// Whether it speaks WebSocket. Only for servers.
+    /// Whether to use the WebSocket protocol. Only for servers.
     #[serde(default)]
     pub websocket: bool,
-    /// The id of TLS credentials. Left out: no TLS.
+    /// The id of TLS credentials. Defaults to no TLS.
     #[serde(default)]
     pub tls: Option<String>,
 }
 
 impl SocketChardev {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(address: SocketAddress) -> Self {
         Self {
             address,
@@ -97,32 +97,32 @@ impl SocketChardev {
     }
 }
 
-/// Datagrams.
+/// A datagram socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UdpChardev {
-    /// The other end.
+    /// The remote address.
     #[serde(deserialize_with = "flexible::one")]
     pub remote: SocketAddress,
-    /// Our end.
+    /// The local address.
     #[serde(default, deserialize_with = "flexible::optional")]
     pub local: Option<SocketAddress>,
 }
 
 impl UdpChardev {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(remote: SocketAddress) -> Self {
         Self { remote, local: None }
     }
 }
 
-/// A buffer in memory that QMP reads and writes.
+/// A ring buffer in memory, read and written over QMP.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct RingbufChardev {
-    /// Its size, a power of two. Left out: 64 KiB.
+    /// The size, a power of two. Defaults to 64 KiB.
     pub size: Option<Size>,
 }
 
@@ -136,7 +136,7 @@ pub struct SerialChardev {
 }
 
 impl SerialChardev {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -152,7 +152,7 @@ pub struct ParallelChardev {
 }
 
 impl ParallelChardev {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -163,9 +163,9 @@ impl ParallelChardev {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct VcChardev {
-    /// Columns. Left out: 80.
+    /// Columns. Defaults to 80.
     pub columns: Option<u32>,
-    /// Rows. Left out: 24.
+    /// Rows. Defaults to 24.
     pub rows: Option<u32>,
 }
 
@@ -179,13 +179,13 @@ pub struct SpicevmcChardev {
 }
 
 impl SpicevmcChardev {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into() }
     }
 }
 
-/// A SPICE channel of one's own.
+/// A SPICE channel with a custom name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -195,7 +195,7 @@ pub struct SpiceportChardev {
 }
 
 impl SpiceportChardev {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into() }
     }
@@ -208,7 +208,7 @@ impl SpiceportChardev {
 pub struct VdagentChardev {
     /// Whether the clipboard is shared.
     pub clipboard: bool,
-    /// Whether the agent moves the pointer.
+    /// Whether pointer positions are sent through the agent.
     pub mouse: Option<bool>,
 }
 
@@ -222,23 +222,24 @@ pub struct DbusChardev {
 }
 
 impl DbusChardev {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into() }
     }
 }
 
-/// Up to four others at once: what the guest sends goes to all, what any of them sends to the guest (QEMU ≥ 10.0).
+/// Up to four other character devices: the guest's output goes to all of them, and input is accepted from each (QEMU
+/// 10.0 or later).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HubChardev {
-    /// The ids of character devices of `chardevs`, above this one.
+    /// The ids of character devices in `chardevs`, listed before this one.
     pub chardevs: Vec<String>,
 }
 
 impl HubChardev {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(chardevs: Vec<String>) -> Self {
         Self { chardevs }
     }

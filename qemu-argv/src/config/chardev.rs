@@ -1,4 +1,4 @@
-//! Character devices: where the bytes of serial ports, consoles and channels go.
+//! Character devices: the host's side of serial ports, consoles and channels.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,50 +12,50 @@ use super::char_backends::{
 };
 use super::flexible;
 
-/// A character device that others refer to by its id.
+/// A character device that other parts refer to by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Chardev {
-    /// The name that serial ports, consoles and channels refer to.
+    /// The id that serial ports, consoles and channels refer to.
     pub id: String,
-    /// Where the bytes go. In files also just a kind that needs nothing else, such as `"stdio"`.
+    /// Where the data goes. In config files, a backend without settings may be given as one word, such as `"stdio"`.
     #[serde(deserialize_with = "flexible::one")]
     pub backend: CharBackend,
-    /// A file that keeps a copy of everything the guest sends.
+    /// A file to which all output of the guest is copied.
     #[serde(default)]
     pub log: Option<PathBuf>,
-    /// Whether `log` is appended to. Left out: it is emptied first.
+    /// Whether to append to `log`. By default it is truncated.
     #[serde(default)]
     pub log_append: bool,
-    /// Whether several front ends share it (Ctrl-A C switches).
+    /// Whether several front ends share it (Ctrl-A C switches between them).
     #[serde(default)]
     pub mux: bool,
 }
 
 impl Chardev {
-    /// A character device without a log.
+    /// Makes a character device without a log.
     pub fn new(id: impl Into<String>, backend: CharBackend) -> Self {
         Self { id: id.into(), backend, log: None, log_append: false, mux: false }
     }
 }
 
-/// Where the bytes of a character device go.
+/// Where the data of a character device goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum CharBackend {
-    /// A Unix socket that the launcher names and listens to. Without a launcher: nowhere.
+    /// A Unix socket that the launcher provides. Without a launcher, the data is discarded.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Launcher,
-    /// Nowhere.
+    /// Data is discarded.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Null,
-    /// QEMU's standard input and output. The launcher has these for itself: there a serial port becomes one that it serves,
-    /// which `run` shows on its own terminal, and anything else is refused.
+    /// QEMU's standard input and output. Since the launcher uses these itself, it serves such a serial port, which
+    /// `run` shows on the terminal; other uses are refused.
     Stdio(StdioChardev),
-    /// A pseudo-terminal of the host; QMP tells which.
+    /// A pseudo-terminal of the host; QMP reports its name.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Pty,
     /// A file.
@@ -64,9 +64,9 @@ pub enum CharBackend {
     Pipe(PipeChardev),
     /// A stream socket.
     Socket(SocketChardev),
-    /// Datagrams.
+    /// A datagram socket.
     Udp(UdpChardev),
-    /// A buffer in memory that QMP reads and writes.
+    /// A ring buffer in memory, read and written over QMP.
     Ringbuf(RingbufChardev),
     /// A serial port of the host.
     Serial(SerialChardev),
@@ -76,7 +76,7 @@ pub enum CharBackend {
     Vc(VcChardev),
     /// A SPICE channel of a fixed kind: `vdagent`, `usbredir` or `smartcard`.
     Spicevmc(SpicevmcChardev),
-    /// A SPICE channel of one's own.
+    /// A SPICE channel with a custom name.
     Spiceport(SpiceportChardev),
     /// The clipboard agent inside QEMU, for VNC, GTK and D-Bus displays.
     QemuVdagent(VdagentChardev),
@@ -94,7 +94,8 @@ pub enum CharBackend {
     /// A test device.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Testdev,
-    /// Up to four others at once: what the guest sends goes to all, what any of them sends to the guest (QEMU ≥ 10.0).
+    /// Up to four other character devices: the guest's output goes to all of them, and input is accepted from each
+    /// (QEMU 10.0 or later).
     Hub(HubChardev),
 }
 
@@ -104,7 +105,7 @@ impl CharBackend {
         Self::Socket(SocketChardev::new(SocketAddress::unix(path)))
     }
 
-    /// What a word alone says.
+    /// Parses the short form, a single word.
     const SHORT: [(&str, Self); 10] = [
         ("launcher", Self::Launcher),
         ("null", Self::Null),

@@ -1,4 +1,4 @@
-//! Virtual processors: model, features and topology.
+//! Virtual CPUs: model, features and topology.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -8,19 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::flexible;
 use crate::value::Props;
 
-/// The processors. In files also just their number (`cpu = 4`) or model (`cpu = "host"`).
+/// The virtual CPUs. In config files, may be given as just their number (`cpu = 4`) or model (`cpu = "host"`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Cpu {
-    /// The model, such as `host`, `max` or `EPYC`. Left out: the best that the target can run.
+    /// The model, such as `host`, `max` or `EPYC`. Defaults to the best one that the target supports.
     pub model: Option<String>,
-    /// Features of the model by QEMU's names: `{ avx512f = false, "hv-time" = true, phys-bits = 40 }`.
+    /// CPU features, by QEMU's names: `{ avx512f = false, "hv-time" = true, phys-bits = 40 }`.
     pub features: Props,
-    /// How many processors there are at boot. Defaults to 1 on boards that take any number, and to the board's own number on
-    /// others.
+    /// The number of CPUs at boot. Defaults to 1 on boards that accept any number, and to the board's own number on others.
     pub count: Option<u32>,
-    /// How many there may be after hotplug. Left out: no more than at boot.
+    /// The maximum number after hotplug. Defaults to the number at boot.
     pub max: Option<u32>,
     /// Sockets of the topology.
     pub sockets: Option<u32>,
@@ -35,7 +34,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// That many processors of the default model.
+    /// Makes this many CPUs of the default model.
     pub fn new(count: u32) -> Self {
         Self { count: Some(count), ..Self::default() }
     }
@@ -54,7 +53,8 @@ impl FromStr for Cpu {
 
 impl flexible::Short for Cpu {
     fn from_number(number: u64) -> Result<Self, String> {
-        let count = u32::try_from(number).map_err(|_| format!("{number} are too many processors"))?;
+        let count =
+            u32::try_from(number).map_err(|_| format!("{number} is too large for a number of CPUs"))?;
         Ok(Self::new(count))
     }
 

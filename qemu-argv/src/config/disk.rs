@@ -1,4 +1,4 @@
-//! Disks: where the bytes are, what they mean, how the guest sees them.
+//! Disks: storage, format and device.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,51 +12,51 @@ use super::throttle::Throttle;
 use crate::topology::Address;
 use crate::value::Props;
 
-/// A disk. In files also just the path of an image: `disks = ["/vm/web.qcow2"]`.
+/// A disk. In config files, may be given as just the path of an image: `disks = ["/vm/web.qcow2"]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of QEMU of its own")]
 pub struct Disk {
-    /// The name of the disk in plans, errors and QMP; its block node is called so too. Left out: `disk0`, `disk1`, ….
+    /// The disk's id in plans, errors and QMP, and the name of its block node. Defaults to `disk0`, `disk1`, ….
     #[serde(default)]
     pub id: Option<String>,
-    /// Where the bytes are. In files also just a path.
+    /// The storage. In config files, may be given as just a path.
     #[serde(deserialize_with = "flexible::one")]
     pub backend: DiskBackend,
-    /// What the bytes mean. Left out: by the ending of a file's name, `raw` for everything that is no file. QEMU never
-    /// guesses from the content: a guest could write another format's header.
+    /// The image format. Defaults to the one of the file name extension, and to `raw` for anything that is not a file.
+    /// It is never guessed from the content, since a guest could write another format's header.
     #[serde(default)]
     pub format: Option<BlockFormat>,
-    /// What a qcow2 or VMDK overlay rests on.
+    /// The backing image of a qcow2 or VMDK overlay.
     #[serde(default)]
     pub backing: Backing,
     /// The id of the secret that unlocks a `luks` image or an encrypted `qcow2` one.
     #[serde(default)]
     pub key_secret: Option<String>,
-    /// The device the guest sees.
+    /// The device that the guest sees.
     #[serde(default)]
     pub interface: DiskInterface,
-    /// Whether the guest may only read. IDE and SATA disks cannot be read-only.
+    /// Whether the disk is read-only. Not supported for IDE and SATA disks.
     #[serde(default)]
     pub read_only: bool,
-    /// Whether what the guest writes is gone when the VM ends: the image is only read, and changes go to a file without a
-    /// name that the launcher makes, in `$TMPDIR`, else in `/var/tmp`.
+    /// Whether writes are discarded when the VM ends: the image is opened read-only, and writes go to an unnamed
+    /// temporary file that the launcher creates in `$TMPDIR`, or else in `/var/tmp`.
     #[serde(default)]
     pub snapshot: bool,
-    /// How the host's page cache is used. Left out: `writeback`.
+    /// How the host's page cache is used. Defaults to `writeback`.
     #[serde(default)]
     pub cache: Option<Cache>,
-    /// How QEMU reads and writes a file. Left out: `threads`.
+    /// How QEMU accesses a file. Defaults to `threads`.
     #[serde(default)]
     pub aio: Option<DiskAio>,
-    /// Whether the guest's discards free space in the image. Left out: no.
+    /// Whether the guest's discards free space in the image. Defaults to false.
     #[serde(default)]
     pub discard: bool,
-    /// What writes of zeroes become. Left out: plain writes.
+    /// How writes of zeroes are handled. Defaults to plain writes.
     #[serde(default)]
     pub detect_zeroes: DetectZeroes,
-    /// Limits of throughput.
+    /// I/O limits.
     #[serde(default)]
     pub throttle: Option<Throttle>,
     /// The serial number that the guest sees.
@@ -65,19 +65,19 @@ pub struct Disk {
     /// The World Wide Name that the guest sees (SCSI, SATA and IDE).
     #[serde(default)]
     pub wwn: Option<u64>,
-    /// The place in the boot order, 0 first.
+    /// The position in the boot order; 0 is first.
     #[serde(default)]
     pub boot_index: Option<u32>,
-    /// The id of the iothread that serves the disk (virtio-blk). Left out: QEMU's main loop.
+    /// The id of the iothread that serves the disk (virtio-blk). Defaults to QEMU's main loop.
     #[serde(default)]
     pub iothread: Option<String>,
-    /// The number of request queues (virtio-blk). Left out: one for each processor.
+    /// The number of request queues (virtio-blk). Defaults to one for each CPU.
     #[serde(default)]
     pub queues: Option<u16>,
-    /// The logical sector size in bytes. Left out: 512.
+    /// The logical sector size in bytes. Defaults to 512.
     #[serde(default)]
     pub logical_block_size: Option<u32>,
-    /// The physical sector size in bytes. Left out: 512.
+    /// The physical sector size in bytes. Defaults to 512.
     #[serde(default)]
     pub physical_block_size: Option<u32>,
     /// What happens when a read fails.
@@ -86,23 +86,23 @@ pub struct Disk {
     /// What happens when a write fails.
     #[serde(default)]
     pub write_error: Option<OnError>,
-    /// Whether several VMs may write to it at once, as cluster file systems do.
+    /// Whether several VMs may write to the disk at once, as for cluster file systems.
     #[serde(default)]
     pub share_rw: bool,
-    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
-    /// Whether it must be possible to unplug it while the guest runs; `false` lets it share a slot with others. Left
-    /// out: it is possible while there is room.
+    /// Whether it must be hot-unpluggable; `false` lets it share a slot with other devices. By default it is
+    /// hot-unpluggable if there is room.
     #[serde(default)]
     pub hotplug: Option<bool>,
-    /// Further properties of the device, passed on as they are.
+    /// Additional properties of the device, passed on unchanged.
     #[serde(default)]
     pub properties: Props,
 }
 
 impl Disk {
-    /// A writable virtio disk on that backend.
+    /// Makes a writable virtio disk with this backend.
     pub fn new(backend: DiskBackend) -> Self {
         Self {
             id: None,
@@ -134,7 +134,7 @@ impl Disk {
         }
     }
 
-    /// A writable virtio disk on an image file; its format is told by the ending of its name.
+    /// Makes a writable virtio disk with an image file, whose format is determined by its file name extension.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::new(DiskBackend::file(path))
     }
@@ -155,7 +155,7 @@ impl flexible::Short for Disk {
     }
 }
 
-/// How the guest sees a disk.
+/// The device that the guest sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -176,44 +176,45 @@ pub enum DiskInterface {
     Usb,
 }
 
-/// What an overlay image rests on.
+/// The backing image of an overlay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Backing {
-    /// What the image's header says. Use `none` for images of strangers: a header may name any file of the host.
+    /// The one in the image's header. Use `none` for untrusted images, since a header may name any file of the host.
     #[default]
     #[serde(deserialize_with = "flexible::nothing_more")]
     Header,
-    /// Nothing, whatever the header says.
+    /// None, regardless of the header.
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
-    /// This image, whatever the header says. It is opened read-only.
+    /// This image, regardless of the header. It is opened read-only.
     Image(Box<BackingImage>),
 }
 
-/// An image that others rest on.
+/// A backing image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackingImage {
-    /// Where its bytes are. In files also just a path.
+    /// The storage. In config files, may be given as just a path.
     #[serde(deserialize_with = "flexible::one")]
     pub backend: DiskBackend,
-    /// What they mean. Left out: as for a disk.
+    /// The format. Defaults to the same as for a disk.
     #[serde(default)]
     pub format: Option<BlockFormat>,
     /// The id of the secret that unlocks it.
     #[serde(default)]
     pub key_secret: Option<String>,
-    /// What it rests on in turn.
+    /// Its own backing image.
     #[serde(default)]
     pub backing: Backing,
 }
 
 impl BackingImage {
-    /// An image in a file or elsewhere, with the format that its name tells and what its own header says it rests on.
+    /// Makes a backing image whose format is determined by its file name extension, and whose own backing image by its
+    /// header.
     pub fn new(backend: DiskBackend) -> Self {
         Self { backend, format: None, key_secret: None, backing: Backing::default() }
     }

@@ -18,7 +18,7 @@ pub struct FileDisk {
 }
 
 impl FileDisk {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -34,7 +34,7 @@ pub struct HostDeviceDisk {
 }
 
 impl HostDeviceDisk {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -45,25 +45,25 @@ impl HostDeviceDisk {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NbdDisk {
-    /// Where the server listens. In files also `HOST:PORT` or an absolute path.
+    /// The server's address. In config files, may be given as `HOST:PORT` or an absolute path.
     #[serde(deserialize_with = "flexible::one")]
     pub server: SocketAddress,
-    /// The name of the export. Left out: the default export.
+    /// The name of the export. Defaults to the server's default export.
     #[serde(default)]
     pub export: Option<String>,
-    /// The id of TLS credentials. Left out: no TLS.
+    /// The id of TLS credentials. Defaults to no TLS.
     #[serde(default)]
     pub tls: Option<String>,
-    /// The name the server's certificate must have. Left out: the host.
+    /// The name in the server's certificate. Defaults to the host name.
     #[serde(default)]
     pub tls_hostname: Option<String>,
-    /// How long requests wait for a lost server to come back, in seconds. Left out: they fail at once.
+    /// How long requests wait for a lost connection to be restored, in seconds. By default they fail at once.
     #[serde(default)]
     pub reconnect_s: Option<u32>,
 }
 
 impl NbdDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(server: SocketAddress) -> Self {
         Self { server, export: None, tls: None, tls_hostname: None, reconnect_s: None }
     }
@@ -93,13 +93,13 @@ pub struct RbdDisk {
     /// Ceph's configuration file.
     #[serde(default)]
     pub conf: Option<PathBuf>,
-    /// Monitors as `HOST:PORT`. Left out: those of `conf`.
+    /// Monitors as `HOST:PORT`. Defaults to those in `conf`.
     #[serde(default, deserialize_with = "flexible::list")]
     pub monitors: Vec<SocketAddress>,
 }
 
 impl RbdDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(pool: impl Into<String>, image: impl Into<String>) -> Self {
         Self {
             pool: pool.into(),
@@ -123,7 +123,7 @@ pub struct IscsiDisk {
     pub portal: String,
     /// The target's qualified name.
     pub target: String,
-    /// The logical unit. Left out: 0.
+    /// The logical unit number. Defaults to 0.
     #[serde(default)]
     pub lun: u32,
     /// The CHAP user.
@@ -132,19 +132,19 @@ pub struct IscsiDisk {
     /// The id of the secret that holds the CHAP password.
     #[serde(default)]
     pub password_secret: Option<String>,
-    /// Our own qualified name. Left out: made from the VM's name by QEMU.
+    /// The initiator's qualified name. Defaults to one that QEMU derives from the VM's name.
     #[serde(default)]
     pub initiator: Option<String>,
     /// The header digest.
     #[serde(default)]
     pub header_digest: Option<HeaderDigest>,
-    /// How long a request may take, in seconds. Left out: for ever.
+    /// The timeout of a request, in seconds. Defaults to none.
     #[serde(default)]
     pub timeout_s: Option<u32>,
 }
 
 impl IscsiDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(portal: impl Into<String>, target: impl Into<String>) -> Self {
         Self {
             portal: portal.into(),
@@ -166,27 +166,27 @@ impl IscsiDisk {
 pub struct SshDisk {
     /// The server.
     pub host: String,
-    /// The port. Left out: 22.
+    /// The port. Defaults to 22.
     #[serde(default)]
     pub port: Option<u16>,
     /// The file on the server.
     pub path: String,
-    /// The user. Left out: the one QEMU runs as.
+    /// The user. Defaults to the one that QEMU runs as.
     #[serde(default)]
     pub user: Option<String>,
-    /// How the server's key is checked.
+    /// How the server's key is verified.
     #[serde(default)]
     pub host_key: SshHostKey,
 }
 
 impl SshDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
         Self { host: host.into(), port: None, path: path.into(), user: None, host_key: SshHostKey::default() }
     }
 }
 
-/// A file on a web server; it can only be read.
+/// A file on a web server, read-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -202,19 +202,19 @@ pub struct HttpDisk {
     /// The id of the secret that holds a cookie.
     #[serde(default)]
     pub cookie_secret: Option<String>,
-    /// Whether the server's certificate is checked. Left out: yes.
+    /// Whether the server's certificate is verified. Defaults to true.
     #[serde(default)]
     pub verify: Option<bool>,
-    /// How much is read ahead. Left out: 256 KiB.
+    /// The read-ahead size. Defaults to 256 KiB.
     #[serde(default)]
     pub readahead: Option<Size>,
-    /// How long a request may take, in seconds. Left out: 5.
+    /// The timeout of a request, in seconds. Defaults to 5.
     #[serde(default)]
     pub timeout_s: Option<u32>,
 }
 
 impl HttpDisk {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -228,7 +228,7 @@ impl HttpDisk {
     }
 }
 
-/// An `NVMe` device of the host, driven by QEMU itself through VFIO.
+/// An `NVMe` device of the host, used directly by QEMU through VFIO.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -240,23 +240,23 @@ pub struct NvmeDisk {
 }
 
 impl NvmeDisk {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(device: impl Into<String>, namespace: u32) -> Self {
         Self { device: device.into(), namespace }
     }
 }
 
-/// Nothing: reads give zeroes, writes vanish.
+/// No storage: reads return zeroes, writes are discarded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NullDisk {
-    /// The size the guest sees.
+    /// The size that the guest sees.
     pub size: Size,
 }
 
 impl NullDisk {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(size: Size) -> Self {
         Self { size }
     }
@@ -272,7 +272,7 @@ pub struct Sha256HostKey {
 }
 
 impl Sha256HostKey {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(hash: impl Into<String>) -> Self {
         Self { hash: hash.into() }
     }
@@ -291,7 +291,7 @@ pub enum HeaderDigest {
     NoneCrc32c,
 }
 
-/// How the key of an SSH server is checked.
+/// How the key of an SSH server is verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
@@ -303,7 +303,7 @@ pub enum SshHostKey {
     KnownHosts,
     /// Against a SHA-256 fingerprint.
     Sha256(Sha256HostKey),
-    /// Not at all: anybody on the way can read and change the disk.
+    /// Not at all: an attacker in the network can read and change the disk.
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
 }

@@ -1,4 +1,4 @@
-//! Windows on the host that show the guest's screen. VNC and SPICE are apart from them.
+//! Windows on the host that show the guest's screen. VNC and SPICE are configured separately.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 
-/// QEMU's own window or channel for the screen. In files also just its kind: `display = "gtk"`.
+/// QEMU's own display. In config files, may be given as just its kind: `display = "gtk"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
@@ -21,9 +21,9 @@ pub enum Display {
     Gtk(GtkDisplay),
     /// An SDL window.
     Sdl(SdlDisplay),
-    /// The terminal, for text screens.
+    /// The terminal, for text modes.
     Curses(CursesDisplay),
-    /// No window, but OpenGL for the guest; VNC or SPICE shows the result.
+    /// No window, but OpenGL for the guest, shown by VNC or SPICE.
     EglHeadless(EglHeadlessDisplay),
     /// A SPICE viewer that QEMU starts.
     SpiceApp(SpiceAppDisplay),
@@ -38,9 +38,9 @@ pub enum Display {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct GtkDisplay {
-    /// Whether OpenGL draws it.
+    /// Whether to draw with OpenGL.
     pub gl: Option<GlMode>,
-    /// Whether it fills the screen.
+    /// Whether to start in full-screen mode.
     pub full_screen: bool,
 }
 
@@ -49,27 +49,27 @@ pub struct GtkDisplay {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SdlDisplay {
-    /// Whether OpenGL draws it.
+    /// Whether to draw with OpenGL.
     pub gl: Option<GlMode>,
-    /// Whether it fills the screen.
+    /// Whether to start in full-screen mode.
     pub full_screen: bool,
 }
 
-/// The terminal, for text screens.
+/// The terminal, for text modes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CursesDisplay {
-    /// The character set of the guest's text. Left out: CP437.
+    /// The character set of the guest's text. Defaults to CP437.
     pub charset: Option<String>,
 }
 
-/// No window, but OpenGL for the guest; VNC or SPICE shows the result.
+/// No window, but OpenGL for the guest, shown by VNC or SPICE.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct EglHeadlessDisplay {
-    /// The device that draws, such as `/dev/dri/renderD128`.
+    /// The GPU to render with, such as `/dev/dri/renderD128`.
     pub render_node: Option<PathBuf>,
 }
 
@@ -78,7 +78,7 @@ pub struct EglHeadlessDisplay {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SpiceAppDisplay {
-    /// Whether OpenGL draws it.
+    /// Whether to draw with OpenGL.
     pub gl: Option<GlMode>,
 }
 
@@ -89,13 +89,13 @@ pub struct SpiceAppDisplay {
 pub struct DbusDisplay {
     /// Whether programs connect directly instead of over a bus.
     pub p2p: bool,
-    /// The address of the bus. Left out: the session's.
+    /// The address of the bus. Defaults to the session bus.
     pub address: Option<String>,
-    /// Whether OpenGL draws it.
+    /// Whether to draw with OpenGL.
     pub gl: Option<GlMode>,
-    /// The device that draws.
+    /// The GPU to render with.
     pub render_node: Option<PathBuf>,
-    /// The id of the audio whose sound goes over the same bus.
+    /// The id of the audio backend whose sound uses the same bus.
     pub audio: Option<String>,
 }
 
@@ -104,12 +104,12 @@ pub struct DbusDisplay {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CocoaDisplay {
-    /// Whether it fills the screen.
+    /// Whether to start in full-screen mode.
     pub full_screen: bool,
 }
 
 impl Display {
-    /// What a word alone says.
+    /// Parses the short form, a single word.
     const SHORT: [(&str, Self); 7] = [
         ("none", Self::None),
         ("gtk", Self::Gtk(GtkDisplay { gl: None, full_screen: false })),
@@ -125,7 +125,7 @@ impl FromStr for Display {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        flexible::word("a display (VNC and SPICE have tables of their own)", &Self::SHORT, text)
+        flexible::word("a display (VNC and SPICE are configured in `vnc` and `spice`)", &Self::SHORT, text)
     }
 }
 
@@ -136,7 +136,7 @@ impl flexible::Short for Display {
     }
 }
 
-/// Which OpenGL draws.
+/// Which OpenGL variant to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -144,7 +144,7 @@ impl flexible::Short for Display {
 pub enum GlMode {
     /// None.
     Off,
-    /// Whatever there is.
+    /// Whichever is available.
     On,
     /// Desktop OpenGL.
     Core,

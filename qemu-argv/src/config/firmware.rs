@@ -1,4 +1,4 @@
-//! Firmware: what runs before the guest's own code.
+//! Firmware.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::flexible;
 use super::image::BlockFormat;
 
-/// The firmware. Left out: the board's own. In files also just `"uefi"`.
+/// The firmware. Defaults to the board's own. In config files, may be given as just `"uefi"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Firmware {
-    /// A file instead of the board's own BIOS.
+    /// A file that replaces the board's own BIOS.
     Bios(BiosFirmware),
     /// UEFI in flash memory.
     Uefi(UefiFirmware),
@@ -26,7 +26,7 @@ impl FromStr for Firmware {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "uefi" => Ok(Self::Uefi(UefiFirmware::default())),
-            _ => Err(format!("{text:?} is no short form of firmware; the only one is \"uefi\"")),
+            _ => Err(format!("{text:?} is not a kind of firmware; only \"uefi\" can be written as one word")),
         }
     }
 }
@@ -38,7 +38,7 @@ impl flexible::Short for Firmware {
     }
 }
 
-/// A file instead of the board's own BIOS.
+/// A file that replaces the board's own BIOS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -48,28 +48,29 @@ pub struct BiosFirmware {
 }
 
 impl BiosFirmware {
-    /// The firmware in this file.
+    /// Makes firmware from this file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 }
 
-/// UEFI in flash memory: code that all VMs share, variables that each has for itself.
+/// UEFI in flash memory: code that is shared by all VMs, and variables of each VM.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct UefiFirmware {
-    /// The code. Left out: found by the launcher.
+    /// The code. Defaults to what the launcher finds.
     pub code: Option<PathBuf>,
-    /// The format of the code. Left out: raw.
+    /// The format of the code. Defaults to raw.
     pub code_format: Option<BlockFormat>,
-    /// The VM's own copy of the variables. Left out: the launcher makes one, which a detached VM keeps for its next start.
+    /// The VM's own copy of the variables. By default the launcher creates one, which a detached VM keeps for its next
+    /// start.
     pub vars: Option<PathBuf>,
-    /// The format of the variables. Left out: by the ending of the file's name, else raw.
+    /// The format of the variables. Defaults to the one of the file name extension, or else to raw.
     pub vars_format: Option<BlockFormat>,
-    /// What the launcher makes `vars` from when it is not there yet. Never given to QEMU.
+    /// The template from which the launcher creates `vars`. Never passed to QEMU.
     pub vars_template: Option<PathBuf>,
-    /// Whether only signed programs boot: the launcher takes code and variables that are made for it, and on x86 (`q35`)
-    /// QEMU protects the variables by System Management Mode.
+    /// Whether only signed programs can boot: the launcher selects suitable code and variables, and on x86 (`q35`) QEMU
+    /// protects the variables with System Management Mode.
     pub secure_boot: bool,
 }

@@ -1,4 +1,4 @@
-//! Short forms in files: a plain text or number where a table would say the same at more length.
+//! Short forms in config files: a string or number in place of a table.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,19 +8,19 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// What files may write in short.
+/// A type that has a short form in config files.
 pub(super) trait Short: FromStr<Err: fmt::Display> {
-    /// Reads a number, where a number alone says it all.
+    /// Parses a number as the short form, if the type has one.
     fn from_number(number: u64) -> Result<Self, String> {
-        Err(format!("the number {number} says nothing here: write a text or a table"))
+        Err(format!("the number {number} is not allowed here; expected a string or a table"))
     }
 
-    /// What the short form looks like.
+    /// Returns the schema of the short form.
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema;
 }
 
-/// Lets the schema of a section be its short form, too.
+/// Adds the short form to the schema of a section.
 #[cfg(feature = "schema")]
 pub(super) fn or_short<T: Short>(schema: &mut schemars::Schema) {
     let description = schema.remove("description");
@@ -32,20 +32,20 @@ pub(super) fn or_short<T: Short>(schema: &mut schemars::Schema) {
     schema.insert("anyOf".into(), forms.to_vec().into());
 }
 
-/// Looks up a word among the short forms of a kind.
+/// Looks up a word among the short forms of a type.
 pub(super) fn word<T: Clone>(what: &str, forms: &[(&str, T)], text: &str) -> Result<T, String> {
     forms.iter().find(|(word, _)| *word == text).map(|(_, form)| form.clone()).ok_or_else(|| {
         let words: Vec<_> = forms.iter().map(|(word, _)| *word).collect();
-        format!("{text:?} is no short form of {what}; known are {}", words.join(", "))
+        format!("{text:?} is not {what}; expected one of {}, or a table", words.join(", "))
     })
 }
 
-/// Reads the number of a port: digits alone, where Rust would take a sign as well.
+/// Parses a port number. Only digits are accepted, while Rust would also accept a sign.
 pub(super) fn port(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Reads a variant that has no fields. (serde by itself lets any field pass there.)
+/// Deserializes a variant without fields. (serde itself would accept any fields there.)
 pub(super) fn nothing_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -60,7 +60,7 @@ impl<'de, T: Deserialize<'de> + Short> Visitor<'de> for TextOrTable<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a short form or a table")
+        formatter.write_str("a string or a table")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
@@ -91,7 +91,7 @@ impl<'de, T: Deserialize<'de> + Short> DeserializeSeed<'de> for TextOrTable<T> {
     }
 }
 
-/// Reads a `T` from its short form or its table.
+/// Deserializes a `T` from its short form or its table.
 pub(super) fn one<'de, T: Deserialize<'de> + Short, D>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -99,7 +99,7 @@ where
     TextOrTable(PhantomData).deserialize(deserializer)
 }
 
-/// Reads an optional `T`, for a field that is there: `null` is none.
+/// Deserializes an optional `T`; `null` means none.
 pub(super) fn optional<'de, T: Deserialize<'de> + Short, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -110,7 +110,7 @@ where
         type Value = Option<T>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("nothing, a short form or a table")
+            formatter.write_str("nothing, a string or a table")
         }
 
         fn visit_none<E>(self) -> Result<Option<T>, E> {
@@ -129,7 +129,7 @@ where
     deserializer.deserialize_option(Optional(PhantomData))
 }
 
-/// Reads a list whose elements are short forms or tables.
+/// Deserializes a list whose elements are short forms or tables.
 pub(super) fn list<'de, T: Deserialize<'de> + Short, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,6 +1,6 @@
 //! Ports forwarded into and out of a user-mode network.
 //!
-//! QEMU's own grammar for them has no escapes, so they are read into numbers and addresses and written anew.
+//! QEMU's notation has no escapes, so they are parsed into numbers and addresses and formatted again.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 
-/// A port of the host that leads into the guest. In files also QEMU's words: `"tcp:127.0.0.1:2222-:22"`.
+/// A host port that is forwarded to the guest. In config files, may be given in QEMU's notation:
+/// `"tcp:127.0.0.1:2222-:22"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
@@ -18,12 +19,12 @@ pub struct HostForward {
     /// TCP or UDP.
     #[serde(default)]
     pub protocol: Transport,
-    /// The host's address. Left out: 127.0.0.1; 0.0.0.0 opens the port to everybody.
+    /// The host address. Defaults to 127.0.0.1; 0.0.0.0 makes the port available to other hosts.
     #[serde(default = "loopback")]
     pub host_address: Ipv4Addr,
-    /// The host's port; 0 lets the system choose.
+    /// The host port; 0 lets the system choose.
     pub host_port: u16,
-    /// The guest's address. Left out: the first that DHCP gives out.
+    /// The guest's address. Defaults to the first one assigned by DHCP.
     #[serde(default)]
     pub guest_address: Option<Ipv4Addr>,
     /// The guest's port.
@@ -35,7 +36,7 @@ const fn loopback() -> Ipv4Addr {
 }
 
 impl HostForward {
-    /// A TCP port of 127.0.0.1 that leads to `guest_port`.
+    /// Forwards a TCP port of 127.0.0.1 to `guest_port`.
     pub const fn tcp(host_port: u16, guest_port: u16) -> Self {
         Self {
             protocol: Transport::Tcp,
@@ -56,10 +57,10 @@ impl fmt::Display for HostForward {
     }
 }
 
-/// A text that is no port to forward.
+/// The error for an invalid port forwarding.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no port to forward; write tcp:127.0.0.1:2222-:22, udp::5353-10.0.2.15:53 or the like (IPv4 only)"
+    "{0:?} is not a valid port forwarding; expected for example tcp:127.0.0.1:2222-:22 or udp::5353-10.0.2.15:53 (IPv4 only)"
 )]
 #[non_exhaustive]
 pub struct ParseForwardError(String);
@@ -67,7 +68,7 @@ pub struct ParseForwardError(String);
 impl FromStr for HostForward {
     type Err = ParseForwardError;
 
-    /// Reads QEMU's grammar. A host address that is left out is 127.0.0.1, where QEMU would open the port to everybody.
+    /// Parses QEMU's notation. The host address defaults to 127.0.0.1, unlike QEMU's default of all interfaces.
     fn from_str(text: &str) -> Result<Self, ParseForwardError> {
         let read = || {
             let (host, guest) = text.split_once('-')?;
@@ -128,7 +129,7 @@ impl Transport {
     }
 }
 
-/// An address in the guest's network that leads elsewhere.
+/// An address in the guest's network that is forwarded to the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -137,30 +138,30 @@ pub struct GuestForward {
     pub address: Ipv4Addr,
     /// The port at that address.
     pub port: u16,
-    /// Where it leads.
+    /// The target.
     pub to: GuestForwardTarget,
 }
 
 impl GuestForward {
-    /// Leads the connections of the guest to `address` and `port` elsewhere.
+    /// Forwards the guest's connections to `address` and `port`.
     pub fn new(address: Ipv4Addr, port: u16, to: GuestForwardTarget) -> Self {
         Self { address, port, to }
     }
 }
 
-/// Where an address of the guest's network leads.
+/// The target of a forwarded address of the guest's network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum GuestForwardTarget {
-    /// A TCP port, connected at start.
+    /// A TCP port, connected at startup.
     Tcp(TcpTarget),
-    /// A command of the host's shell for each connection, talking on its standard input and output.
+    /// A shell command of the host for each connection, connected to its standard input and output.
     Command(CommandTarget),
 }
 
-/// A TCP port, connected at start.
+/// A TCP port, connected at startup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -172,13 +173,13 @@ pub struct TcpTarget {
 }
 
 impl TcpTarget {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(address: IpAddr, port: u16) -> Self {
         Self { address, port }
     }
 }
 
-/// A command of the host's shell for each connection, talking on its standard input and output.
+/// A shell command of the host for each connection, connected to its standard input and output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -188,7 +189,7 @@ pub struct CommandTarget {
 }
 
 impl CommandTarget {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(command: impl Into<String>) -> Self {
         Self { command: command.into() }
     }

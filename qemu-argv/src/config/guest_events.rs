@@ -1,8 +1,8 @@
-//! Small devices by which a guest tells that it panicked, learns that it was cloned, or ends QEMU.
+//! Small devices by which a guest reports a panic, detects that it was cloned, or ends QEMU.
 
 use serde::{Deserialize, Serialize};
 
-/// The device by which a guest tells that it panicked.
+/// The device by which a guest reports a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -16,14 +16,14 @@ pub enum Pvpanic {
     None,
 }
 
-/// A port by which a guest ends QEMU with an exit code (x86): writing `n` ends it with `2n + 1`.
+/// A port by which a guest ends QEMU (x86): writing `n` makes QEMU exit with code `2n + 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct DebugExit {
     /// The I/O port.
     pub port: u16,
-    /// How many ports there are.
+    /// The number of ports.
     pub size: u16,
 }
 

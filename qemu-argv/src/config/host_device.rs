@@ -1,4 +1,4 @@
-//! Devices of the host given to the guest, and devices that have no section of their own.
+//! Passthrough devices, and devices without a section of their own.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::topology::Address;
 use crate::value::Props;
 
-/// A PCI device of the host, given to the guest by VFIO.
+/// A PCI device of the host, passed through to the guest by VFIO.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HostDevice {
-    /// The name of the device in plans and QMP. Left out: `hostdev0`, `hostdev1`, ….
+    /// The device's id in plans and QMP. Defaults to `hostdev0`, `hostdev1`, ….
     #[serde(default)]
     pub id: Option<String>,
     /// The PCI address on the host, such as `0000:01:00.0`. Exactly one of `host` and `sysfs`.
@@ -21,27 +21,27 @@ pub struct HostDevice {
     /// The directory of a mediated device, such as `/sys/bus/mdev/devices/UUID`.
     #[serde(default)]
     pub sysfs: Option<PathBuf>,
-    /// A file instead of the device's own ROM.
+    /// A file that replaces the device's own ROM.
     #[serde(default)]
     pub rom_file: Option<PathBuf>,
-    /// The place in the boot order, 0 first.
+    /// The position in the boot order; 0 is first.
     #[serde(default)]
     pub boot_index: Option<u32>,
-    /// The PCI address in the guest. Left out: planned.
+    /// The PCI address in the guest. Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
-    /// Further properties of the device, passed on as they are.
+    /// Additional properties of the device, passed on unchanged.
     #[serde(default)]
     pub properties: Props,
 }
 
 impl HostDevice {
-    /// The device at a PCI address of the host, such as `0000:01:00.0`.
+    /// Makes a device from a PCI address of the host, such as `0000:01:00.0`.
     pub fn new(host: impl Into<String>) -> Self {
         Self { host: Some(host.into()), ..Self::nowhere() }
     }
 
-    /// The device below this directory of sysfs, such as a mediated one.
+    /// Makes a device from a sysfs directory, such as that of a mediated device.
     pub fn at_sysfs(path: impl Into<PathBuf>) -> Self {
         Self { sysfs: Some(path.into()), ..Self::nowhere() }
     }
@@ -66,41 +66,41 @@ impl HostDevice {
 pub struct OtherDevice {
     /// QEMU's driver, such as `edu`.
     pub driver: String,
-    /// The name of the device in plans and QMP. Left out: `device0`, `device1`, ….
+    /// The device's id in plans and QMP. Defaults to `device0`, `device1`, ….
     #[serde(default)]
     pub id: Option<String>,
-    /// What it plugs into. Left out: nothing that is ours to say.
+    /// The kind of bus it is connected to. By default QEMU chooses.
     #[serde(default)]
     pub bus: OtherBus,
-    /// The address. Left out: planned.
+    /// The address. Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
-    /// Its properties, passed on as they are.
+    /// Properties of the device, passed on unchanged.
     #[serde(default)]
     pub properties: Props,
 }
 
 impl OtherDevice {
-    /// A device of this driver, which plugs into nothing that is ours to plan.
+    /// Makes a device of this driver, whose place QEMU chooses.
     pub fn new(driver: impl Into<String>) -> Self {
         Self { driver: driver.into(), id: None, bus: OtherBus::None, address: None, properties: Props::new() }
     }
 }
 
-/// What another device plugs into.
+/// The kind of bus that a device is connected to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum OtherBus {
-    /// Nothing, or what QEMU finds by itself.
+    /// None, or one chosen by QEMU.
     #[default]
     None,
     /// The root PCI bus: conventional or integrated.
     Pci,
     /// A PCI Express port of its own.
     Pcie,
-    /// Whatever carries virtio on this machine; `driver` has its full name.
+    /// The virtio transport of the machine; `driver` is the full name.
     Virtio,
     /// A USB port.
     Usb,

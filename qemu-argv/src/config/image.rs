@@ -1,10 +1,10 @@
-//! What the bytes of an image mean, and how QEMU reads and writes them.
+//! Image formats, and how QEMU accesses images.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// What the bytes of an image mean.
+/// The format of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -22,11 +22,11 @@ pub enum BlockFormat {
 }
 
 impl BlockFormat {
-    /// Every format.
+    /// All formats.
     pub const ALL: [Self; 8] =
         [Self::Raw, Self::Qcow2, Self::Vmdk, Self::Vdi, Self::Vhdx, Self::Vpc, Self::Qed, Self::Luks];
 
-    /// The format that the ending of a file's name stands for, whatever its case; the content is never looked at.
+    /// Returns the format of a file name extension, ignoring case. The content is never read.
     pub fn of_name(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         Some(match ending.as_str() {
@@ -42,7 +42,7 @@ impl BlockFormat {
         })
     }
 
-    /// QEMU's name of the driver.
+    /// Returns QEMU's name of the driver.
     pub const fn qemu_name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -57,7 +57,7 @@ impl BlockFormat {
     }
 }
 
-/// How the host's page cache is used, in the words of QEMU's `cache=`.
+/// How the host's page cache is used, as in QEMU's `cache=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -65,17 +65,17 @@ impl BlockFormat {
 pub enum Cache {
     /// Through the host's cache; the guest's flushes reach the disk.
     Writeback,
-    /// Around the host's cache (`O_DIRECT`); the guest's flushes reach the disk.
+    /// Bypassing the host's cache (`O_DIRECT`); the guest's flushes reach the disk.
     None,
     /// Through the host's cache; every write is flushed.
     Writethrough,
-    /// Around the host's cache; every write is flushed.
+    /// Bypassing the host's cache; every write is flushed.
     Directsync,
     /// Through the host's cache; flushes are ignored. A host crash loses data.
     Unsafe,
 }
 
-/// How QEMU reads and writes a file.
+/// How QEMU accesses a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -83,13 +83,13 @@ pub enum Cache {
 pub enum DiskAio {
     /// A pool of threads.
     Threads,
-    /// Linux AIO; needs `cache = "none"` or `"directsync"`.
+    /// Linux AIO; requires `cache = "none"` or `"directsync"`.
     Native,
     /// Linux `io_uring`.
     IoUring,
 }
 
-/// What writes of zeroes become.
+/// How writes of zeroes are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -100,22 +100,22 @@ pub enum DetectZeroes {
     Off,
     /// Efficient writes of zeroes.
     On,
-    /// Freed space; needs `discard`.
+    /// Freed space; requires `discard`.
     Unmap,
 }
 
-/// What happens when a disk fails.
+/// What happens on an I/O error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum OnError {
-    /// The guest sees the error.
+    /// The error is reported to the guest.
     Report,
-    /// The guest sees nothing.
+    /// The error is ignored.
     Ignore,
     /// The VM is paused.
     Stop,
-    /// The VM is paused when space ran out, else the guest sees the error.
+    /// The VM is paused if space ran out; other errors are reported to the guest.
     Enospc,
 }

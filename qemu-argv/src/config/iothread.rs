@@ -1,4 +1,4 @@
-//! Threads of QEMU that serve disks apart from its main loop.
+//! QEMU threads that serve disks outside the main loop.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 
-/// A thread that disks may name. In files also just its id: `iothreads = ["io0"]`.
+/// A thread that disks can use. In config files, may be given as just its id: `iothreads = ["io0"]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 pub struct Iothread {
-    /// The name that disks refer to.
+    /// The id that disks refer to.
     pub id: String,
-    /// The longest time of busy polling, in nanoseconds; 0 switches it off. Left out: 32768.
+    /// The longest time of busy polling, in nanoseconds; 0 turns it off. Defaults to 32768.
     #[serde(default)]
     pub poll_max_ns: Option<u32>,
-    /// The fewest threads in its pool.
+    /// The minimum number of threads in its pool.
     #[serde(default)]
     pub pool_min: Option<u16>,
-    /// The most threads in its pool.
+    /// The maximum number of threads in its pool.
     #[serde(default)]
     pub pool_max: Option<u16>,
 }
 
 impl Iothread {
-    /// An iothread with QEMU's defaults.
+    /// Makes an iothread with QEMU's defaults.
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), poll_max_ns: None, pool_min: None, pool_max: None }
     }

@@ -1,4 +1,4 @@
-//! The machine type, its accelerator and board-wide switches.
+//! The machine type, its accelerator and settings of the board.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -9,28 +9,28 @@ use super::flexible;
 use crate::qemu_target::Accelerator;
 use crate::value::Props;
 
-/// The board. In files also just its type: `machine = "q35"`.
+/// The board. In config files, may be given as just its type: `machine = "q35"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Machine {
-    /// The machine type, such as `q35`, `pc`, `virt` or a versioned name. Left out:
+    /// The machine type, such as `q35`, `pc`, `virt` or a versioned name. Defaults to
     /// [`Arch::default_machine`](crate::Arch::default_machine).
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// What executes the guest.
+    /// The accelerator.
     pub accel: AccelChoice,
-    /// The board's own USB controller. Left out: none.
+    /// The board's own USB controller. Defaults to none.
     pub usb: Option<bool>,
-    /// Whether guest memory goes into QEMU's core dump. Left out: no, since it holds the guest's secrets.
+    /// Whether QEMU's core dump contains guest memory. Defaults to false, since that contains the guest's secrets.
     pub dump_guest_core: bool,
-    /// System Management Mode (x86). Secure boot firmware needs it and switches it on by itself.
+    /// System Management Mode (x86). Secure boot firmware requires it and turns it on.
     pub smm: Option<bool>,
-    /// ACPI tables. Left out: as the machine type has it.
+    /// ACPI tables. Defaults to the machine type's setting.
     pub acpi: Option<bool>,
-    /// The `VMware` I/O port (x86). Left out: as the machine type has it.
+    /// The `VMware` I/O port (x86). Defaults to the machine type's setting.
     pub vmport: Option<bool>,
-    /// The High Precision Event Timer (x86). Left out: as the machine type has it.
+    /// The High Precision Event Timer (x86). Defaults to the machine type's setting.
     pub hpet: Option<bool>,
     /// The version of Arm's interrupt controller (`virt`): `2`, `3`, `4`, `host` or `max`.
     pub gic_version: Option<String>,
@@ -38,12 +38,12 @@ pub struct Machine {
     pub virtualization: Option<bool>,
     /// `TrustZone` for the guest (`virt`, TCG).
     pub secure: Option<bool>,
-    /// The bus of virtio devices. Defaults to what is usual on the board: memory-mapped slots on `microvm`, channel I/O on
-    /// `s390-ccw-virtio`, PCI elsewhere. An address of a device's own takes precedence.
+    /// The bus of virtio devices. Defaults to memory-mapped slots on `microvm`, channel I/O on `s390-ccw-virtio`, and PCI on other
+    /// boards. The address of a device takes precedence.
     pub virtio: Option<VirtioBus>,
-    /// The size of TCG's cache of translated code.
+    /// The size of TCG's translation cache.
     pub tcg_cache: Option<super::Size>,
-    /// Further properties of `-machine`, passed on as they are.
+    /// Additional properties of `-machine`, passed on unchanged.
     pub options: Props,
 }
 
@@ -75,13 +75,13 @@ pub enum VirtioBus {
     Mmio,
 }
 
-/// Which accelerator is wanted.
+/// The choice of an accelerator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AccelChoice {
-    /// The best that is known to work: whatever the [`Target`](crate::Target) has.
+    /// The best one that is known to work, as set in the [`Target`](crate::Target).
     #[default]
     Auto,
     /// Linux's KVM.
@@ -90,12 +90,12 @@ pub enum AccelChoice {
     Hvf,
     /// Windows' Hypervisor Platform.
     Whpx,
-    /// QEMU's translator.
+    /// QEMU's translator, which works everywhere.
     Tcg,
 }
 
 impl AccelChoice {
-    /// The accelerator that is asked for by name.
+    /// Returns the accelerator, if one was chosen by name.
     pub const fn named(self) -> Option<Accelerator> {
         match self {
             Self::Auto => None,

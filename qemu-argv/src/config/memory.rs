@@ -1,4 +1,4 @@
-//! Guest memory and where the host takes it from.
+//! Guest memory and its backing on the host.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,39 +9,40 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::flexible;
 use super::size::Size;
 
-/// Guest memory. In files also just its size: `memory = "2GiB"`.
+/// Guest memory. In config files, may be given as just its size: `memory = "2GiB"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
-    /// The size at boot; a number without unit is MiB, as for QEMU's `-m`. Defaults to 512 MiB on boards that take any size, and to
-    /// the board's own size on others.
+    /// The size at boot; a number without a unit means MiB, as for QEMU's `-m`. Defaults to 512 MiB on boards that accept any size,
+    /// and to the board's own size on others.
     #[serde(deserialize_with = "mebibytes")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "memory_schema"))]
     pub size: Option<Size>,
-    /// The ceiling for hotplugged memory; a number without unit is MiB. Defaults to no hotplug.
+    /// The maximum size with hotplugged memory; a number without a unit means MiB. Defaults to no hotplug.
     #[serde(deserialize_with = "mebibytes")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "memory_schema"))]
     pub max: Option<Size>,
-    /// Slots for hotplugged modules. Left out: 8 with `max`, else none.
+    /// Slots for hotplugged memory modules. Defaults to 8 with `max`, and to none otherwise.
     pub slots: Option<u8>,
-    /// Where the host takes it from.
+    /// The backing on the host.
     pub backend: MemoryBackend,
-    /// Whether helper processes (vhost-user, virtiofs) see the memory. Left out: yes where a chosen device needs it.
+    /// Whether the memory is shared with helper processes (vhost-user, virtiofs). Defaults to true if a device requires
+    /// it.
     pub share: Option<bool>,
-    /// Whether all of it is allocated before the guest starts.
+    /// Whether all memory is allocated before the guest starts.
     pub prealloc: bool,
-    /// Whether the host may merge equal pages of several guests. Left out: as QEMU has it, yes.
+    /// Whether the host may merge equal pages of several guests. Defaults to QEMU's default, which is true.
     pub merge: Option<bool>,
-    /// Whether it is kept from being swapped out.
+    /// Whether the memory is locked, so that it cannot be swapped out.
     pub lock: MemoryLock,
 }
 
 impl Memory {
-    /// The size of a board that takes any.
+    /// The default size on boards that accept any.
     pub const DEFAULT_SIZE: Size = Size::mib(512);
 
-    /// Plain memory of that size.
+    /// Makes plain memory of this size.
     pub fn new(size: Size) -> Self {
         Self { size: Some(size), ..Self::default() }
     }
@@ -73,7 +74,7 @@ const MOST_MIB: u64 = 64 << 20;
 fn of_number(number: u64) -> Result<Size, String> {
     if number > MOST_MIB {
         return Err(format!(
-            "a number without unit is MiB, and {number} are too many; for bytes write \"{number}B\""
+            "a number without a unit means MiB, and {number} MiB is too much; for bytes, write \"{number}B\""
         ));
     }
     Ok(Size::mib(number))
@@ -133,33 +134,33 @@ fn in_text(text: &str) -> Result<Size, String> {
     }
 }
 
-/// Where guest memory comes from.
+/// The backing of guest memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum MemoryBackend {
-    /// The board's own anonymous memory; a memfd where `share` asks for it.
+    /// The board's own anonymous memory, or a memfd with `share`.
     #[default]
     #[serde(deserialize_with = "flexible::nothing_more")]
     Default,
-    /// Anonymous memory as an object.
+    /// Anonymous memory as a separate object.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Ram,
-    /// A file, or a directory of a hugetlbfs.
+    /// A file, or a directory in a hugetlbfs.
     File(FileMemory),
-    /// An unnamed file in memory (Linux), which helpers can map.
+    /// An unnamed file in memory (Linux), which helper processes can map.
     Memfd(MemfdMemory),
 }
 
-/// A file, or a directory of a hugetlbfs.
+/// A file, or a directory in a hugetlbfs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FileMemory {
-    /// The file, or the directory in which QEMU makes an unnamed one. With several NUMA nodes it is a directory.
+    /// The file, or the directory in which QEMU creates an unnamed one. Several NUMA nodes require a directory.
     pub path: PathBuf,
-    /// Whether the file is emptied on exit instead of written back.
+    /// Whether the content may be discarded on exit instead of being written back.
     #[serde(default)]
     pub discard_data: bool,
     /// Whether the path is persistent memory.
@@ -168,18 +169,18 @@ pub struct FileMemory {
 }
 
 impl FileMemory {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), discard_data: false, pmem: false }
     }
 }
 
-/// An unnamed file in memory (Linux), which helpers can map.
+/// An unnamed file in memory (Linux), which helper processes can map.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct MemfdMemory {
-    /// The size of huge pages to use. Left out: ordinary pages.
+    /// The size of huge pages. Defaults to ordinary pages.
     pub huge_pages: Option<Size>,
 }
 
@@ -189,10 +190,10 @@ pub struct MemfdMemory {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MemoryLock {
-    /// It may be swapped out.
+    /// The memory may be swapped out.
     #[default]
     Off,
-    /// All of it is locked at start.
+    /// All memory is locked at startup.
     On,
     /// Each page is locked when first used (QEMU ≥ 10.0).
     OnFault,

@@ -1,7 +1,7 @@
-//! What a machine should be: plain data, for Rust code and for TOML or JSON files alike.
+//! Machine descriptions: plain data, for Rust code and for TOML or JSON files.
 //!
-//! Every kind is an enum with its own data, every field is public and documented with its unit, an unknown field in
-//! a file is an error. Nothing here is checked against a QEMU: [`plan`](fn@crate::plan) does that.
+//! All fields are public and documented with their units. An unknown field in a file is an error. Nothing here is
+//! checked against a QEMU; that is done by [`plan`](fn@crate::plan).
 
 mod action;
 mod address;

@@ -1,4 +1,4 @@
-//! What is behind a network interface.
+//! Network backends.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,29 +11,29 @@ use super::flexible;
 use super::socket_net::{ConnectNet, ListenNet, McastNet, UdpNet};
 use super::user_net::UserNet;
 
-/// What is behind a network interface.
+/// The backend of a network interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum NetBackend {
-    /// NAT inside QEMU: needs no set-up and no privilege.
+    /// NAT inside QEMU, which needs no setup and no privileges.
     User(UserNet),
     /// A TAP interface of the host.
     Tap(TapNet),
-    /// A TAP interface that QEMU's setuid helper joins to a bridge.
+    /// A TAP interface that QEMU's set-user-ID helper adds to a bridge.
     Bridge(BridgeNet),
-    /// Other QEMUs over TCP, multicast or UDP, in the old protocol.
+    /// Other QEMUs over TCP, multicast or UDP, with the old protocol.
     Socket(SocketNet),
     /// Another process over a stream socket.
     Stream(StreamNet),
     /// Another process over datagrams.
     Dgram(DgramNet),
-    /// Another process over a connected socket that the launcher passes in the planned slot.
+    /// Another process over a connected socket that the launcher passes as a file descriptor.
     Inherited(InheritedNet),
     /// A virtual distributed Ethernet switch.
     Vde(VdeNet),
-    /// passt: user-mode networking at speed. The launcher starts it and gives QEMU its socket, as one inherited.
+    /// passt: fast user-mode networking. The launcher starts it and passes its socket to QEMU.
     Passt(PasstNet),
     /// A switch in user space that shares the guest's memory.
     VhostUser(VhostUserNet),
@@ -51,7 +51,9 @@ impl FromStr for NetBackend {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "user" => Ok(Self::User(UserNet::default())),
-            _ => Err(format!("{text:?} is no short form of a network backend; the only one is \"user\"")),
+            _ => Err(format!(
+                "only \"user\" can be written as one word; write {text:?} as {{ backend = {{ type = {text:?} }} }}"
+            )),
         }
     }
 }
@@ -68,16 +70,16 @@ impl flexible::Short for NetBackend {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TapNet {
-    /// The interface, at most 15 bytes. Left out with `open_by = "qemu"`: the kernel names it.
+    /// The interface, at most 15 bytes. With `open_by = "qemu"`, defaults to a name chosen by the kernel.
     pub ifname: Option<String>,
     /// Who opens it.
     pub open_by: TapOpener,
-    /// A program that QEMU runs when the interface is up. Left out: none.
+    /// A program that QEMU runs after the interface is up. Defaults to none.
     pub script: Option<PathBuf>,
-    /// A program that QEMU runs before the interface goes down. Left out: none.
+    /// A program that QEMU runs before the interface goes down. Defaults to none.
     pub down_script: Option<PathBuf>,
-    /// Whether the kernel moves the packets (`/dev/vhost-net`). Left out: no. QEMU 7.2 aborts where it cannot open that
-    /// device.
+    /// Whether the kernel moves the packets (`/dev/vhost-net`). Defaults to false. QEMU 7.2 aborts if it cannot open
+    /// that device.
     pub vhost: bool,
 }
 
@@ -87,33 +89,33 @@ pub struct TapNet {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TapOpener {
-    /// QEMU, which must have the privilege.
+    /// QEMU, which requires the privileges.
     #[default]
     Qemu,
-    /// The launcher, which passes one descriptor for each queue in the planned slots.
+    /// The launcher, which passes one file descriptor for each queue.
     Launcher,
 }
 
-/// A TAP interface joined to a bridge by QEMU's helper.
+/// A TAP interface that QEMU's helper adds to a bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BridgeNet {
     /// The bridge.
     pub bridge: String,
-    /// The helper. Left out: the one QEMU was built with.
+    /// The helper. Defaults to the one that QEMU was built with.
     #[serde(default)]
     pub helper: Option<PathBuf>,
 }
 
 impl BridgeNet {
-    /// An interface of this bridge of the host, made by QEMU's own helper.
+    /// Makes an interface of this bridge, created by QEMU's helper.
     pub fn new(bridge: impl Into<String>) -> Self {
         Self { bridge: bridge.into(), helper: None }
     }
 }
 
-/// Other QEMUs in the old protocol. Exactly one kind; Unix sockets need `stream` or `dgram`.
+/// Other QEMUs, with the old protocol. Unix sockets require `stream` or `dgram`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, tag = "mode", rename_all = "kebab-case")]
@@ -121,7 +123,7 @@ impl BridgeNet {
 pub enum SocketNet {
     /// Waits for one QEMU.
     Listen(ListenNet),
-    /// Joins one that listens.
+    /// Connects to a QEMU that listens.
     Connect(ConnectNet),
     /// A bus of many QEMUs.
     Mcast(McastNet),
@@ -134,60 +136,60 @@ pub enum SocketNet {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StreamNet {
-    /// The address. In files also `HOST:PORT` or an absolute path.
+    /// The address. In config files, may be given as `HOST:PORT` or an absolute path.
     #[serde(deserialize_with = "flexible::one")]
     pub address: SocketAddress,
     /// Whether QEMU listens instead of connecting.
     #[serde(default)]
     pub server: bool,
-    /// How long a client waits before it connects again, in milliseconds (QEMU ≥ 8.0, whole seconds before 9.2).
+    /// The delay before a client reconnects, in milliseconds (QEMU 8.0 or later; only whole seconds before 9.2).
     #[serde(default)]
     pub reconnect_ms: Option<u32>,
 }
 
 impl StreamNet {
-    /// A client of what listens at `address`.
+    /// Makes a client that connects to `address`.
     pub fn new(address: SocketAddress) -> Self {
         Self { address, server: false, reconnect_ms: None }
     }
 }
 
-/// Datagrams: two ends, or a multicast group as `remote`.
+/// A datagram socket: two endpoints, or a multicast group as `remote`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DgramNet {
-    /// Our end. Left out only with a multicast group as `remote`.
+    /// The local address. May be omitted only if `remote` is a multicast group.
     #[serde(default, deserialize_with = "flexible::optional")]
     pub local: Option<SocketAddress>,
-    /// The other end.
+    /// The remote address.
     #[serde(deserialize_with = "flexible::one")]
     pub remote: SocketAddress,
 }
 
 impl DgramNet {
-    /// Sends to `remote` and gives itself no address.
+    /// Makes a socket that sends to `remote` and has no local address.
     pub fn new(remote: SocketAddress) -> Self {
         Self { local: None, remote }
     }
 }
 
-/// A socket that is connected already.
+/// A socket that is already connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct InheritedNet {
-    /// What the socket carries.
+    /// The kind of the socket.
     pub kind: SocketKind,
 }
 
-/// What a connected socket carries.
+/// The kind of a connected socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SocketKind {
-    /// A stream of packets, each after its length.
+    /// A stream of packets, each preceded by its length.
     #[default]
     Stream,
     /// A packet in each datagram.
@@ -199,9 +201,9 @@ pub enum SocketKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct VdeNet {
-    /// The switch's control directory. Left out: VDE's default switch.
+    /// The switch's control directory. Defaults to VDE's default switch.
     pub socket: Option<PathBuf>,
-    /// The port of the switch. Left out: any.
+    /// The port of the switch. Defaults to any.
     pub port: Option<u16>,
     /// The group that owns the port.
     pub group: Option<String>,
@@ -209,12 +211,12 @@ pub struct VdeNet {
     pub mode: Option<u16>,
 }
 
-/// passt, started by the launcher, one for each network; it ends with QEMU.
+/// passt, started by the launcher for each network; it ends with QEMU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PasstNet {
-    /// The program. Left out: `passt` on the search path.
+    /// The program. Defaults to `passt` in `PATH`.
     pub path: Option<PathBuf>,
     /// The guest's address.
     pub address: Option<IpAddr>,
@@ -222,13 +224,13 @@ pub struct PasstNet {
     pub netmask: Option<String>,
     /// The guest's gateway.
     pub gateway: Option<IpAddr>,
-    /// The host's interface for the outside.
+    /// The host's outgoing interface.
     pub interface: Option<String>,
-    /// Name servers that the guest is told.
+    /// The name servers for the guest.
     pub dns: Option<String>,
-    /// TCP ports to forward, in passt's words: `127.0.0.1/2222:22`.
+    /// TCP ports to forward, in passt's notation: `127.0.0.1/2222:22`.
     pub tcp_ports: Vec<String>,
-    /// UDP ports to forward, in passt's words.
+    /// UDP ports to forward, in passt's notation.
     pub udp_ports: Vec<String>,
     /// The MTU, in bytes.
     pub mtu: Option<u16>,
@@ -241,13 +243,13 @@ pub struct PasstNet {
 pub struct VhostUserNet {
     /// The Unix socket.
     pub path: PathBuf,
-    /// Whether QEMU listens. It then waits at start until the switch connects.
+    /// Whether QEMU listens. It then waits at startup until the switch connects.
     #[serde(default)]
     pub server: bool,
 }
 
 impl VhostUserNet {
-    /// A client of the program that listens at this socket.
+    /// Makes a client of the program that listens on this socket.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), server: false }
     }
@@ -263,7 +265,7 @@ pub struct VhostVdpaNet {
 }
 
 impl VhostVdpaNet {
-    /// The device at this path, such as `/dev/vhost-vdpa-0`.
+    /// Makes a backend from the device at this path, such as `/dev/vhost-vdpa-0`.
     pub fn new(device: impl Into<PathBuf>) -> Self {
         Self { device: device.into() }
     }
@@ -274,28 +276,28 @@ impl VhostVdpaNet {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct L2tpv3Net {
-    /// Our address.
+    /// The local address.
     pub src: String,
-    /// The other end's address.
+    /// The remote address.
     pub dst: String,
-    /// Our session number.
+    /// The local session number.
     pub tx_session: u32,
-    /// The other end's session number. Left out: as ours.
+    /// The remote session number. Defaults to the local one.
     #[serde(default)]
     pub rx_session: Option<u32>,
-    /// Our UDP port. With `dst_port`: UDP instead of raw IP.
+    /// The local UDP port. With `dst_port`, UDP is used instead of raw IP.
     #[serde(default)]
     pub src_port: Option<u16>,
-    /// The other end's UDP port.
+    /// The remote UDP port.
     #[serde(default)]
     pub dst_port: Option<u16>,
-    /// Whether it runs over IPv6.
+    /// Whether to use IPv6.
     #[serde(default)]
     pub ipv6: bool,
 }
 
 impl L2tpv3Net {
-    /// A tunnel over IPv4, without UDP and cookies.
+    /// Makes a tunnel over IPv4, without UDP and cookies.
     pub fn new(src: impl Into<String>, dst: impl Into<String>, tx_session: u32) -> Self {
         Self {
             src: src.into(),
@@ -316,6 +318,6 @@ impl L2tpv3Net {
 pub struct HubportNet {
     /// The number of the hub.
     pub hub: u32,
-    /// The id of another network (with `model = "none"`) that this port joins to the hub.
+    /// The id of another network (with `model = "none"`) that this port connects to the hub.
     pub netdev: Option<String>,
 }

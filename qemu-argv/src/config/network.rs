@@ -1,4 +1,4 @@
-//! Network interfaces: the device the guest sees, and what is behind it.
+//! Network interfaces: device and backend.
 
 use std::str::FromStr;
 
@@ -11,32 +11,32 @@ use super::user_net::UserNet;
 use crate::topology::Address;
 use crate::value::Props;
 
-/// A network interface. In files also just `"user"`: a NAT network that needs no set-up.
+/// A network interface. In config files, may be given as just `"user"`: a NAT network that needs no setup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
-    /// The name of the interface in plans, errors and QMP. Left out: `net0`, `net1`, ….
+    /// The interface's id in plans, errors and QMP. Defaults to `net0`, `net1`, ….
     pub id: Option<String>,
-    /// What is behind it. In files also just `"user"`.
+    /// The backend. In config files, may be given as just `"user"`.
     #[serde(deserialize_with = "flexible::one")]
     pub backend: NetBackend,
-    /// The device the guest sees.
+    /// The device that the guest sees.
     pub model: NicModel,
-    /// The MAC address. Left out: made from the VM's name and the interface's id, the same every time.
+    /// The MAC address. Defaults to one derived from the VM's name and the interface's id, so it is the same each time.
     pub mac: Option<MacAddress>,
-    /// The place in the boot order, 0 first.
+    /// The position in the boot order; 0 is first.
     pub boot_index: Option<u32>,
-    /// Queue pairs (virtio-net; tap, vhost-user and vhost-vdpa). Left out: 1.
+    /// Queue pairs (virtio-net with tap, vhost-user or vhost-vdpa). Defaults to 1.
     pub queues: Option<u16>,
-    /// The MTU that the guest is told (virtio-net), in bytes.
+    /// The MTU that is announced to the guest (virtio-net), in bytes.
     pub mtu: Option<u16>,
-    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     pub address: Option<Address>,
-    /// Whether it must be possible to unplug it while the guest runs; `false` lets it share a slot with others. Left
-    /// out: it is possible while there is room.
+    /// Whether it must be hot-unpluggable; `false` lets it share a slot with other devices. By default it is
+    /// hot-unpluggable if there is room.
     pub hotplug: Option<bool>,
-    /// Further properties of the device, passed on as they are.
+    /// Additional properties of the device, passed on unchanged.
     pub properties: Props,
 }
 
@@ -47,7 +47,7 @@ impl Default for Network {
 }
 
 impl Network {
-    /// A virtio interface on that backend.
+    /// Makes a virtio interface with this backend.
     pub fn new(backend: NetBackend) -> Self {
         Self {
             id: None,
@@ -79,7 +79,7 @@ impl flexible::Short for Network {
     }
 }
 
-/// The device the guest sees.
+/// The device that the guest sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -118,13 +118,13 @@ pub enum NicModel {
     /// IBM's virtual LAN (`pseries`).
     SpaprVlan,
     UsbNet,
-    /// The next interface that the board has by itself, as many boards of microcontrollers and singleboard computers do.
+    /// The next network interface of the board itself, as many microcontroller and single-board computer boards have.
     Board,
-    /// No device: the backend stands alone, as a hub's port does.
+    /// No device, only the backend, as for a port of a hub.
     None,
 }
 
-/// A MAC address, as `52:54:00:12:34:56`.
+/// A MAC address, such as `52:54:00:12:34:56`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddress(pub [u8; 6]);
 
@@ -135,7 +135,7 @@ impl MacAddress {
         for (place, octet) in text.chunks_mut(3).zip(self.0) {
             (place[0], place[1]) = (digit(octet >> 4), digit(octet));
         }
-        // Digits and colons are text.
+        // Only digits and colons, so this is valid UTF-8.
         str::from_utf8(&text).unwrap_or_default().into()
     }
 }
@@ -146,9 +146,9 @@ impl std::fmt::Display for MacAddress {
     }
 }
 
-/// A text that is no MAC address.
+/// The error for an invalid MAC address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no MAC address; they look like 52:54:00:12:34:56")]
+#[error("{0:?} is not a valid MAC address; expected for example 52:54:00:12:34:56")]
 #[non_exhaustive]
 pub struct ParseMacError(String);
 

@@ -4,33 +4,33 @@ use serde::{Deserialize, Serialize};
 
 use super::size::Size;
 
-/// A node: processors and the memory near them.
+/// A node: CPUs and the memory near them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct NumaNode {
-    /// Its part of the memory. All parts together make `memory.size`.
+    /// Its share of the memory. The sum of all shares must be `memory.size`.
     pub memory: Size,
-    /// Its processors: numbers and ranges such as `0-3`.
+    /// Its CPUs: numbers and ranges such as `0-3`.
     pub cpus: Vec<String>,
-    /// How far each node is, in node order, 10 for itself. Left out: 20 for all others.
+    /// The distance to each node, in node order; 10 for itself. Defaults to 20 for all others.
     pub distances: Vec<u8>,
-    /// The host's nodes that its memory comes from. Left out: any.
+    /// The host nodes that its memory is allocated from. Defaults to any.
     pub host_nodes: Vec<u16>,
-    /// How strictly it comes from `host_nodes`.
+    /// The allocation policy for `host_nodes`.
     pub policy: Option<NumaPolicy>,
 }
 
-/// How strictly memory comes from the host's nodes.
+/// The allocation policy for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum NumaPolicy {
-    /// From there if there is room.
+    /// Prefer the given nodes.
     Preferred,
-    /// From there or not at all.
+    /// Use only the given nodes.
     Bind,
-    /// From all of them in turn.
+    /// Alternate between the given nodes.
     Interleave,
 }

@@ -1,4 +1,4 @@
-//! Every path of the host in a configuration, so that a launcher can say what relative ones count from.
+//! All host paths in a config, so that a launcher can resolve relative ones.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,10 @@ use super::{
 type Visit<'a> = dyn FnMut(&mut PathBuf) + 'a;
 
 impl VmConfig {
-    /// Calls `visit` on every path of the host: images, kernels, sockets, devices, programs, directories.
+    /// Calls `visit` on all host paths: images, kernels, sockets, devices, programs, directories.
     ///
-    /// A program that is a bare name is left out, since it is looked up in `PATH`. `extra_args` and the properties
-    /// that are passed on as they are may hold paths too; nobody but QEMU knows which.
+    /// A program given by a bare name is skipped, since it is looked up in `PATH`. `extra_args` and properties that are
+    /// passed on unchanged may contain paths, too, but only QEMU knows which.
     pub fn for_each_path(&mut self, visit: &mut dyn FnMut(&mut PathBuf)) {
         self.qemu.iter_mut().for_each(|path| program(path, visit));
         self.socket_dir.iter_mut().for_each(&mut *visit);
@@ -131,7 +131,7 @@ fn disk_backend(backend: &mut DiskBackend, visit: &mut Visit<'_>) {
                 address(monitor, visit);
             }
         }
-        // Paths on other hosts are not ours.
+        // Paths on other hosts are skipped.
         _ => {}
     }
 }

@@ -15,11 +15,11 @@ use crate::topology::Address;
 pub struct Rng {
     /// Where the randomness comes from.
     pub source: RngSource,
-    /// How much the guest may take in each `period_ms`. Left out: no limit.
+    /// The number of bytes that the guest may read in each `period_ms`. Defaults to no limit.
     pub max_bytes: Option<Size>,
-    /// The period of `max_bytes`, in milliseconds. Left out: 65536.
+    /// The period of `max_bytes`, in milliseconds. Defaults to 65536.
     pub period_ms: Option<u32>,
-    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     pub address: Option<Address>,
 }
 
@@ -47,7 +47,7 @@ pub struct RandomSource {
 }
 
 impl RandomSource {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }

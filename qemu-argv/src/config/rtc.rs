@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Rtc {
-    /// What it shows at start: `utc`, `localtime`, or a date such as `2026-01-31T12:00:00`. Left out: `utc`.
+    /// The time at startup: `utc`, `localtime`, or a date such as `2026-01-31T12:00:00`. Defaults to `utc`.
     pub base: Option<String>,
-    /// Which clock drives it. Left out: the host's.
+    /// The clock that drives it. Defaults to the host's.
     pub clock: Option<RtcClock>,
-    /// Whether lost ticks are delivered later (x86), which Windows needs.
+    /// Whether lost ticks are delivered later (x86), which Windows requires.
     pub catch_up: bool,
 }
 
-/// Which clock drives the real-time clock.
+/// The clock that drives the real-time clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -25,6 +25,6 @@ pub enum RtcClock {
     Host,
     /// The host's clock without adjustments.
     Rt,
-    /// The guest's own time, which stands still while it is stopped.
+    /// The guest's own time, which stops while the guest is paused.
     Vm,
 }

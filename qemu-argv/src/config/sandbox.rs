@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The system calls that QEMU denies itself. All are denied by default; the plan opens what a chosen device needs.
+/// The groups of system calls that QEMU gives up. All are denied by default, except those that a device requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct Sandbox {
     /// Whether there is a filter (Linux).
     pub enabled: bool,
-    /// Whether QEMU may start programs, whatever the devices need.
+    /// Whether QEMU may start programs, regardless of the devices.
     pub allow_spawn: bool,
-    /// Whether programs it starts may gain privileges, whatever the devices need.
+    /// Whether programs it starts may gain privileges, regardless of the devices.
     pub allow_elevate: bool,
-    /// Whether it may change its scheduling.
+    /// Whether QEMU may change its scheduling.
     pub allow_resource_control: bool,
-    /// Whether it may use obsolete system calls.
+    /// Whether QEMU may use obsolete system calls.
     pub allow_obsolete: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Passwords and keys. They reach QEMU through a file or a descriptor, never through its arguments.
+//! Passwords and keys. They are passed to QEMU through a file or a file descriptor, never as arguments.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,27 +6,27 @@ use std::path::PathBuf;
 use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A password or key that others refer to by its id.
+/// A password or key that other parts refer to by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
-    /// The name that others refer to.
+    /// The id that other parts refer to.
     pub id: String,
-    /// A file that holds it, which QEMU reads at start.
+    /// A file with the secret, which QEMU reads at startup.
     #[serde(default)]
     pub file: Option<PathBuf>,
-    /// The secret itself. The launcher hands it over by the planned descriptor; it is never written out again, not even
-    /// when the configuration is saved. With neither `file` nor `value`, whoever starts QEMU fills the descriptor.
+    /// The secret itself. The launcher passes it through a file descriptor; it is never written, not even when the
+    /// config is saved. With neither `file` nor `value`, whoever starts QEMU provides the content.
     #[serde(default, skip_serializing)]
     pub value: Option<SecretValue>,
-    /// How `file` or `value` is written.
+    /// The encoding of `file` or `value`.
     #[serde(default)]
     pub format: SecretFormat,
 }
 
 impl Secret {
-    /// A secret given as it is.
+    /// Makes a secret from its value.
     pub fn new(id: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -36,18 +36,18 @@ impl Secret {
         }
     }
 
-    /// A secret in a file.
+    /// Makes a secret from a file.
     pub fn file(id: impl Into<String>, file: impl Into<PathBuf>) -> Self {
         Self { id: id.into(), file: Some(file.into()), value: None, format: SecretFormat::default() }
     }
 }
 
-/// A text that `Debug` does not show.
+/// A string that `Debug` does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(String);
 
 impl SecretValue {
-    /// The text itself.
+    /// Returns the string.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -61,7 +61,7 @@ impl From<String> for SecretValue {
 
 impl<'de> Deserialize<'de> for SecretValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// What is not text must not be quoted by an error: it is a secret written without its quotes.
+        /// An error must not quote a value that is not a string: it may be a secret written without quotes.
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Given {
@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for SecretValue {
         }
         match Given::deserialize(deserializer)? {
             Given::Text(text) => Ok(Self(text)),
-            Given::Other(_) => Err(D::Error::custom("expected a text in quotes")),
+            Given::Other(_) => Err(D::Error::custom("expected a string in quotes")),
         }
     }
 }
@@ -81,15 +81,15 @@ impl fmt::Debug for SecretValue {
     }
 }
 
-/// How a secret is written.
+/// The encoding of a secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SecretFormat {
-    /// As it is.
+    /// Plain.
     #[default]
     Raw,
-    /// In base64, as Ceph's keys are.
+    /// Base64, as for Ceph's keys.
     Base64,
 }

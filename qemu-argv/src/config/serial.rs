@@ -8,21 +8,22 @@ use serde::{Deserialize, Serialize};
 use super::chardev::CharBackend;
 use super::flexible;
 
-/// A serial port. In files also just where its bytes go: `serials = ["stdio"]`.
+/// A serial port. In config files, may be given as just its backend: `serials = ["stdio"]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Serial {
-    /// The name of the port in plans and QMP. Left out: `serial0`, `serial1`, ….
+    /// The port's id in plans and QMP. Defaults to `serial0`, `serial1`, ….
     pub id: Option<String>,
-    /// The device the guest sees.
+    /// The device that the guest sees.
     pub device: SerialDevice,
-    /// Where the bytes go. In files also just a kind that needs nothing else, such as `"stdio"`.
+    /// Where the data goes. In config files, a backend without settings may be given as one word, such as `"stdio"`.
     #[serde(deserialize_with = "flexible::one")]
     pub backend: CharBackend,
     /// The id of a character device of `chardevs` to use instead of `backend`.
     pub chardev: Option<String>,
-    /// A file to which QEMU appends everything that the guest sends, whoever is connected to the port. Default: none.
+    /// A file to which QEMU appends the guest's output, independently of who is connected to the port. Defaults to
+    /// none.
     pub log: Option<PathBuf>,
 }
 
@@ -33,7 +34,7 @@ impl Default for Serial {
 }
 
 impl Serial {
-    /// A port of the board whose bytes go there.
+    /// Makes a port of the board with this backend.
     pub fn new(backend: CharBackend) -> Self {
         Self { id: None, device: SerialDevice::Board, backend, chardev: None, log: None }
     }
@@ -67,6 +68,6 @@ pub enum SerialDevice {
     Pci,
     /// A USB adapter.
     Usb,
-    /// A virtio console: fast, and there on every machine with virtio.
+    /// A virtio console: fast, and available on all machines with virtio.
     Virtio,
 }

@@ -1,4 +1,4 @@
-//! Directories of the host in the guest.
+//! Shared directories.
 
 use std::path::PathBuf;
 
@@ -24,23 +24,23 @@ pub enum Share {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VirtiofsShare {
-    /// The name of the share in plans and QMP. Left out: `share0`, `share1`, ….
+    /// The share's id in plans and QMP. Defaults to `share0`, `share1`, ….
     #[serde(default)]
     pub id: Option<String>,
     /// The tag the guest mounts, at most 36 bytes.
     pub tag: String,
-    /// The helper's socket. It must listen when QEMU starts.
+    /// The helper's socket. The helper must listen when QEMU starts.
     pub socket: PathBuf,
-    /// Requests in flight. Left out: 128.
+    /// The number of requests in flight. Defaults to 128.
     #[serde(default)]
     pub queue_size: Option<u16>,
-    /// The address (PCI or channel I/O). Left out: planned.
+    /// The address (PCI or channel I/O). Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
 }
 
 impl VirtiofsShare {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(tag: impl Into<String>, socket: impl Into<PathBuf>) -> Self {
         Self { id: None, tag: tag.into(), socket: socket.into(), queue_size: None, address: None }
     }
@@ -51,29 +51,29 @@ impl VirtiofsShare {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NinePShare {
-    /// The name of the share in plans and QMP. Left out: `share0`, `share1`, ….
+    /// The share's id in plans and QMP. Defaults to `share0`, `share1`, ….
     #[serde(default)]
     pub id: Option<String>,
     /// The tag the guest mounts, at most 31 bytes.
     pub tag: String,
     /// The directory.
     pub path: PathBuf,
-    /// How owners and modes of the guest are kept.
+    /// How owners and modes of the guest's files are stored.
     #[serde(default)]
     pub security: NinePSecurity,
-    /// Whether the guest can only read.
+    /// Whether the share is read-only.
     #[serde(default)]
     pub read_only: bool,
-    /// Whether file systems mounted below the directory get numbers of their own.
+    /// Whether file systems that are mounted below the directory get inode numbers of their own.
     #[serde(default)]
     pub remap_devices: bool,
-    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
 }
 
 impl NinePShare {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(tag: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         Self {
             id: None,
@@ -88,7 +88,7 @@ impl NinePShare {
 }
 
 impl Share {
-    /// The name of the share, where it is given.
+    /// Returns the share's id, if it was set.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Virtiofs(VirtiofsShare { id, .. }) | Self::NineP(NinePShare { id, .. }) => id.as_deref(),
@@ -96,7 +96,7 @@ impl Share {
     }
 }
 
-/// How 9p keeps owners and modes of the guest's files.
+/// How 9p stores owners and modes of the guest's files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -105,10 +105,10 @@ pub enum NinePSecurity {
     /// In extended attributes; files belong to QEMU's user.
     #[default]
     MappedXattr,
-    /// In hidden files beside them.
+    /// In hidden files next to them.
     MappedFile,
-    /// As they are; QEMU must be root.
+    /// Directly; QEMU must be root.
     Passthrough,
-    /// As they are where that is allowed.
+    /// Directly, as far as permitted.
     None,
 }

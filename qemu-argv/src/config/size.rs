@@ -1,40 +1,40 @@
-//! Amounts of bytes that people can write.
+//! Sizes in bytes, with units.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// An amount of bytes. Files write `"2GiB"`, `"512M"` or a plain number of bytes; units are powers of 1024.
+/// A size in bytes. In config files, may be given as `"2GiB"`, `"512M"` or a number of bytes; units are powers of 1024.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(u64);
 
-/// Units from the largest down: shift, the name that is printed, the letter that is also understood.
+/// Units, the largest first: shift, printed name, and the letter that is accepted, too.
 const UNITS: [(u32, &str, &str); 4] =
     [(40, "TiB", "T"), (30, "GiB", "G"), (20, "MiB", "M"), (10, "KiB", "K")];
 
 impl Size {
-    /// That many bytes.
+    /// Makes a size in bytes.
     pub const fn bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// That many KiB, at most what a `u64` of bytes holds.
+    /// Makes a size in KiB, limited to `u64::MAX` bytes.
     pub const fn kib(kib: u64) -> Self {
         Self(kib.saturating_mul(1 << 10))
     }
 
-    /// That many MiB, at most what a `u64` of bytes holds.
+    /// Makes a size in MiB, limited to `u64::MAX` bytes.
     pub const fn mib(mib: u64) -> Self {
         Self(mib.saturating_mul(1 << 20))
     }
 
-    /// That many GiB, at most what a `u64` of bytes holds.
+    /// Makes a size in GiB, limited to `u64::MAX` bytes.
     pub const fn gib(gib: u64) -> Self {
         Self(gib.saturating_mul(1 << 30))
     }
 
-    /// The amount in bytes.
+    /// Returns the size in bytes.
     pub const fn to_bytes(self) -> u64 {
         self.0
     }
@@ -51,9 +51,9 @@ impl fmt::Display for Size {
     }
 }
 
-/// A text that is no amount of bytes.
+/// The error for an invalid size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no size; sizes look like 2GiB, 512MiB, 64KiB or a plain number of bytes")]
+#[error("{0:?} is not a valid size; expected for example 2GiB, 512MiB, 64KiB or a number of bytes")]
 #[non_exhaustive]
 pub struct ParseSizeError(String);
 

@@ -12,19 +12,19 @@ use super::flexible;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListenNet {
-    /// The address to wait at. In files `HOST:PORT`.
+    /// The address to listen on. In config files, `HOST:PORT`.
     #[serde(deserialize_with = "flexible::one")]
     pub address: SocketAddress,
 }
 
 impl ListenNet {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(address: SocketAddress) -> Self {
         Self { address }
     }
 }
 
-/// Joins one that listens.
+/// Connects to a QEMU that listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -35,7 +35,7 @@ pub struct ConnectNet {
 }
 
 impl ConnectNet {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(address: SocketAddress) -> Self {
         Self { address }
     }
@@ -55,7 +55,7 @@ pub struct McastNet {
 }
 
 impl McastNet {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(address: SocketAddress) -> Self {
         Self { address, local: None }
     }
@@ -66,16 +66,16 @@ impl McastNet {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UdpNet {
-    /// The other end.
+    /// The remote address.
     #[serde(deserialize_with = "flexible::one")]
     pub address: SocketAddress,
-    /// Our end.
+    /// The local address.
     #[serde(deserialize_with = "flexible::one")]
     pub local: SocketAddress,
 }
 
 impl UdpNet {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(address: SocketAddress, local: SocketAddress) -> Self {
         Self { address, local }
     }

@@ -16,34 +16,34 @@ pub struct Spice {
     pub listen: SpiceListen,
     /// The id of the secret that holds the password.
     pub password_secret: Option<String>,
-    /// Whether anybody who can connect gets in. Otherwise, without `password_secret`, nobody does until a password is set
-    /// over QMP.
+    /// Whether clients can connect without a password. If false and without `password_secret`, clients are refused
+    /// until a password is set over QMP.
     pub disable_ticketing: bool,
-    /// Whether SASL checks who connects.
+    /// Whether clients are authenticated by SASL.
     pub sasl: bool,
     /// The directory of the server's certificates, for a `tls_port`.
     pub x509_dir: Option<PathBuf>,
-    /// How pictures are compressed.
+    /// How images are compressed.
     pub image_compression: Option<SpiceCompression>,
-    /// Whether pictures lose quality on slow links.
+    /// Whether lossy compression is used on slow links.
     pub jpeg_wan_compression: Option<SpiceAuto>,
-    /// Whether zlib compresses on slow links.
+    /// Whether zlib compression is used on slow links.
     pub zlib_glz_wan_compression: Option<SpiceAuto>,
-    /// What becomes a video stream.
+    /// What is sent as a video stream.
     pub streaming_video: Option<SpiceStreaming>,
-    /// Whether sound is compressed. Left out: yes.
+    /// Whether sound is compressed. Defaults to true.
     pub playback_compression: Option<bool>,
-    /// Whether the agent moves the pointer. Left out: yes.
+    /// Whether pointer positions are sent through the agent. Defaults to true.
     pub agent_mouse: Option<bool>,
     /// Whether clients stay connected when the VM migrates.
     pub seamless_migration: bool,
-    /// Whether the clipboard is shared. Left out: yes.
+    /// Whether the clipboard is shared. Defaults to true.
     pub copy_paste: Option<bool>,
-    /// Whether clients can send files to the guest. Left out: yes.
+    /// Whether clients can send files to the guest. Defaults to true.
     pub file_transfer: Option<bool>,
-    /// Whether OpenGL draws; only for clients on a Unix socket.
+    /// Whether to draw with OpenGL; requires a Unix socket.
     pub gl: bool,
-    /// The device that draws.
+    /// The GPU to render with.
     pub render_node: Option<PathBuf>,
 }
 
@@ -53,7 +53,7 @@ pub struct Spice {
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum SpiceListen {
-    /// Nowhere: connections are handed over as descriptors.
+    /// No address: connections are passed as file descriptors.
     #[default]
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
@@ -73,7 +73,7 @@ pub struct SpiceUnix {
 }
 
 impl SpiceUnix {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -84,7 +84,7 @@ impl SpiceUnix {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SpiceInet {
-    /// The address. Left out: 127.0.0.1.
+    /// The address. Defaults to 127.0.0.1.
     pub host: Option<String>,
     /// The port without TLS.
     pub port: Option<u16>,
@@ -92,7 +92,7 @@ pub struct SpiceInet {
     pub tls_port: Option<u16>,
 }
 
-/// How SPICE compresses pictures.
+/// How SPICE compresses images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -107,7 +107,7 @@ pub enum SpiceCompression {
     Off,
 }
 
-/// A switch that SPICE may decide.
+/// A setting that SPICE may choose automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]

@@ -1,15 +1,15 @@
-//! Data that firmware shows the guest: SMBIOS tables and firmware configuration files.
+//! Data that firmware passes to the guest: SMBIOS tables and `fw_cfg` files.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A file that the guest reads from the firmware configuration device.
+/// A file on the firmware configuration device (`fw_cfg`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FwCfg {
-    /// The name, which starts with `opt/` and, after that, best with a domain of one's own.
+    /// The name, which must start with `opt/`, and should continue with a domain name of yours.
     pub name: String,
     /// The content, as text. Exactly one of `text` and `file`.
     #[serde(default)]
@@ -20,18 +20,18 @@ pub struct FwCfg {
 }
 
 impl FwCfg {
-    /// An entry that holds a text.
+    /// Makes an entry from a text.
     pub fn text(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: Some(text.into()), file: None }
     }
 
-    /// An entry that holds the bytes of a file.
+    /// Makes an entry from a file.
     pub fn file(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         Self { name: name.into(), text: None, file: Some(path.into()) }
     }
 }
 
-/// What the guest reads about its hardware.
+/// SMBIOS tables, which describe the hardware to the guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -44,16 +44,16 @@ pub struct Smbios {
     pub baseboard: Option<SmbiosPart>,
     /// The chassis (type 3).
     pub chassis: Option<SmbiosPart>,
-    /// Texts of one's own (type 11).
+    /// OEM strings (type 11).
     pub oem_strings: Vec<String>,
 }
 
-/// The BIOS as SMBIOS tells it.
+/// The SMBIOS description of the BIOS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SmbiosBios {
-    /// Who made it.
+    /// The manufacturer.
     pub vendor: Option<String>,
     /// Its version.
     pub version: Option<String>,
@@ -61,33 +61,33 @@ pub struct SmbiosBios {
     pub date: Option<String>,
 }
 
-/// The system as SMBIOS tells it.
+/// The SMBIOS description of the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SmbiosSystem {
-    /// Who made it.
+    /// The manufacturer.
     pub manufacturer: Option<String>,
-    /// What it is.
+    /// The product name.
     pub product: Option<String>,
     /// Its version.
     pub version: Option<String>,
-    /// Its serial number; cloud-init reads its data source here.
+    /// Its serial number, from which cloud-init can read its data source.
     pub serial: Option<String>,
-    /// Its number for orders.
+    /// Its SKU number.
     pub sku: Option<String>,
     /// Its family.
     pub family: Option<String>,
 }
 
-/// A board or chassis as SMBIOS tells it.
+/// The SMBIOS description of a board or chassis.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SmbiosPart {
-    /// Who made it.
+    /// The manufacturer.
     pub manufacturer: Option<String>,
-    /// What it is (boards only).
+    /// The product name (boards only).
     pub product: Option<String>,
     /// Its version.
     pub version: Option<String>,

@@ -1,4 +1,4 @@
-//! Limits of disk throughput.
+//! I/O limits of disks.
 
 use std::str::FromStr;
 
@@ -7,55 +7,56 @@ use serde::{Deserialize, Serialize};
 use super::flexible;
 use super::size::{ParseSizeError, Size};
 
-/// Limits of a disk, or of a group of disks that share them.
+/// I/O limits of a disk, or of a group of disks that share them.
 ///
-/// `total` limits exclude the limits of reads and writes alone.
+/// Total limits cannot be combined with limits of reads or writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Throttle {
-    /// The group. Disks of the same group share its limits; one of them gives the limits, the others just the name.
-    /// Left out: a group of the disk's own.
+    /// The group. Disks of the same group share its limits; one of them sets the limits, the others only the name.
+    /// Defaults to a separate group for the disk.
     pub group: Option<String>,
-    /// Bytes a second, reads and writes together.
+    /// Bytes per second, reads and writes together.
     #[serde(deserialize_with = "flexible::optional")]
     pub bps: Option<Rate>,
-    /// Bytes a second, reads.
+    /// Bytes per second, reads only.
     #[serde(deserialize_with = "flexible::optional")]
     pub bps_read: Option<Rate>,
-    /// Bytes a second, writes.
+    /// Bytes per second, writes only.
     #[serde(deserialize_with = "flexible::optional")]
     pub bps_write: Option<Rate>,
-    /// Requests a second, reads and writes together.
+    /// Requests per second, reads and writes together.
     #[serde(deserialize_with = "flexible::optional")]
     pub iops: Option<Rate>,
-    /// Requests a second, reads.
+    /// Requests per second, reads only.
     #[serde(deserialize_with = "flexible::optional")]
     pub iops_read: Option<Rate>,
-    /// Requests a second, writes.
+    /// Requests per second, writes only.
     #[serde(deserialize_with = "flexible::optional")]
     pub iops_write: Option<Rate>,
-    /// The size in bytes that counts as one request; larger requests count as several. Left out: all count as one.
+    /// The size in bytes that counts as one request; larger requests count as several. By default each request counts
+    /// as one.
     pub iops_size: Option<Size>,
 }
 
-/// One limit. In files also just the number: `iops = 1000`, `bps = "100MiB"`.
+/// A limit. In config files, may be given as just the number: `iops = 1000`, `bps = "100MiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// The limit, a second.
+    /// The limit per second.
     pub limit: Size,
-    /// The higher limit while a burst lasts, a second.
+    /// The higher limit per second during a burst.
     #[serde(default)]
     pub burst: Option<Size>,
-    /// How long a burst may last, in seconds. Left out: 1.
+    /// The maximum length of a burst, in seconds. Defaults to 1.
     #[serde(default)]
     pub burst_s: Option<u32>,
 }
 
 impl Rate {
-    /// A limit without bursts.
+    /// Makes a limit without bursts.
     pub const fn new(per_second: u64) -> Self {
         Self { limit: Size::bytes(per_second), burst: None, burst_s: None }
     }

@@ -4,36 +4,36 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// TLS credentials that others refer to by their id.
+/// TLS credentials that other parts refer to by their id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// The name that others refer to.
+    /// The id that other parts refer to.
     pub id: String,
     /// The directory with `ca-cert.pem`, `server-cert.pem`, `client-cert.pem` and so on, or `keys.psk`.
     pub dir: PathBuf,
-    /// Which end of a connection QEMU is.
+    /// Whether QEMU is the client or the server.
     pub endpoint: TlsEndpoint,
-    /// What the credentials are.
+    /// The kind of credentials.
     #[serde(default)]
     pub kind: TlsKind,
-    /// Whether the other end's certificate is checked. Left out: yes.
+    /// Whether the peer's certificate is verified. Defaults to true.
     #[serde(default)]
     pub verify_peer: Option<bool>,
     /// The id of the secret that unlocks the private key.
     #[serde(default)]
     pub password_secret: Option<String>,
-    /// The user of pre-shared keys. Left out: `qemu`.
+    /// The user of pre-shared keys. Defaults to `qemu`.
     #[serde(default)]
     pub username: Option<String>,
-    /// Which algorithms are allowed, in the words of `GnuTLS`.
+    /// The allowed algorithms, as a `GnuTLS` priority string.
     #[serde(default)]
     pub priority: Option<String>,
 }
 
 impl Tls {
-    /// The credentials in `dir`, of the usual kind: X.509 certificates.
+    /// Makes credentials from the X.509 certificates in `dir`.
     pub fn new(id: impl Into<String>, dir: impl Into<PathBuf>, endpoint: TlsEndpoint) -> Self {
         Self {
             id: id.into(),
@@ -48,19 +48,19 @@ impl Tls {
     }
 }
 
-/// Which end of a connection.
+/// The side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TlsEndpoint {
-    /// The one that connects (disks).
+    /// The client (disks).
     Client,
-    /// The one that listens (VNC).
+    /// The server (VNC).
     Server,
 }
 
-/// What TLS credentials are.
+/// The kind of TLS credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -71,6 +71,6 @@ pub enum TlsKind {
     X509,
     /// Pre-shared keys.
     Psk,
-    /// None: encrypted, but with anybody.
+    /// Anonymous: encrypted, but without authentication.
     Anonymous,
 }

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tpm {
-    /// The helper's control socket. It must listen when QEMU starts.
+    /// The helper's control socket. The helper must listen when QEMU starts.
     pub socket: PathBuf,
-    /// The model. Left out: TIS.
+    /// The model. Defaults to TIS.
     #[serde(default)]
     pub model: TpmModel,
 }
 
 impl Tpm {
-    /// The TPM that a `swtpm` serves at this socket.
+    /// Makes a TPM that `swtpm` serves on this socket.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self { socket: socket.into(), model: TpmModel::default() }
     }

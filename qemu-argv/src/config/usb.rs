@@ -1,4 +1,4 @@
-//! USB controllers and devices. A controller is made on demand; one of one's own is for special ports.
+//! USB controllers and devices. A controller is added on demand; configure one only for special ports.
 
 use std::str::FromStr;
 
@@ -8,23 +8,23 @@ use super::chardev::CharBackend;
 use super::flexible;
 use crate::topology::Address;
 
-/// A USB controller. In files also just its model.
+/// A USB controller. In config files, may be given as just its model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct UsbController {
-    /// The name that devices refer to. Left out: `usb0`, `usb1`, ….
+    /// The id that devices refer to. Defaults to `usb0`, `usb1`, ….
     pub id: Option<String>,
     /// The model.
     pub model: UsbModel,
-    /// The number of ports (`xhci`), 1 to 15. Left out: 15.
+    /// The number of ports (`xhci`), 1 to 15. Defaults to 15.
     pub ports: Option<u8>,
-    /// The PCI address. Left out: planned.
+    /// The PCI address. Defaults to an address chosen by the plan.
     pub address: Option<Address>,
 }
 
 impl UsbModel {
-    /// What a word alone says.
+    /// Parses the short form, a single word.
     const SHORT: [(&str, Self); 3] =
         [("xhci", Self::Xhci), ("nec-xhci", Self::NecXhci), ("uhci", Self::Uhci)];
 }
@@ -45,7 +45,7 @@ impl flexible::Short for UsbController {
     }
 }
 
-/// The model of a USB controller. There is no EHCI: alone it takes only devices of high speed.
+/// The model of a USB controller. EHCI is not offered, since on its own it supports only high-speed devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -54,33 +54,33 @@ pub enum UsbModel {
     /// `qemu-xhci`: USB 1 to 3.
     #[default]
     Xhci,
-    /// `nec-usb-xhci`: the same for guests that know only real hardware.
+    /// `nec-usb-xhci`: the same, for guests that support only real hardware.
     NecXhci,
     /// `piix3-usb-uhci`: USB 1.
     Uhci,
 }
 
-/// A USB device. In files also just its kind: `usb_devices = ["tablet"]`.
+/// A USB device. In config files, may be given as just its kind: `usb_devices = ["tablet"]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields)]
 pub struct UsbDevice {
-    /// The name of the device in plans and QMP. Left out: `usbdev0`, `usbdev1`, ….
+    /// The device's id in plans and QMP. Defaults to `usbdev0`, `usbdev1`, ….
     #[serde(default)]
     pub id: Option<String>,
-    /// What it is.
+    /// The kind of device.
     #[serde(deserialize_with = "flexible::one")]
     pub device: UsbKind,
-    /// The id of the controller. Left out: any with a free port.
+    /// The id of the controller. Defaults to any with a free port.
     #[serde(default)]
     pub controller: Option<String>,
-    /// The port, with dots through hubs. Left out: planned.
+    /// The port, with dots through hubs. Defaults to one chosen by the plan.
     #[serde(default)]
     pub port: Option<String>,
 }
 
 impl UsbDevice {
-    /// A device on any free port.
+    /// Makes a device on any free port.
     pub fn new(device: UsbKind) -> Self {
         Self { id: None, device, controller: None, port: None }
     }
@@ -101,13 +101,13 @@ impl flexible::Short for UsbDevice {
     }
 }
 
-/// What a USB device is.
+/// The kind of a USB device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum UsbKind {
-    /// A pointer with absolute positions: the mouse follows that of VNC and SPICE clients.
+    /// A pointer with absolute coordinates, so that it follows the mouse of VNC and SPICE clients.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Tablet,
     /// A mouse.
@@ -122,23 +122,23 @@ pub enum UsbKind {
     /// A hub.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Hub,
-    /// A device of the host, by vendor and product or by bus and port.
+    /// A device of the host, selected by vendor and product or by bus and port.
     Host(UsbHost),
-    /// A device of a SPICE client or another host.
+    /// A device of a SPICE client or of another host.
     Redirection(UsbRedirection),
-    /// A reader for smart cards.
+    /// A smart card reader.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Ccid,
 }
 
-/// A device of the host, by vendor and product or by bus and port.
+/// A device of the host, selected by vendor and product or by bus and port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct UsbHost {
-    /// The vendor's number.
+    /// The vendor id.
     pub vendor: Option<u16>,
-    /// The product's number.
+    /// The product id.
     pub product: Option<u16>,
     /// The host's bus.
     pub bus: Option<u8>,
@@ -146,18 +146,18 @@ pub struct UsbHost {
     pub port: Option<String>,
 }
 
-/// A device of a SPICE client or another host.
+/// A device of a SPICE client or of another host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct UsbRedirection {
-    /// Where it comes from. Left out: a SPICE client.
+    /// The source of the device. Defaults to a SPICE client.
     #[serde(deserialize_with = "flexible::optional")]
     pub backend: Option<CharBackend>,
 }
 
 impl UsbKind {
-    /// What a word alone says.
+    /// Parses the short form, a single word.
     const SHORT: [(&str, Self); 7] = [
         ("tablet", Self::Tablet),
         ("mouse", Self::Mouse),

@@ -15,37 +15,37 @@ use super::forward::{GuestForward, HostForward};
 pub struct UserNet {
     /// The guest's network, such as `10.0.2.0/24`.
     pub net: Option<String>,
-    /// The address at which the guest reaches the host.
+    /// The host's address in the guest's network.
     pub host: Option<Ipv4Addr>,
-    /// The address of the name server that the guest is told.
+    /// The address of the name server in the guest's network.
     pub dns: Option<Ipv4Addr>,
-    /// The first address that DHCP gives out.
+    /// The first address assigned by DHCP.
     pub dhcp_start: Option<Ipv4Addr>,
-    /// Whether IPv4 is there. Left out: yes.
+    /// Whether IPv4 is enabled. Defaults to true.
     pub ipv4: Option<bool>,
-    /// Whether IPv6 is there. Left out: yes.
+    /// Whether IPv6 is enabled. Defaults to true.
     pub ipv6: Option<bool>,
     /// The guest's IPv6 network, such as `fec0::/64`.
     pub ipv6_net: Option<String>,
-    /// The host name that DHCP gives.
+    /// The host name announced by DHCP.
     pub hostname: Option<String>,
-    /// The domain name that DHCP gives.
+    /// The domain name announced by DHCP.
     pub domain: Option<String>,
-    /// Search domains that DHCP gives.
+    /// The search domains announced by DHCP.
     pub dns_search: Vec<String>,
-    /// Whether the guest is cut off from host and outside; forwarded ports still work.
+    /// Whether the guest is isolated from the host and the outside; forwarded ports still work.
     pub restrict: bool,
     /// A directory that the guest can read over TFTP.
     pub tftp: Option<PathBuf>,
-    /// The name of the TFTP server that DHCP gives.
+    /// The name of the TFTP server announced by DHCP.
     pub tftp_server_name: Option<String>,
-    /// The boot file that DHCP gives.
+    /// The boot file announced by DHCP.
     pub bootfile: Option<String>,
-    /// A directory to share by Samba, which must be installed.
+    /// A directory to share through Samba, which must be installed.
     pub smb: Option<PathBuf>,
-    /// Ports of the host that lead into the guest.
+    /// Host ports that are forwarded to the guest.
     #[serde(deserialize_with = "flexible::list")]
     pub forwards: Vec<HostForward>,
-    /// Addresses in the guest's network that lead elsewhere.
+    /// Addresses in the guest's network that are forwarded to the host.
     pub guest_forwards: Vec<GuestForward>,
 }

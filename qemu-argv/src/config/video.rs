@@ -9,32 +9,32 @@ use super::size::Size;
 use crate::topology::Address;
 use crate::value::Props;
 
-/// A video device. In files also just its model: `video = ["virtio-vga"]`.
+/// A video device. In config files, may be given as just its model: `video = ["virtio-vga"]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Video {
-    /// The name of the device in plans and QMP. Left out: `video0`, `video1`, ….
+    /// The device's id in plans and QMP. Defaults to `video0`, `video1`, ….
     pub id: Option<String>,
     /// The model.
     pub model: VideoModel,
-    /// The memory of the frame buffer (`vga`, `cirrus`, `qxl`, `bochs`).
+    /// The size of the frame buffer (`vga`, `cirrus`, `qxl`, `bochs`).
     pub vga_memory: Option<Size>,
-    /// The memory for commands and off-screen pictures (`qxl`).
+    /// The size of the memory for commands and off-screen images (`qxl`).
     pub ram: Option<Size>,
-    /// The memory for surfaces (`qxl`).
+    /// The size of the memory for surfaces (`qxl`).
     pub vram: Option<Size>,
-    /// The host memory that one guest may use for pictures (`virtio`).
+    /// The maximum host memory for the guest's images (`virtio`).
     pub host_memory: Option<Size>,
-    /// How many screens there are (`virtio`, `qxl`). Left out: 1.
+    /// The number of screens (`virtio`, `qxl`). Defaults to 1.
     pub outputs: Option<u8>,
-    /// The width that the guest is told to prefer, in pixels.
+    /// The preferred width, in pixels.
     pub width: Option<u32>,
-    /// The height that the guest is told to prefer, in pixels.
+    /// The preferred height, in pixels.
     pub height: Option<u32>,
-    /// The address (PCI, channel I/O or memory-mapped slot). Left out: planned.
+    /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     pub address: Option<Address>,
-    /// Further properties of the device, passed on as they are.
+    /// Additional properties of the device, passed on unchanged.
     pub properties: Props,
 }
 
@@ -45,7 +45,7 @@ impl Default for Video {
 }
 
 impl Video {
-    /// A video device of that model.
+    /// Makes a video device of this model.
     pub fn new(model: VideoModel) -> Self {
         Self {
             id: None,
@@ -85,35 +85,35 @@ impl flexible::Short for Video {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum VideoModel {
-    /// The standard VGA card: works with every guest.
+    /// The standard VGA card, which works with all guests.
     #[default]
     Vga,
     /// `virtio-vga`: virtio with VGA for firmware and early boot (x86).
     VirtioVga,
-    /// `virtio-vga-gl`: the same with OpenGL of the host.
+    /// `virtio-vga-gl`: the same, with OpenGL of the host.
     VirtioVgaGl,
     /// `virtio-gpu`: virtio without VGA, for machines other than x86.
     VirtioGpu,
-    /// `virtio-gpu-gl`: the same with OpenGL of the host.
+    /// `virtio-gpu-gl`: the same, with OpenGL of the host.
     VirtioGpuGl,
     /// QXL with VGA, for SPICE.
     QxlVga,
-    /// QXL without VGA: further screens.
+    /// QXL without VGA, for additional screens.
     Qxl,
     /// Cirrus Logic GD5446.
     Cirrus,
     /// `VMware` SVGA.
     Vmware,
-    /// Bochs: the standard card without VGA.
+    /// The standard card without VGA.
     Bochs,
-    /// A frame buffer in RAM that firmware sets up.
+    /// A frame buffer in RAM that is set up by firmware.
     Ramfb,
     /// ATI Rage 128 Pro.
     Ati,
 }
 
 impl VideoModel {
-    /// Each model with its word in files and QEMU's driver. QEMU's names are case-sensitive: `VGA`, not `vga`.
+    /// Each model with its word in config files and QEMU's driver. QEMU's names are case-sensitive: `VGA`, not `vga`.
     pub(crate) const ALL: [(Self, &'static str, &'static str); 12] = [
         (Self::Vga, "vga", "VGA"),
         (Self::VirtioVga, "virtio-vga", "virtio-vga"),

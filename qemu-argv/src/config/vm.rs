@@ -14,7 +14,7 @@ use super::{
 use crate::qemu_target::Arch;
 use crate::topology::{Machine as Board, MachineOptions};
 
-/// A virtual machine. Everything has a default; a file of three lines is a machine:
+/// A virtual machine. All fields have defaults, so three lines describe a machine:
 ///
 /// ```
 /// let config: qemu_argv::VmConfig = toml::from_str(r#"
@@ -30,118 +30,120 @@ use crate::topology::{Machine as Board, MachineOptions};
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct VmConfig {
-    /// The name, which also names the VM's sockets. Left out: `vm`.
+    /// The name, which is also used in the names of the VM's sockets. Defaults to `vm`.
     pub name: Option<String>,
-    /// The UUID that the guest sees, as `8-4-4-4-12` hexadecimal digits. Left out: none.
+    /// The UUID that the guest sees, as `8-4-4-4-12` hexadecimal digits. Defaults to none.
     pub uuid: Option<String>,
-    /// The guest's architecture. Left out: the target's.
+    /// The guest's architecture. Defaults to the target's.
     pub arch: Option<Arch>,
-    /// The QEMU binary. Left out: found by the launcher.
+    /// The QEMU program. Defaults to what the launcher finds.
     pub qemu: Option<PathBuf>,
-    /// The directory of the VM's sockets. Left out: chosen by the launcher.
+    /// The directory of the VM's sockets. Defaults to the launcher's choice.
     pub socket_dir: Option<PathBuf>,
-    /// Whether the guest stays frozen after the start until it is resumed.
+    /// Whether the guest is paused after the start, until it is resumed.
     pub paused: bool,
-    /// Whether the machine waits for a migration to come in (`migrate-incoming` over QMP).
+    /// Whether the machine waits for an incoming migration (`migrate-incoming` over QMP).
     pub incoming: bool,
-    /// The board. In files also just its type: `machine = "q35"`.
+    /// The board. In config files, may be given as just its type: `machine = "q35"`.
     #[serde(deserialize_with = "flexible::one")]
     pub machine: Machine,
-    /// The processors. In files also just their number: `cpu = 4`.
+    /// The virtual CPUs. In config files, may be given as just their number: `cpu = 4`.
     #[serde(deserialize_with = "flexible::one")]
     pub cpu: Cpu,
-    /// Guest memory. In files also just its size: `memory = "2GiB"`.
+    /// Guest memory. In config files, may be given as just its size: `memory = "2GiB"`.
     #[serde(deserialize_with = "flexible::one")]
     pub memory: Memory,
-    /// NUMA nodes. Left out: all in one.
+    /// NUMA nodes. Defaults to a single node.
     pub numa: Vec<NumaNode>,
-    /// Threads that serve disks. In files each also just its id.
+    /// Threads that serve disks. In config files, an entry may be just the id.
     #[serde(deserialize_with = "flexible::list")]
     pub iothreads: Vec<Iothread>,
-    /// The firmware. Left out: the board's own. In files also just `"uefi"`.
+    /// The firmware. Defaults to the board's own. In config files, may be given as just `"uefi"`.
     #[serde(deserialize_with = "flexible::optional")]
     pub firmware: Option<Firmware>,
-    /// What the guest starts from.
+    /// Boot settings.
     pub boot: Boot,
-    /// What the guest reads about its hardware. Left out: as the board has it. (Boxed: it is large, and rare.)
+    /// SMBIOS tables, which describe the hardware to the guest. Defaults to the board's own. (Boxed, since it is large
+    /// and rarely used.)
     pub smbios: Option<Box<Smbios>>,
-    /// Files that the guest reads from the firmware configuration device.
+    /// Files on the firmware configuration device (`fw_cfg`).
     pub fw_cfg: Vec<FwCfg>,
     /// The real-time clock.
     pub rtc: Rtc,
-    /// Passwords and keys that others refer to.
+    /// Passwords and keys that other parts refer to.
     pub secrets: Vec<Secret>,
-    /// TLS credentials that others refer to.
+    /// TLS credentials that other parts refer to.
     pub tls: Vec<Tls>,
-    /// PCI Express root ports that are kept free for devices plugged in later. Left out: 4.
+    /// PCI Express root ports to reserve for hotplug. Defaults to 4.
     pub hotplug_ports: Option<u8>,
-    /// Disks. In files each also just the path of an image.
+    /// Disks. In config files, an entry may be just the path of an image.
     #[serde(deserialize_with = "flexible::list")]
     pub disks: Vec<Disk>,
-    /// CD-ROM drives. In files each also just the path of an image.
+    /// CD-ROM drives. In config files, an entry may be just the path of an image.
     #[serde(deserialize_with = "flexible::list")]
     pub cdroms: Vec<Cdrom>,
-    /// Network interfaces. In files each also just `"user"`.
+    /// Network interfaces. In config files, an entry may be just `"user"`.
     #[serde(deserialize_with = "flexible::list")]
     pub networks: Vec<Network>,
-    /// QEMU's own window for the screen. Left out: none.
+    /// QEMU's own display. Defaults to none.
     #[serde(deserialize_with = "flexible::one")]
     pub display: Display,
-    /// A VNC server. In files also just where it listens: `vnc = ":1"`. Left out: none.
+    /// A VNC server. In config files, may be given as just its address: `vnc = ":1"`. Defaults to none.
     #[serde(deserialize_with = "flexible::optional")]
     pub vnc: Option<Vnc>,
-    /// A SPICE server. Left out: none.
+    /// A SPICE server. Defaults to none.
     pub spice: Option<Spice>,
-    /// Video devices. In files each also just its model. Left out: none.
+    /// Video devices. In config files, an entry may be just the model. Defaults to none.
     #[serde(deserialize_with = "flexible::list")]
     pub video: Vec<Video>,
     /// Sound devices and backends.
     pub audio: Vec<Audio>,
-    /// Serial ports. Left out: one that the launcher serves; `[]`: none.
+    /// Serial ports. Defaults to one that the launcher serves; `[]` means none.
     #[serde(deserialize_with = "flexible::list")]
     pub serials: Vec<Serial>,
-    /// Character devices that others refer to.
+    /// Character devices that other parts refer to.
     pub chardevs: Vec<Chardev>,
-    /// Whether there is a channel for the QEMU guest agent, which the launcher serves.
+    /// Whether to add a channel for the QEMU guest agent, served by the launcher.
     pub guest_agent: bool,
-    /// Whether there is a channel for the SPICE agent (clipboard, size of the screen). Needs `spice`.
+    /// Whether to add a channel for the SPICE agent (clipboard, screen size). Requires `spice`.
     pub spice_agent: bool,
-    /// Further channels over virtio-serial.
+    /// Additional virtio-serial channels.
     pub channels: Vec<Channel>,
-    /// USB controllers. One is made on demand where there is none. In files each also just its model.
+    /// USB controllers. One is added on demand. In config files, an entry may be just the model.
     #[serde(deserialize_with = "flexible::list")]
     pub usb: Vec<UsbController>,
-    /// USB devices. In files each also just its kind: `usb_devices = ["tablet"]`.
+    /// USB devices. In config files, an entry may be just the kind: `usb_devices = ["tablet"]`.
     #[serde(deserialize_with = "flexible::list")]
     pub usb_devices: Vec<UsbDevice>,
-    /// A memory balloon. Left out: none.
+    /// A memory balloon. Defaults to none.
     pub balloon: Option<Balloon>,
-    /// A random number generator. Left out: none.
+    /// A random number generator. Defaults to none.
     pub rng: Option<Rng>,
-    /// A watchdog. Left out: none.
+    /// A watchdog. Defaults to none.
     pub watchdog: Option<Watchdog>,
-    /// The device by which the guest tells that it panicked. Left out: the launcher adds one where the board has a bus
-    /// for it (`isa` on q35 and pc, `pci` on virt); `none` is none.
+    /// The device by which the guest reports a panic. By default the launcher adds one if the board has a bus for it
+    /// (`isa` on q35 and pc, `pci` on virt); `none` turns it off.
     pub pvpanic: Option<Pvpanic>,
-    /// The generation id that tells the guest it was cloned (x86): `auto` or a UUID. Left out: none.
+    /// The generation id, by which the guest detects that it was cloned (x86): `auto` or a UUID. Defaults to none.
     pub vmgenid: Option<String>,
-    /// A port by which the guest ends QEMU (x86). Left out: none.
+    /// A port by which the guest can end QEMU (x86). Defaults to none.
     pub debug_exit: Option<DebugExit>,
-    /// A Trusted Platform Module. Left out: none.
+    /// A Trusted Platform Module. Defaults to none.
     pub tpm: Option<Tpm>,
-    /// Sockets between host and guest. Left out: none.
+    /// Sockets between host and guest. Defaults to none.
     pub vsock: Option<Vsock>,
-    /// Directories of the host in the guest.
+    /// Directories of the host to share with the guest.
     pub shares: Vec<Share>,
-    /// PCI devices of the host given to the guest.
+    /// PCI devices of the host to pass through to the guest.
     pub host_devices: Vec<HostDevice>,
-    /// Devices that have no section of their own.
+    /// Devices without a section of their own.
     pub devices: Vec<OtherDevice>,
     /// What QEMU does when the guest panics, reboots, powers off or hangs.
     pub actions: Actions,
-    /// The system calls that QEMU denies itself.
+    /// The system calls that QEMU gives up.
     pub sandbox: Sandbox,
-    /// Further arguments, put last as they are. Only those are refused that would break the launcher, or that it makes void.
+    /// Additional arguments, appended unchanged. Only those that would break the launcher or have no effect are
+    /// refused.
     pub extra_args: Vec<String>,
 }
 
@@ -202,25 +204,25 @@ impl Default for VmConfig {
 }
 
 impl VmConfig {
-    /// Whether the board takes any number of processors, and memory of any size.
+    /// Returns whether the board accepts any number of CPUs and any size of memory.
     fn is_flexible(&self) -> bool {
         let arch = self.arch.or(Arch::host()).unwrap_or(Arch::X86_64);
         let kind = self.machine.kind.as_deref().unwrap_or_else(|| arch.default_machine());
         !Board::new(arch.qemu_name(), kind, MachineOptions::default()).decides_itself()
     }
 
-    /// The size of the memory at boot. `None`: the board decides it.
+    /// Returns the memory size at boot, or `None` if the board decides it.
     pub fn memory_size(&self) -> Option<Size> {
         self.memory.size.or_else(|| self.is_flexible().then_some(Memory::DEFAULT_SIZE))
     }
 
-    /// The number of processors at boot. `None`: the board decides it.
+    /// Returns the number of CPUs at boot, or `None` if the board decides it.
     pub fn cpu_count(&self) -> Option<u32> {
         self.cpu.count.or_else(|| self.is_flexible().then_some(1))
     }
 
-    /// A sensible machine for `arch`: its best board, a video device where guests have a driver for it at once, a random
-    /// number generator, the guest agent's channel and a NAT network.
+    /// Makes a sensible machine for `arch`: its best board, a video device if guests commonly have a driver for it, a
+    /// random number generator, the guest agent's channel and a NAT network.
     pub fn for_arch(arch: Arch) -> Self {
         let video = match arch {
             Arch::X86_64 | Arch::I386 => vec![Video::new(VideoModel::Vga)],
@@ -241,7 +243,7 @@ impl VmConfig {
         }
     }
 
-    /// Adds a pointer with absolute positions, so that the mouse follows that of VNC and SPICE clients.
+    /// Adds a pointer with absolute coordinates, so that it follows the mouse of VNC and SPICE clients.
     #[must_use]
     pub fn with_usb_tablet(mut self) -> Self {
         self.usb_devices.push(UsbDevice::new(UsbKind::Tablet));

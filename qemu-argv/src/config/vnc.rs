@@ -7,35 +7,36 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 
-/// A VNC server inside QEMU. In files also just where it listens: `vnc = ":1"`.
+/// A VNC server inside QEMU. In config files, may be given as just its address: `vnc = ":1"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Vnc {
-    /// Where it listens. In files also `"5901"`, `"127.0.0.1:5901"`, `":1"` (a display, which is port 5901) or the absolute
-    /// path of a Unix socket. Default: the first free port of 127.0.0.1 from 5900 to 5999.
+    /// Where it listens. In config files, may be given as `"5901"`, `"127.0.0.1:5901"`, `":1"` (display 1, which is
+    /// port 5901) or the absolute path of a Unix socket. Defaults to the first free port of 127.0.0.1 from 5900 to
+    /// 5999.
     #[serde(deserialize_with = "flexible::one")]
     pub listen: VncListen,
-    /// The TCP port for WebSocket clients. Only with a TCP `listen`; it is on the same address.
+    /// The TCP port for WebSocket clients, on the same address. Requires a TCP address in `listen`.
     pub websocket_port: Option<u16>,
     /// The id of the secret that holds the password; VNC uses its first 8 bytes.
     pub password_secret: Option<String>,
-    /// Whether a password is needed that is set later over QMP. Until then nobody gets in.
+    /// Whether clients need a password, which is set later over QMP. Until then clients are refused.
     pub password: bool,
-    /// The id of TLS credentials for a server. Left out: no TLS.
+    /// The id of TLS credentials of a server. Defaults to no TLS.
     pub tls: Option<String>,
-    /// Whether SASL checks who connects.
+    /// Whether clients are authenticated by SASL.
     pub sasl: bool,
-    /// Whether pictures may lose quality.
+    /// Whether lossy compression is allowed.
     pub lossy: bool,
-    /// Whether the encoding stays as the client asks for it, whatever changes on the screen.
+    /// Whether the client's encoding is used even for areas that change often.
     pub non_adaptive: bool,
-    /// Who may connect at the same time.
+    /// How concurrent clients are handled.
     pub share: Option<VncShare>,
-    /// Whether clients may switch the machine off and reset it.
+    /// Whether clients may power off and reset the machine.
     pub power_control: bool,
-    /// The id of the audio whose sound clients may hear.
+    /// The id of the audio backend whose sound is sent to clients.
     pub audio: Option<String>,
     /// The keyboard layout of clients that send no key codes, such as `en-us`.
     pub keyboard: Option<String>,
@@ -66,7 +67,7 @@ impl flexible::Short for Vnc {
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum VncListen {
-    /// Nowhere: the only clients are connections that are handed over as descriptors.
+    /// No address: connections are passed as file descriptors.
     #[serde(deserialize_with = "flexible::nothing_more")]
     None,
     /// A Unix socket.
@@ -85,7 +86,7 @@ pub struct VncUnix {
 }
 
 impl VncUnix {
-    /// With what it cannot do without.
+    /// Makes one from the required fields.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -96,25 +97,25 @@ impl VncUnix {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VncInet {
-    /// The address. Left out: 127.0.0.1.
+    /// The address. Defaults to 127.0.0.1.
     #[serde(default)]
     pub host: Option<String>,
     /// The port, at least 5900.
     pub port: u16,
-    /// The last port to try when `port` is busy. Left out: only `port`.
+    /// The last port to try if `port` is in use. Defaults to `port`.
     #[serde(default)]
     pub last_port: Option<u16>,
 }
 
 impl VncInet {
-    /// With what it cannot do without; the rest as when left out of a file.
+    /// Makes one from the required fields, with defaults for the others.
     pub fn new(port: u16) -> Self {
         Self { host: None, port, last_port: None }
     }
 }
 
 impl VncListen {
-    /// The port of display 0.
+    /// Returns the port of display 0.
     const FIRST_PORT: u16 = 5900;
 }
 
@@ -128,7 +129,7 @@ impl Default for VncListen {
 impl FromStr for VncListen {
     type Err = String;
 
-    /// Reads `[ADDRESS:]PORT`, `[ADDRESS]:DISPLAY` or the absolute path of a Unix socket.
+    /// Parses `[ADDRESS:]PORT`, `[ADDRESS]:DISPLAY` or the absolute path of a Unix socket.
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with('/') {
             return Ok(Self::Unix(VncUnix { path: text.into() }));
@@ -143,11 +144,11 @@ impl FromStr for VncListen {
         let is_plain = is_host && (number.len() == 1 || !number.starts_with('0'));
         let port = match flexible::port(number).filter(|_| is_plain) {
             Some(port @ Self::FIRST_PORT..) => port,
-            // A display has a colon in front; a number alone is a port.
+            // A display number has a colon in front of it; a bare number is a port.
             Some(display @ ..100) if host.is_some() => Self::FIRST_PORT + display,
             _ => {
                 return Err(format!(
-                    "{text:?} is not an address for VNC; write 5901, 127.0.0.1:5901, :1 or /path/of/a/socket (ports from 5900)"
+                    "{text:?} is not a valid VNC address; expected for example 5901, 127.0.0.1:5901, :1 or /path/to/socket (ports from 5900)"
                 ));
             }
         };
@@ -167,16 +168,16 @@ impl flexible::Short for VncListen {
     }
 }
 
-/// Who may use a VNC server at the same time.
+/// How a VNC server handles concurrent clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum VncShare {
-    /// A client that asks to be alone is alone.
+    /// A client that requests exclusive access disconnects the others.
     AllowExclusive,
-    /// Nobody is ever thrown out.
+    /// Only shared access: a client that requests exclusive access is refused.
     ForceShared,
-    /// Whoever comes is let in, whatever they ask for.
+    /// All clients are accepted, whatever they request.
     Ignore,
 }

@@ -9,18 +9,18 @@ use crate::topology::Address;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Vsock {
-    /// The guest's context id, unique on the host, from 3.
+    /// The guest's context id, at least 3 and unique on the host.
     pub cid: u32,
-    /// Whether the launcher opens `/dev/vhost-vsock` and passes it, so that QEMU needs no right to.
+    /// Whether the launcher opens `/dev/vhost-vsock` and passes it on, so that QEMU needs no permission.
     #[serde(default)]
     pub pass_fd: bool,
-    /// The address (PCI or channel I/O). Left out: planned.
+    /// The address (PCI or channel I/O). Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
 }
 
 impl Vsock {
-    /// The socket device with this context id, which the host has once; 3 is the lowest for guests.
+    /// Makes a socket device with this context id, which must be unique on the host; 3 is the lowest for guests.
     pub fn new(cid: u32) -> Self {
         Self { cid, pass_fd: false, address: None }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A watchdog. What happens when it is not fed is `actions.watchdog`.
+/// A watchdog. `actions.watchdog` sets what happens when it expires.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]

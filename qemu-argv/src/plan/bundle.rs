@@ -1,4 +1,4 @@
-//! Who brought what: the parts of a machine, put together by the entry of the configuration that they come from.
+//! Ownership: the parts of a machine, grouped by the config entry that they belong to.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,40 +8,40 @@ use smol_str::SmolStr;
 
 use super::{BlockNode, CharNode, Device, FdSlot, Netdev, Object, PlannedSocket};
 
-/// Everything that one entry of the configuration brings. It comes as a whole and goes as a whole.
+/// All parts that belong to one config entry. They are added and removed together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Bundle {
-    /// Where it comes from.
+    /// The config entry.
     pub owner: Owner,
-    /// The id of the entry: the one it was given, or one that was free. `None` for what has no id.
+    /// The id of the entry, set or chosen. `None` if it has no id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<SmolStr>,
-    /// The content of an entry whose id was chosen, hashed: by it the entry is known again, and keeps its id.
+    /// A hash of the content of an entry whose id was chosen, by which the entry is recognized and keeps its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) print: Option<u64>,
-    /// Objects, in the order they are made.
+    /// Objects, in creation order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Object>,
     /// Character devices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chardevs: Vec<CharNode>,
-    /// Nodes of the block graph, lower ones first.
+    /// Block nodes, lower ones first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub block_nodes: Vec<BlockNode>,
     /// Network backends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub netdevs: Vec<Netdev>,
-    /// Devices; what sits on a bus of another comes after it.
+    /// Devices; a device on another one's bus comes after it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
-    /// The sockets that QEMU listens to for it.
+    /// The sockets that QEMU listens on for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<PlannedSocket>,
-    /// The descriptors that QEMU inherits for it. Empty for what was plugged in: it got them over its monitor.
+    /// The file descriptors that QEMU inherits for it. Empty for hotplugged entries, which get theirs over the monitor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fds: Vec<FdSlot>,
-    /// The parts of other bundles that it needs.
+    /// The parts of other bundles that it uses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<PartRef>,
 }
@@ -63,12 +63,12 @@ impl Bundle {
         }
     }
 
-    /// Whether it brings this part.
+    /// Whether it contains this part.
     pub fn has(&self, part: &PartRef) -> bool {
         self.names().any(|(kind, name)| kind == part.kind && *name == part.name)
     }
 
-    /// All names that it takes in QEMU.
+    /// Returns all names that it uses in QEMU.
     pub(crate) fn names(&self) -> impl Iterator<Item = (PartKind, &SmolStr)> {
         let objects = self.objects.iter().map(|part| (PartKind::Object, &part.id));
         let chardevs = self.chardevs.iter().map(|part| (PartKind::Chardev, &part.id));
@@ -78,34 +78,34 @@ impl Bundle {
         objects.chain(chardevs).chain(nodes).chain(netdevs).chain(devices)
     }
 
-    /// The name by which it is unplugged: its device's, or that of a network backend without a device.
+    /// Returns the id by which it is unplugged: that of its device, or of a network backend without a device.
     pub(crate) fn main(&self) -> Option<&SmolStr> {
         let device = self.devices.first().map(|device| &device.id);
         device.or_else(|| self.netdevs.first().map(|netdev| &netdev.id))
     }
 }
 
-/// Where the parts of a bundle come from.
+/// What the parts of a bundle belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Owner {
-    /// A section of the configuration, such as `memory`.
+    /// A config section, such as `memory`.
     Section(Cow<'static, str>),
     /// An entry of a section that is a list, such as `disks[0]`.
     Entry {
         /// The section.
         list: Cow<'static, str>,
-        /// The entry's position. It counts those that are there now: as others are unplugged, it becomes less.
+        /// The entry's position among the current ones; it decreases when others are unplugged.
         index: usize,
     },
-    /// A throttle group with a name, shared by the disks that give it.
+    /// A named throttle group, shared by the disks that use it.
     ThrottleGroup(SmolStr),
-    /// The plan itself: controllers that make room. They stay when they are empty.
+    /// The plan itself, for controllers that were added to make room. They are kept when they are empty.
     Controllers,
 }
 
-/// As a path of the configuration where it is one.
+/// Formats it as a config path if it is one.
 impl fmt::Display for Owner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,7 +117,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The kinds of parts that have names, each kind with a namespace of its own in QEMU.
+/// The kinds of parts that have names. Each kind has its own namespace in QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -134,7 +134,7 @@ pub enum PartKind {
     Chardev,
 }
 
-/// A part by its name.
+/// A reference to a part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PartRef {

@@ -1,15 +1,15 @@
-//! What a device takes that comes to a machine that runs, or leaves it, and the QMP commands that do it.
+//! Hotplug: the parts and QMP commands that add a device to a running machine or remove it.
 
 use serde::Serialize;
 
 use super::{Bundle, Device, FdSlot, Plan, PlannedSocket};
 use crate::value::Props;
 
-/// A QMP command by its name.
+/// A QMP command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct QmpCommand {
-    /// QEMU's name of it.
+    /// Its name.
     pub name: &'static str,
     /// Its arguments.
     pub arguments: Props,
@@ -20,7 +20,7 @@ impl QmpCommand {
         Self { name, arguments: Props::new().with(key, value.to_owned()) }
     }
 
-    /// The command that takes back what this one added.
+    /// Returns the command that removes what this one added.
     pub fn inverse(&self) -> Option<Self> {
         let (name, key) = match self.name {
             "object-add" => ("object-del", "id"),
@@ -34,26 +34,26 @@ impl QmpCommand {
     }
 }
 
-/// What one more device takes.
+/// What is needed to add a device to a running machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Addition {
-    /// The device's id: the one asked for, or one that was free.
+pub struct HotplugPlan {
+    /// The device's id, set or chosen.
     pub id: String,
-    /// Descriptors that QEMU must have before the commands: send each with `getfd`, called
-    /// [`FdSlot::monitor_name`], over the connection that sends the commands.
+    /// File descriptors that QEMU needs before the commands. Send each with `getfd` as [`FdSlot::monitor_name`], over
+    /// the same connection as the commands.
     pub fds: Vec<FdSlot>,
     /// Controllers that it needs, if any.
     pub controllers: Vec<Device>,
-    /// What it brings, and a throttle group if it is the first disk in it.
+    /// Its parts, and a throttle group if it is the first disk in it.
     pub bundles: Vec<Bundle>,
-    /// The machine with the device: put it in the old plan's place when QEMU has carried out the commands.
+    /// The plan with the device, which replaces the old plan after QEMU has executed the commands.
     pub plan: Plan,
 }
 
-impl Addition {
-    /// What to send, in this order. When one fails, send the [inverse](QmpCommand::inverse) of those before it, the last
-    /// one first.
+impl HotplugPlan {
+    /// Returns the commands, in this order. If one fails, send the [inverse](QmpCommand::inverse) of the previous ones,
+    /// in reverse order.
     pub fn commands(&self) -> Vec<QmpCommand> {
         let command = |name, arguments| QmpCommand { name, arguments };
         let bundles = || self.bundles.iter();
@@ -69,28 +69,28 @@ impl Addition {
         objects.chain(chardevs).chain(nodes).chain(netdevs).chain(devices).collect()
     }
 
-    /// Controllers that it needs, if any, and then the device. Empty for a backend without a device.
+    /// Returns the controllers that it needs, if any, and then the device. Empty for a backend without a device.
     pub fn devices(&self) -> impl Iterator<Item = &Device> {
         self.controllers.iter().chain(self.bundles.iter().flat_map(|bundle| &bundle.devices))
     }
 
-    /// The sockets that QEMU will listen to from then on.
+    /// Returns the sockets that QEMU will listen on for it.
     pub fn sockets(&self) -> impl Iterator<Item = &PlannedSocket> {
         self.bundles.iter().flat_map(|bundle| &bundle.sockets)
     }
 }
 
-/// What it takes to remove a device.
+/// What is needed to remove a device from a running machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Removal {
-    /// `device_del`. None for a backend without a device. The device is gone when QEMU says `DEVICE_DELETED`; until
-    /// then the guest may refuse.
+pub struct UnplugPlan {
+    /// `device_del`. `None` for a backend without a device. The device is removed when QEMU sends `DEVICE_DELETED`;
+    /// until then the guest may refuse.
     pub device: Option<QmpCommand>,
-    /// What to send after that, in this order: the device's backends.
+    /// The commands to send after that, in this order, which remove the device's backends.
     pub backends: Vec<QmpCommand>,
-    /// The sockets that nobody listens to any more; their files stay behind.
+    /// The sockets that are no longer used; their files have to be removed.
     pub sockets: Vec<PlannedSocket>,
-    /// The machine without the device: put it in the old plan's place when the device is gone.
+    /// The plan without the device, which replaces the old plan after the device was removed.
     pub plan: Plan,
 }

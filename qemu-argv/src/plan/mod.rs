@@ -1,4 +1,4 @@
-//! The plan: every part of a machine with its name, its place and its descriptors, decided once and kept.
+//! The plan: all parts of a machine, with their ids, addresses and file descriptors.
 
 mod bare;
 mod bundle;
@@ -15,20 +15,20 @@ use crate::topology::Topology;
 pub use crate::topology;
 pub use crate::topology::pci;
 pub use bundle::{Bundle, Owner, PartKind, PartRef};
-pub use changes::{Addition, QmpCommand, Removal};
+pub use changes::{HotplugPlan, QmpCommand, UnplugPlan};
 pub use chardev::CharNode;
 pub(crate) use parts::Part;
 pub use parts::{
     BlockNode, CliOption, Device, FdRole, FdSlot, Netdev, Object, OptionValue, PlannedSocket, SocketRole,
 };
 
-/// A machine, planned to the last detail. It is data: it can be looked at, saved and read back, and says the same
-/// command line every time.
+/// A completely planned machine. It is plain data that can be inspected, saved and loaded, and always results in the
+/// same command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
     pub(crate) name: String,
-    /// The QEMU it was made for, as far as devices that come later depend on it.
+    /// The QEMU it was made for, as far as hotplugged devices depend on it.
     pub(crate) target: Target,
     pub(crate) endpoints: Endpoints,
     pub(crate) machine: String,
@@ -39,7 +39,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The same machine with other devices.
+    /// Returns the same machine with other devices.
     pub(crate) fn with(&self, bundles: Vec<Bundle>, topology: Topology) -> Self {
         Self {
             name: self.name.clone(),
@@ -53,77 +53,77 @@ impl Plan {
         }
     }
 
-    /// The machine's name.
+    /// Returns the machine's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The guest's architecture.
+    /// Returns the guest's architecture.
     pub fn arch(&self) -> Arch {
         self.target.arch
     }
 
-    /// The version of QEMU it was planned for.
+    /// Returns the version of QEMU it was planned for.
     pub fn version(&self) -> Version {
         self.target.version
     }
 
-    /// What executes the guest.
+    /// Returns the accelerator.
     pub fn accel(&self) -> Accelerator {
         self.target.accel
     }
 
-    /// The machine type, with its version where the target told it.
+    /// Returns the machine type, including its version if the target contains it.
     pub fn machine(&self) -> &str {
         &self.machine
     }
 
-    /// Everything that the machine is made of, by the entries of the configuration that bring it.
+    /// Returns all parts, grouped by the config entry that they belong to.
     pub fn bundles(&self) -> &[Bundle] {
         &self.bundles
     }
 
-    /// The sockets that QEMU will listen to.
+    /// Returns the sockets that QEMU will listen on.
     pub fn sockets(&self) -> impl Iterator<Item = &PlannedSocket> {
         self.bundles.iter().flat_map(|bundle| &bundle.sockets)
     }
 
-    /// The descriptors that QEMU must inherit.
+    /// Returns the file descriptors that QEMU must inherit.
     pub fn fds(&self) -> impl Iterator<Item = &FdSlot> {
         self.bundles.iter().flat_map(|bundle| &bundle.fds)
     }
 
-    /// Options of the command line that are none of the parts below, such as `-machine` and `-m`.
+    /// Returns the other command-line options, such as `-machine` and `-m`.
     pub fn options(&self) -> &[CliOption] {
         &self.options
     }
 
-    /// Objects, in the order they are made.
+    /// Returns the objects, in creation order.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.bundles.iter().flat_map(|bundle| &bundle.objects)
     }
 
-    /// Character devices.
+    /// Returns the character devices.
     pub fn chardevs(&self) -> impl Iterator<Item = &CharNode> {
         self.bundles.iter().flat_map(|bundle| &bundle.chardevs)
     }
 
-    /// Nodes of the block graph, lower ones first.
+    /// Returns the block nodes, lower ones first.
     pub fn block_nodes(&self) -> impl Iterator<Item = &BlockNode> {
         self.bundles.iter().flat_map(|bundle| &bundle.block_nodes)
     }
 
-    /// Network backends.
+    /// Returns the network backends.
     pub fn netdevs(&self) -> impl Iterator<Item = &Netdev> {
         self.bundles.iter().flat_map(|bundle| &bundle.netdevs)
     }
 
-    /// Devices, controllers before what sits on them.
+    /// Returns the devices, controllers before the devices on them.
     pub fn devices(&self) -> impl Iterator<Item = &Device> {
         self.bundles.iter().flat_map(|bundle| &bundle.devices)
     }
 
-    /// Where every device sits, and which places are free.
+    /// Returns the places of all devices, and which places are free.
     pub fn topology(&self) -> &Topology {
         &self.topology
     }

@@ -1,4 +1,4 @@
-//! The parts a planned machine is made of. Each is one description that serves the command line and QMP alike.
+//! The parts of a planned machine. The same description is used for the command line and for QMP.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use crate::topology::Placement;
 use crate::value::{Props, Value};
 
-/// A part of which QEMU is told in one object: what it is and how it is called, where it sits, then its properties.
+/// A part that QEMU receives as one JSON object: type and id, then address, then other properties.
 pub(crate) trait Part {
     fn names(&self) -> [(&'static str, &str); 2];
 
@@ -36,7 +36,7 @@ pub struct Device {
     pub driver: SmolStr,
     /// The id.
     pub id: SmolStr,
-    /// Where it sits. What its own properties say of that stands.
+    /// Where it is attached. An address in its own properties takes precedence.
     #[serde(default, skip_serializing_if = "Placement::is_unplaced")]
     pub place: Placement,
     /// All other properties.
@@ -156,7 +156,7 @@ impl Part for Netdev {
     }
 }
 
-/// Any other option of the command line.
+/// Any other command-line option.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CliOption {
@@ -173,7 +173,7 @@ pub struct CliOption {
 pub enum OptionValue {
     /// None.
     Flag,
-    /// One text that QEMU does not take apart.
+    /// A text that QEMU does not parse further.
     Plain(Value),
     /// `key=value,…`.
     KeyValue(Props),
@@ -181,17 +181,17 @@ pub enum OptionValue {
     Json(Props),
 }
 
-/// A Unix socket that the planned QEMU makes and listens to.
+/// A Unix socket that QEMU creates and listens on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlannedSocket {
-    /// What speaks there.
+    /// Its purpose.
     pub role: SocketRole,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
 }
 
-/// What speaks at a socket.
+/// The purpose of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -210,33 +210,33 @@ pub enum SocketRole {
     Port(String),
 }
 
-/// A descriptor that the planned QEMU expects to inherit.
+/// A file descriptor that QEMU expects to inherit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FdSlot {
-    /// The number of the descriptor in QEMU.
+    /// The number of the file descriptor in QEMU.
     pub fd: u32,
-    /// What must be behind it.
+    /// What it must refer to.
     pub role: FdRole,
 }
 
 impl FdSlot {
-    /// The name under which a running QEMU gets it (`getfd`), for a device that is plugged in.
+    /// Returns the name for `getfd`, for a hotplugged device.
     pub fn monitor_name(&self) -> String {
         format!("fd{}", self.fd)
     }
 }
 
-/// What must be behind a descriptor.
+/// What a file descriptor must refer to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FdRole {
-    /// A connected socket whose other end speaks QMP.
+    /// A connected socket whose other end is a QMP client.
     Qmp,
-    /// A socket, bound to a path, that QEMU listens to for QMP clients.
+    /// A socket, bound to a path, on which QEMU listens for QMP clients.
     Monitor,
-    /// A file (such as a memfd) with the content of the secret of that id.
+    /// A file (such as a memfd) that contains the secret with this id.
     Secret {
         /// The secret's id.
         id: String,
@@ -255,15 +255,15 @@ pub enum FdRole {
         /// The queue, from 0.
         queue: u16,
     },
-    /// A connected socket, one end of a network.
+    /// A connected socket of a network.
     NetSocket {
         /// The network's id.
         network: String,
     },
     /// An open `/dev/vhost-vsock`.
     VhostVsock,
-    /// A regular file, open for reading and writing, with an empty qcow2 image as large as the disk: what is written to a
-    /// disk with `snapshot` goes there.
+    /// A regular file, open for reading and writing, with an empty qcow2 image as large as the disk: it receives the
+    /// writes to a disk with `snapshot`.
     Overlay {
         /// The disk's id.
         disk: String,

@@ -1,5 +1,5 @@
-//! A hash of what an element of a configuration says, by which it is known again when others come and go. Saved plans hold such
-//! hashes, so that they must be the same with every compiler.
+//! A hash of a config entry, by which it is recognized when other entries are added or removed. Saved plans contain
+//! such hashes, so they must not depend on the compiler.
 
 use std::cell::RefCell;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! Plans a machine: the sections of a configuration add their parts to a builder, the topology finds places for them, and what comes
-//! out is a plan, or everything that is wrong.
+//! Plans a machine: the config sections add their parts to a builder and the topology assigns places. The result is a
+//! plan, or all problems.
 
 mod at;
 mod builder;
@@ -24,21 +24,21 @@ pub use new_device::NewDevice;
 
 /// Plans a machine for a QEMU.
 ///
-/// Pure: the same input gives the same plan, and nothing is opened, read or asked.
+/// No I/O; the result is deterministic.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, at once, each with its place in the configuration: bad values, references to what is
-/// not there, conflicts, what this QEMU cannot do, devices without a free place.
+/// All problems at once, each with its place in the config: invalid values, references to missing parts, conflicts,
+/// features that this QEMU does not support, devices that cannot be placed.
 pub fn plan(config: &VmConfig, target: &Target, endpoints: &Endpoints) -> Result<Plan, PlanError> {
     replan(config, target, endpoints, None)
 }
 
-/// Plans a machine that was planned before: what is still there keeps its name, its MAC address and its place.
+/// Plans a machine that was planned before. Entries that still exist keep their ids, MAC addresses and places.
 ///
 /// # Errors
 ///
-/// As for [`plan`].
+/// As [`plan`].
 pub fn replan(
     config: &VmConfig,
     target: &Target,

@@ -1,24 +1,24 @@
-//! What can be added to a machine that runs.
+//! Devices that can be hotplugged.
 
 use crate::config::{Cdrom, Channel, Disk, HostDevice, Network, OtherDevice, UsbDevice};
 
-/// A device for a running machine, described as it would be in its configuration.
+/// A device for a running machine, described as in a config.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum NewDevice<'a> {
     /// A disk.
     Disk(&'a Disk),
-    /// A CD-ROM drive; only SCSI ones can come while the machine runs.
+    /// A CD-ROM drive; only SCSI drives can be hotplugged.
     Cdrom(&'a Cdrom),
     /// A network interface.
     Network(&'a Network),
     /// A USB device.
     Usb(&'a UsbDevice),
-    /// A channel over virtio-serial.
+    /// A virtio-serial channel.
     Channel(&'a Channel),
     /// A PCI device of the host.
     Host(&'a HostDevice),
-    /// Any other.
+    /// Any other device.
     Other(&'a OtherDevice),
 }
 

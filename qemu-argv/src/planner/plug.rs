@@ -1,17 +1,16 @@
-//! One more device for a machine that runs: the same renderers and the same planner as at start, and QMP commands instead
-//! of arguments.
+//! Plans hotplug: the same sections and topology as at start, but QMP commands instead of arguments.
 //!
-//! Pure, as planning is: the result holds the commands and the plan as it will be once they were carried out.
+//! No I/O: the result contains the commands and the plan that is valid after they were executed.
 
 use super::builder::Builder;
 use super::sections;
 use super::{NewDevice, place};
 use crate::error::{Fault, PlanError, Problem};
-use crate::plan::{Addition, Object, OptionValue, Owner, Plan};
+use crate::plan::{HotplugPlan, Object, OptionValue, Owner, Plan};
 use crate::value::Value;
 
 impl Plan {
-    /// Plans one more device while the machine runs. It gets a free place that takes hotplug; nothing else moves.
+    /// Plans to add a device to the running machine. It is placed on a free hotplug port; no other device moves.
     ///
     /// ```
     /// use qemu_argv::{Arch, Disk, Endpoints, Target, Version, VmConfig, plan};
@@ -26,16 +25,16 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the device, with its place in the section that describes it; no free place; what
-    /// can be had only from the start, such as memory that other processes see.
-    pub fn plug<'a>(&self, device: impl Into<NewDevice<'a>>) -> Result<Addition, PlanError> {
+    /// All problems of the device, with their places in its description; no free place; features that are only
+    /// available at the start, such as shared memory.
+    pub fn plug<'a>(&self, device: impl Into<NewDevice<'a>>) -> Result<HotplugPlan, PlanError> {
         let mut builder = Builder::joining(self);
         sections::one(&mut builder, device.into());
         self.only_at_start(&mut builder);
 
         let mut topology = self.topology.clone();
         let mut controllers = Vec::new();
-        // A device that is wrong anyway needs no place.
+        // An invalid device needs no place.
         let requests =
             if builder.problems.is_empty() { std::mem::take(&mut builder.requests) } else { Vec::new() };
         for (bundle, index, request) in requests {
@@ -56,7 +55,7 @@ impl Plan {
 
         let mut bundles = builder.bundles;
         let mut fds = Vec::new();
-        // QEMU has them by name, and has used them up when the device is there.
+        // QEMU receives them by name, and uses them up when it creates the device.
         bundles[builder.there..].iter_mut().for_each(|bundle| fds.append(&mut bundle.fds));
         let added = bundles[builder.there..].to_vec();
         let id = added.iter().find_map(|bundle| bundle.main()).cloned().unwrap_or_default();
@@ -64,16 +63,16 @@ impl Plan {
             first.devices.extend_from_slice(&controllers);
         }
         let plan = self.with(bundles, topology);
-        Ok(Addition { id: id.to_string(), fds, controllers, bundles: added, plan })
+        Ok(HotplugPlan { id: id.to_string(), fds, controllers, bundles: added, plan })
     }
 
-    /// Refuses what a running machine cannot be given any more.
+    /// Rejects what cannot be changed on a running machine.
     fn only_at_start(&self, builder: &mut Builder<'_>) {
         let mut refuse = |why: &str| {
             builder.problems.push(Problem {
                 path: String::new(),
                 fault: Fault::Conflict {
-                    why: format!("{why}: add it to the configuration, and start the machine again"),
+                    why: format!("{why}; add it to the config and restart the machine"),
                 },
             });
         };
@@ -82,7 +81,7 @@ impl Plan {
                 && object.props.get("share") == Some(&Value::Bool(true))
         };
         if builder.shared_memory && !self.objects().any(shared) {
-            refuse("it needs memory that other processes see, and this machine's is its own");
+            refuse("it requires shared memory, and this machine's memory is private");
         }
         let denied = |key| {
             self.options.iter().any(|option| {
@@ -92,10 +91,10 @@ impl Plan {
         };
         let needs = builder.sandbox;
         if needs.spawn && denied("spawn") || needs.elevate && denied("elevateprivileges") {
-            refuse("it starts a program, and this machine's sandbox denies that");
+            refuse("it starts a program, which this machine's sandbox denies");
         }
         if !builder.options.is_empty() || !builder.machine.is_empty() {
-            refuse("it needs an option of the command line");
+            refuse("it requires a command-line option");
         }
     }
 }

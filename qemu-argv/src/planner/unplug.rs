@@ -1,17 +1,17 @@
-//! One device less while the machine runs: whether it can go, and what goes with it.
+//! Plans unplug: whether a device can be removed, and which parts are removed with it.
 
-use crate::plan::{Bundle, Device, Owner, Plan, QmpCommand, Removal};
+use crate::plan::{Bundle, Device, Owner, Plan, QmpCommand, UnplugPlan};
 use crate::topology::TopologyError;
 
 impl Plan {
-    /// Plans to remove the device `id`, be it from the configuration or [plugged in](Self::plug) later: with everything that
-    /// its entry brought, and with a throttle group that no other disk is in. What the entry uses of others stays, and so
-    /// do options of the command line, and controllers that were added to make room.
+    /// Plans to remove the device `id`, whether it is from the config or was [hotplugged](Self::plug), together with
+    /// all parts of its entry, and with a throttle group that no other disk uses. Parts of other entries are kept, and
+    /// so are command-line options, and controllers that were added to make room.
     ///
     /// # Errors
     ///
-    /// When there is no such device, when it cannot be unplugged where it is, or when others use it.
-    pub fn unplug(&self, id: &str) -> Result<Removal, TopologyError> {
+    /// If there is no such device, if its bus does not support unplugging, or if other devices use it.
+    pub fn unplug(&self, id: &str) -> Result<UnplugPlan, TopologyError> {
         let found = self.bundles.iter().position(|bundle| bundle.main().is_some_and(|main| main == id));
         let Some(position) = found.filter(|&found| self.bundles[found].owner != Owner::Controllers) else {
             return Err(self.not_on_its_own(id));
@@ -39,7 +39,7 @@ impl Plan {
         for bundle in &mut left {
             bundle.owner.close_up(&gone.owner);
         }
-        Ok(Removal {
+        Ok(UnplugPlan {
             device: gone.devices.first().map(|device| QmpCommand::new("device_del", "id", &device.id)),
             backends: backends(&all_gone),
             sockets: gone.sockets.clone(),
@@ -55,7 +55,7 @@ impl Plan {
             Some(whole) => TopologyError::NoHotplug {
                 device,
                 bus: whole.main().map(ToString::to_string).unwrap_or_default(),
-                help: "unplug that as a whole",
+                help: "unplug the whole of it",
             },
             None => TopologyError::NoDevice { device },
         }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::Version;
 
-/// A guest architecture. Files may use QEMU's name (`x86_64`), Go's (`amd64`) or Rust's (`powerpc64`).
+/// A guest architecture. In config files, may be given by QEMU's name (`x86_64`), Go's (`amd64`) or Rust's
+/// (`powerpc64`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are the architectures' own")]
 #[non_exhaustive]
@@ -46,7 +47,7 @@ pub enum Arch {
     Hexagon,
 }
 
-/// Each architecture: QEMU's name first, then the other names that are understood.
+/// Each architecture with QEMU's name and the other accepted names.
 const NAMES: [(Arch, &[&str]); 32] = [
     (Arch::X86_64, &["x86_64", "amd64", "x86-64"]),
     (Arch::I386, &["i386", "386", "x86", "i486", "i586", "i686"]),
@@ -83,18 +84,18 @@ const NAMES: [(Arch, &[&str]); 32] = [
 ];
 
 impl Arch {
-    /// Every architecture, in the order of the documentation.
+    /// All architectures, in the order of the documentation.
     pub fn all() -> impl Iterator<Item = Self> {
         NAMES.iter().map(|(arch, _)| *arch)
     }
 
-    /// Every name that is understood.
+    /// All accepted names.
     #[cfg(feature = "schema")]
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().flat_map(|(_, names)| names.iter().copied())
     }
 
-    /// The architecture this program was compiled for, when QEMU has it.
+    /// Returns the architecture this program was compiled for, if QEMU supports it.
     pub fn host() -> Option<Self> {
         if cfg!(target_arch = "x86_64") {
             Some(Self::X86_64)
@@ -117,13 +118,13 @@ impl Arch {
         }
     }
 
-    /// QEMU's name: the end of `qemu-system-…`.
+    /// Returns QEMU's name, as in `qemu-system-…`.
     pub fn qemu_name(self) -> &'static str {
         NAMES.iter().find(|(arch, _)| *arch == self).map_or("x86_64", |(_, names)| names[0])
     }
 
-    /// The machine type that serves a general purpose best. It is always named on the command line: QEMU's own
-    /// default is an old board on x86 and missing on Arm.
+    /// Returns the best general-purpose machine type. It is always set explicitly, since QEMU's own default is an old
+    /// board on x86, and Arm has none.
     pub const fn default_machine(self) -> &'static str {
         match self {
             Self::X86_64 | Self::I386 => "q35",
@@ -154,10 +155,10 @@ impl Arch {
         }
     }
 
-    /// The CPU model for TCG: the most capable one that `version` has, or `None` where the board's own is best.
+    /// Returns the most capable CPU model of `version` for TCG, or `None` if the board's default is best.
     ///
-    /// `max` came to RISC-V and `LoongArch` after 7.2; MIPS and SPARC have none. QEMU's own default for
-    /// `aarch64` is a 32-bit model, so leaving the choice to it would be wrong.
+    /// RISC-V and `LoongArch` have `max` since versions after 7.2; MIPS and SPARC do not. QEMU's own default for
+    /// `aarch64` is a 32-bit model.
     pub fn default_cpu(self, version: Version) -> Option<&'static str> {
         match self {
             Self::X86_64 | Self::I386 | Self::Aarch64 | Self::Arm | Self::S390x => Some("max"),
@@ -169,8 +170,8 @@ impl Arch {
         }
     }
 
-    /// Linux's name of the console on the first serial port of the [default machine](Self::default_machine):
-    /// what `console=` says on the command line of a kernel that shall talk there.
+    /// Returns Linux's name of the console on the first serial port of the [default machine](Self::default_machine),
+    /// for `console=` on the kernel command line.
     pub const fn default_console(self) -> &'static str {
         match self {
             Self::Aarch64 | Self::Arm => "ttyAMA0",
@@ -191,7 +192,7 @@ impl fmt::Display for Arch {
     }
 }
 
-/// A text that names no architecture.
+/// The error for an unknown architecture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown architecture {0:?}; known are x86_64, i386, aarch64, arm, riscv64, riscv32, loongarch64, \

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Props, Value};
 
-/// A CPU model with features of it, as `-cpu` takes them.
+/// A CPU model with features, as for `-cpu`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetCpu {
@@ -18,12 +18,12 @@ pub struct TargetCpu {
 }
 
 impl TargetCpu {
-    /// The model as it is.
+    /// Returns the model without features.
     pub fn new(model: impl Into<String>) -> Self {
         Self { model: model.into(), features: Props::new() }
     }
 
-    /// The same with further features; where one is set already, the new value counts.
+    /// Adds features; a new value replaces an existing one.
     #[must_use]
     pub fn with(mut self, features: &Props) -> Self {
         self.features.extend(features.clone());
@@ -31,7 +31,7 @@ impl TargetCpu {
     }
 }
 
-/// The argument of `-cpu`: `host,arch-capabilities=off`. QEMU takes it apart at commas and knows no way to write one.
+/// The argument of `-cpu`: `host,arch-capabilities=off`. QEMU splits it at commas, which cannot be escaped.
 impl fmt::Display for TargetCpu {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.model)?;

@@ -1,4 +1,4 @@
-//! What the machine will run on: a QEMU of some version, for some architecture, with some accelerator.
+//! The QEMU that a plan is made for: version, architecture and accelerator.
 
 mod arch;
 mod cpu;
@@ -16,7 +16,7 @@ pub use cpu::TargetCpu;
 pub use drivers::Drivers;
 pub use version::{ParseVersionError, Version};
 
-/// What executes the guest's instructions.
+/// An accelerator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -27,12 +27,12 @@ pub enum Accelerator {
     Hvf,
     /// Windows' Hypervisor Platform.
     Whpx,
-    /// QEMU's own translator: works everywhere, for every architecture, slowly.
+    /// QEMU's own translator: works everywhere and for all architectures, but slowly.
     Tcg,
 }
 
 impl Accelerator {
-    /// The word for `-accel`.
+    /// Returns the word for `-accel`.
     pub const fn qemu_name(self) -> &'static str {
         match self {
             Self::Kvm => "kvm",
@@ -42,7 +42,7 @@ impl Accelerator {
         }
     }
 
-    /// Whether guest code runs on the host's processor, which `-cpu host` needs.
+    /// Whether guest code runs on the host's CPU, which `-cpu host` requires.
     pub const fn is_hardware(self) -> bool {
         !matches!(self, Self::Tcg)
     }
@@ -67,31 +67,31 @@ impl FromStr for Accelerator {
 
 /// The QEMU that a plan is made for.
 ///
-/// [`Target::new`] describes a plain QEMU of a version: TCG, and everything that the version has.
-/// Probing a real binary narrows it: the fields are public and may be set one by one.
+/// [`Target::new`] describes a plain QEMU of a version, with TCG and all features of that version. Probing a real
+/// program gives more precise values; the fields are public and can be set individually.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The version of QEMU.
     pub version: Version,
-    /// The architecture of the guest, which names the binary.
+    /// The guest's architecture.
     pub arch: Arch,
-    /// The accelerator that [`AccelChoice::Auto`](crate::AccelChoice::Auto) stands for.
+    /// The accelerator to use for [`AccelChoice::Auto`](crate::AccelChoice::Auto).
     pub accel: Accelerator,
-    /// What a CPU model that is left out, or `host`, became; its features count where the configuration does not set
-    /// them. `None`: `host` with a hardware accelerator, else [`Arch::default_cpu`].
+    /// The CPU model to use if the config has none or `host`. Its features apply unless the config sets them. `None`
+    /// means `host` with a hardware accelerator, or else [`Arch::default_cpu`].
     #[serde(default)]
     pub cpu: Option<TargetCpu>,
-    /// Machine aliases and the versioned names behind them: `q35` → `pc-q35-10.0`. Where an alias is known, the
-    /// plan holds the versioned name, which migration and firmware descriptors need.
+    /// Machine aliases and their versioned names: `q35` → `pc-q35-10.0`. For a known alias, the plan contains the
+    /// versioned name, which migration and firmware descriptors require.
     #[serde(default)]
     pub machines: BTreeMap<String, String>,
-    /// The device drivers that this build has. `None`: not probed, so every driver of the version is taken to be there.
+    /// The device drivers of this build. `None` if unknown; then all drivers of the version are assumed to exist.
     #[serde(default)]
     pub devices: Option<Drivers>,
 }
 
 impl Target {
-    /// A QEMU with TCG and everything that `version` has.
+    /// Describes a QEMU with TCG and all features of `version`.
     pub fn new(version: Version, arch: Arch) -> Self {
         Self { version, arch, accel: Accelerator::Tcg, cpu: None, machines: BTreeMap::new(), devices: None }
     }

@@ -8,16 +8,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// A version of QEMU, such as 10.0.13.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
-    /// The first number, one a year.
+    /// The major version.
     pub major: u32,
-    /// The second number, about three a year.
+    /// The minor version.
     pub minor: u32,
-    /// The third number: fixes only.
+    /// The micro version, with fixes only.
     pub micro: u32,
 }
 
 impl Version {
-    /// The first release of a minor version: `Version::new(9, 2)` is 9.2.0.
+    /// Returns the first release of a minor version: `Version::new(9, 2)` is 9.2.0.
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor, micro: 0 }
     }
@@ -29,7 +29,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// A text that is no version.
+/// The error for an invalid version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no QEMU version; versions look like 10.0 or 10.0.13")]
 #[non_exhaustive]
@@ -38,7 +38,7 @@ pub struct ParseVersionError(String);
 impl FromStr for Version {
     type Err = ParseVersionError;
 
-    /// Reads `10.0` or `10.0.13`.
+    /// Parses `10.0` or `10.0.13`.
     fn from_str(text: &str) -> Result<Self, ParseVersionError> {
         let mut numbers = text.split('.').map(|part| {
             part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u32>().ok()).flatten()

@@ -1,4 +1,4 @@
-//! QEMU's arguments: as a program needs them, as a script for people, as JSON.
+//! QEMU's arguments, as a list, as a shell script or as JSON.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,18 +10,18 @@ use super::json::{Described, write_json, write_key_value};
 use crate::plan::{Bundle, CharNode, CliOption, FdSlot, OptionValue, Part, Plan};
 use crate::value::{Props, Value};
 
-/// A command line without the program.
+/// A command line, without the program.
 ///
-/// `Display` prints it as lines of a shell script, `Serialize` as JSON. Both, and `Debug`, hide what looks like a password
-/// in the configuration's own `extra_args`; planned arguments never hold one.
+/// `Display` formats it as a shell script, `Serialize` as JSON. Both, and `Debug`, hide what looks like a password in
+/// `extra_args`; planned arguments never contain passwords.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CommandLine {
-    /// All arguments in a row.
+    /// All arguments, concatenated.
     text: Vec<u8>,
-    /// Where in `text` each ends.
+    /// The end of each argument in `text`.
     ends: Vec<usize>,
-    /// The descriptors that must be there.
+    /// The file descriptors that must be passed.
     pub fds: Vec<FdSlot>,
 }
 
@@ -47,7 +47,7 @@ impl CommandLine {
                 OptionValue::Json(props) => line.json(props),
             }
         }
-        // Kind by kind: what refers to another part comes after it.
+        // In this order, parts come before those that refer to them.
         bundles().for_each(|bundle| line.parts("-object", &bundle.objects));
         for CharNode { kind, id, props } in plan.chardevs() {
             line.add("-chardev");
@@ -60,7 +60,7 @@ impl CommandLine {
         line
     }
 
-    /// The arguments, as `Command::args` takes them.
+    /// Returns the arguments, for `Command::args`.
     ///
     /// ```no_run
     /// # fn start(plan: &qemu_argv::Plan) -> std::io::Result<std::process::Child> {

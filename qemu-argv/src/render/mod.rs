@@ -1,4 +1,4 @@
-//! Prints a plan: the arguments of a command line, and JSON. Everything is decided before.
+//! Formats a plan as command-line arguments and JSON, without making any decisions.
 
 mod command_line;
 mod json;
@@ -8,7 +8,7 @@ use crate::plan::Plan;
 pub use command_line::CommandLine;
 
 impl Plan {
-    /// The command line that makes this machine.
+    /// Returns the command line of this machine.
     pub fn command_line(&self) -> CommandLine {
         CommandLine::new(self)
     }

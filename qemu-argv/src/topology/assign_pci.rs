@@ -111,16 +111,16 @@ fn full(state: &PciState, item: &Item<'_, '_>, wish: Wish) -> TopologyError {
     let help = match wish {
         _ if !state.root.express => {
             if state.root.multifunction {
-                "set hotplug = false on devices that stay (8 share a slot), put disks on virtio-scsi (256 on one slot), or use a machine with PCI Express, such as q35 or virt"
+                "set hotplug = false on permanent devices (8 share a slot), use virtio-scsi for disks (256 in one slot), or use a machine with PCI Express, such as q35 or virt"
             } else {
-                "put disks on virtio-scsi (256 on one slot), or devices on channel I/O"
+                "use virtio-scsi for disks (256 in one slot), or channel I/O for devices"
             }
         }
         Wish::Rooted | Wish::Alone => {
-            "use PCI Express devices, which can go behind ports, or let devices share slots"
+            "use PCI Express devices, which can be placed behind ports, or let devices share slots"
         }
         _ => {
-            "set hotplug = false on devices that stay (8 share a slot), or put disks on virtio-scsi (256 on one controller)"
+            "set hotplug = false on permanent devices (8 share a slot), or use virtio-scsi for disks (256 on one controller)"
         }
     };
     TopologyError::Full { device, others: 0, bus, limit: limit(state), help }

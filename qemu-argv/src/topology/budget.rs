@@ -1,4 +1,4 @@
-//! Counts before places are given out: how many devices can have a place of their own, so that the last one still finds one.
+//! Counts in advance how many devices can have their own place, so that there is still one for the last device.
 
 use smol_str::SmolStr;
 

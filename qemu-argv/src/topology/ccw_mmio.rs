@@ -36,7 +36,7 @@ pub(super) fn number<'t>(
             device: id.to_owned(),
             place: shown(transport, place),
             holder: holder.clone(),
-            help: "leave the address out, or choose another one",
+            help: "omit the address, or choose another one",
         }),
         None => {
             used.insert(place, id.to_owned());
@@ -85,7 +85,7 @@ pub(super) fn number<'t>(
                 others: 0,
                 bus: shown(transport, 0),
                 limit: format!("{places} devices"),
-                help: "put disks on virtio-scsi, which takes 256, or set pcie = true for the machine",
+                help: "use virtio-scsi for disks, which supports 256, or set pcie = true for the machine",
             },
         );
     }

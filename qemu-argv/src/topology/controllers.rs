@@ -1,6 +1,6 @@
-//! Buses of numbered places that hang off a controller: SCSI targets, SATA and USB ports, virtio-serial ports, IDE units.
+//! Numbered places of controllers: SCSI targets, SATA and USB ports, virtio-serial ports, IDE units.
 //!
-//! Filled in order; a controller is added when all are full.
+//! They are filled in order; a controller is added when all are full.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -172,7 +172,7 @@ impl Hubs {
         let Some(index) = hubs.iter().position(|hub| hub.owner == owner) else {
             let known: Vec<_> = hubs.iter().map(|hub| hub.owner.as_str()).collect();
             let help = if known.is_empty() {
-                "leave the controller out, and one is created".to_owned()
+                "omit the controller to create one".to_owned()
             } else {
                 format!("there are {}", known.join(", "))
             };
@@ -211,7 +211,7 @@ impl Hub {
                 others: 0,
                 bus: self.owner.to_string(),
                 limit: format!("{} places", self.last - self.first + 1),
-                help: "leave its controller out, and another one is created",
+                help: "omit the controller to create another one",
             })?,
         };
         self.take(id, wish, place)
@@ -233,7 +233,7 @@ impl Hub {
                 device: id.to_owned(),
                 place: format!("place {place} of {}", self.owner),
                 holder: holder.to_string(),
-                help: "leave the place out, or choose another one",
+                help: "omit it, or choose another one",
             });
         }
         units.insert(lun, id.into());
@@ -260,7 +260,7 @@ impl Hub {
                 device: id.to_owned(),
                 place: format!("port {port} of {}", self.owner),
                 holder: holder.to_string(),
-                help: "leave the port out, or choose another one",
+                help: "omit the port, or choose another one",
             });
         }
         self.nested.insert(port.into(), id.into());

@@ -1,29 +1,29 @@
-//! Why a device has no place: which device, which bus, and what would help.
+//! Why a device cannot be placed: the device, the bus, and advice.
 
 /// A device that cannot be placed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
 pub enum TopologyError {
-    #[error("two devices are called {device}; give one another id")]
+    #[error("two devices have the id {device}; choose another id for one of them")]
     DuplicateId { device: String },
-    #[error("{device} needs {wanted}, and machine {machine} has none; {help}")]
+    #[error("{device} requires {wanted}, but machine {machine} has none; {help}")]
     NoBus { device: String, wanted: &'static str, machine: &'static str, help: &'static str },
-    #[error("{device} asks for {bus}, which does not exist; {help}")]
+    #[error("{device} requires {bus}, which does not exist; {help}")]
     UnknownBus { device: String, bus: String, help: String },
-    #[error("{device} asks for {place}, which is not there: {range}")]
+    #[error("{device} requires {place}, which does not exist: {range}")]
     OutOfRange { device: String, place: String, range: String },
-    #[error("{device} asks for {place}, which is taken by {holder}; {help}")]
+    #[error("{device} requires {place}, which is used by {holder}; {help}")]
     Taken { device: String, place: String, holder: String, help: &'static str },
-    #[error("{device} must be hot-pluggable, and {bus} does not allow that; {help}")]
+    #[error("{device} must be hot-pluggable, but {bus} does not support that; {help}")]
     NoHotplug { device: String, bus: String, help: &'static str },
     #[error("no room for {device}{}: {bus} is full ({limit}); {help}", and_others(*.others))]
     Full { device: String, others: usize, bus: String, limit: String, help: &'static str },
-    #[error("{bus} has room for {free} of {wanted} hotplug_ports ({limit}); ask for fewer")]
+    #[error("{bus} has room for only {free} of {wanted} hotplug_ports ({limit}); set a lower number")]
     FewPorts { bus: String, wanted: u8, free: usize, limit: String },
-    #[error("{device} is not in this machine")]
+    #[error("the machine has no device {device}")]
     NoDevice { device: String },
-    #[error("{device} is in use by {user}; unplug that first")]
+    #[error("{device} is in use by {user}, which must be unplugged first")]
     InUse { device: String, user: String },
 }
 
@@ -36,7 +36,7 @@ fn and_others(others: usize) -> String {
 }
 
 impl TopologyError {
-    /// Says that the problem is about another device.
+    /// Changes the device that the problem is about.
     pub(super) fn blame(&mut self, other: &str) {
         match self {
             Self::DuplicateId { device }
@@ -52,7 +52,7 @@ impl TopologyError {
         }
     }
 
-    /// The id of the device that the problem is about, if it is about one.
+    /// Returns the id of the device that the problem is about, if any.
     pub fn device(&self) -> Option<&str> {
         match self {
             Self::DuplicateId { device }
@@ -69,7 +69,7 @@ impl TopologyError {
     }
 }
 
-/// Adds a problem to the list; further devices that find the same bus full are counted, not listed.
+/// Adds a problem to the list. Further devices that do not fit on the same bus are only counted.
 pub(super) fn report(problems: &mut Vec<TopologyError>, problem: TopologyError) {
     if let TopologyError::Full { bus, .. } = &problem {
         let same = problems.iter_mut().find_map(|known| match known {
@@ -84,11 +84,11 @@ pub(super) fn report(problems: &mut Vec<TopologyError>, problem: TopologyError) 
     problems.push(problem);
 }
 
-/// The same problem, for a device that has its place from an earlier plan.
+/// Adapts the problem for a device whose place was assigned by an earlier plan.
 pub(super) fn keeps_its_place(problem: TopologyError) -> TopologyError {
     match problem {
         TopologyError::Taken { device, place, holder, .. } => {
-            let help = "it has that place from the earlier plan and would have to move; choose another one for the newcomer";
+            let help = "that place was assigned by the earlier plan; choose another one for the new device";
             TopologyError::Taken { device, place, holder, help }
         }
         other => other,

@@ -1,7 +1,7 @@
-//! Places for devices that come and go while the guest runs.
+//! Places for hotplugged devices.
 //!
-//! Nothing is added to the root bus then: PCI Express devices take the free ports that the plan left, others the free
-//! slots, targets and ports there are.
+//! Nothing is added to the root bus: PCI Express devices use the free ports that the plan reserved, others use free
+//! slots, targets and ports.
 
 use std::collections::BTreeMap;
 
@@ -20,22 +20,22 @@ use super::port_request::controller_for;
 use super::request::{Connector, DeviceRequest, PciRequest};
 use super::{Device, Topology};
 
-/// What to add, in this order, for a device that is plugged in.
+/// What to add for a hotplugged device, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plugged {
     /// Controllers that must be added before the device. Usually none.
     pub controllers: Vec<Controller>,
-    /// Where the device goes.
+    /// The place of the device.
     pub placement: Placement,
 }
 
 impl Topology {
-    /// Places one more device on the running machine, and keeps it in mind. With the error nothing has changed.
+    /// Places a device on the running machine, and records its place. Nothing is changed on error.
     ///
     /// # Errors
     ///
-    /// When no place that takes hotplug is free, or the device asks for one that is not to be had.
+    /// If no hotplug place is free, or the requested one is not available.
     pub fn plug(&mut self, device: &DeviceRequest) -> Result<Plugged, TopologyError> {
         let id = &device.id;
         if self.place_of(id).is_some() {
@@ -50,7 +50,7 @@ impl Topology {
                     device: id.to_string(),
                     bus: if matches!(device.connector, Connector::Ide { .. }) { "IDE" } else { "SATA" }
                         .to_owned(),
-                    help: "use virtio, SCSI, NVMe or USB for disks that come and go",
+                    help: "use virtio, SCSI, NVMe or USB for hotplugged disks",
                 });
             }
             behind => {
@@ -75,19 +75,19 @@ impl Topology {
         Ok(Plugged { controllers, placement })
     }
 
-    /// Frees the place of a device that has left the running machine (QEMU says so with `DEVICE_DELETED`), and returns
-    /// what it was.
+    /// Frees the place of a device that was removed (QEMU reports `DEVICE_DELETED`), and returns it.
     ///
     /// # Errors
     ///
-    /// When there is no such device, it cannot be unplugged where it is, or others depend on the bus it provides.
+    /// If there is no such device, if its bus does not support unplugging, or if other devices are on a bus it
+    /// provides.
     pub fn unplug(&mut self, id: &str) -> Result<Placement, TopologyError> {
         self.can_unplug(id)?;
         let device = self.devices.remove(id);
         device.map(|device| device.placement).ok_or_else(|| TopologyError::NoDevice { device: id.to_owned() })
     }
 
-    /// Whether [`unplug`](Self::unplug) would succeed; ask before `device_del`.
+    /// Checks whether [`unplug`](Self::unplug) would succeed. Call this before `device_del`.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Topology {
         );
         if fixed {
             let bus = known.placement.bus().unwrap_or_default().to_owned();
-            let help = "shut the guest down, and take the device out of the configuration";
+            let help = "shut the guest down, and remove the device from the config";
             return Err(TopologyError::NoHotplug { device, bus, help });
         }
         let behind = |placement: &Placement| {
@@ -161,7 +161,7 @@ impl Topology {
         };
         let (express, bus) = (root.express, root.bus.to_owned());
         if !express && !root.hotplug {
-            let help = "add it to the configuration, and start the machine again";
+            let help = "add it to the config, and restart the machine";
             return Err(TopologyError::NoHotplug { device, bus, help });
         }
         let mut state = self.pci_state(root)?;
@@ -172,7 +172,7 @@ impl Topology {
             };
             let takes = state.buses.get(&bus).is_some_and(|bus| bus.hotplug) && function == 0;
             if !takes {
-                let help = "leave its address out, or name function 0 behind a free root port";
+                let help = "omit its address, or choose function 0 behind a free root port";
                 return Err(TopologyError::NoHotplug { device, bus: bus.to_string(), help });
             }
             (bus, slot)
@@ -250,7 +250,7 @@ impl Topology {
                 device,
                 place: format!("fe.0.{devno:04x}"),
                 holder: (*holder).to_owned(),
-                help: "leave the address out, or choose another one",
+                help: "omit the address, or choose another one",
             }),
             None => Err(TopologyError::Full {
                 device,

@@ -1,4 +1,4 @@
-//! What each machine type is made of: its buses, the places its board occupies, and what takes hotplug.
+//! The machine types: their buses, the places occupied by the board, and what supports hotplug.
 //!
 //! The facts were measured on QEMU 7.2, 10.0 and 11.1, where they are the same; `qemuctl/tests/qemu/topology_boards.rs`
 //! measures them again. Never knows about a device of the configuration.

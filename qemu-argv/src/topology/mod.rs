@@ -1,20 +1,21 @@
-//! Gives every device a place on the machine's buses that lasts, and keeps free places for those that come later.
+//! Assigns each device a permanent place on the machine's buses, and reserves free places for hotplug.
 //!
-//! Pure and deterministic: the same requests give the same topology, in time that grows linearly with their number.
-//! Never renders: a [`Placement`] and a [`Controller`] say their properties, the renderer prints them. The one
-//! surprising rule: order decides nothing once a plan is kept. With an earlier topology every device stays where it
-//! was, because guests name network interfaces by PCI addresses and a migration fails when they differ.
+//! No I/O, and deterministic: the same requests give the same topology, in linear time. A [`Placement`] and a
+//! [`Controller`] return their properties, which the renderer formats. Note that the order of devices does not matter
+//! if there is an earlier topology: each device keeps its place, because guests name network interfaces by PCI
+//! addresses, and a migration fails if they differ.
 //!
-//! What goes where:
-//! - **PCI Express** (`q35`, `virt`, `microvm` with `pcie=on`): a hot-pluggable device gets a root port of its own;
-//!   ports are packed eight to a slot from slot 2 upwards, with a few spare ones behind them. Devices that stay are
-//!   endpoints of the root bus from slot 1 and then from the top down; when there are many, eight share a slot, and
-//!   what the root bus cannot hold goes behind a PCI Express switch. Hot-pluggable devices that speak conventional PCI
-//!   only go behind a `pcie-pci-bridge`.
-//! - **Conventional PCI** (`pc`, `pseries`, `malta` …): one slot for a hot-pluggable device, from below; when there
-//!   are many, those that stay share slots. There are no bridges: what needs more slots needs another machine.
+//! The rules are:
+//! - **PCI Express** (`q35`, `virt`, `microvm` with `pcie=on`): a hot-pluggable device gets its own root port; ports
+//!   are packed eight to a slot from slot 2 upwards, followed by a few spare ones. Permanent devices are endpoints of
+//!   the root bus, in slot 1 and then from the top down; if there are many, eight share a slot, and the rest is placed
+//!   behind a PCI Express switch. Hot-pluggable devices with conventional PCI are placed behind a `pcie-pci-bridge`.
+//! - **Conventional PCI** (`pc`, `pseries`, `malta` …): a hot-pluggable device gets its own slot, from below; if there
+//!   are many devices, permanent ones share slots. There are no bridges, so more devices require a different machine
+//!   type.
 //! - **Channel I/O** (`s390-ccw-virtio`) and **memory-mapped virtio** (`microvm`) number devices in order.
-//! - Controllers for SCSI, SATA, USB and virtio-serial are created when a device needs one and those there are full.
+//! - Controllers for SCSI, SATA, USB and virtio-serial are created if a device needs one and the existing ones are
+//!   full.
 //!
 //! ```
 //! use qemu_argv::plan::topology::{Connector, DeviceRequest, Machine, MachineOptions, PciRequest, Topology};

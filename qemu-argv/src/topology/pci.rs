@@ -1,7 +1,7 @@
-//! PCI addresses: the grammar of `lspci`, and the spelling QEMU's `addr` property wants.
+//! PCI addresses, in the notation of `lspci` and of QEMU's `addr` property.
 //!
-//! Never decides where a device goes. One surprise: QEMU reads a *number* given for `addr` as slot and function
-//! packed together, so an address is always rendered as text.
+//! Note that QEMU interprets a *number* given for `addr` as slot and function packed together, so an address is always
+//! formatted as a string.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use crate::name::join;
 
-/// A place on a PCI bus: `[[domain:]bus:]slot[.function]` as `lspci` prints it (all hexadecimal), or `name:slot[.function]`
+/// A PCI address: `[[domain:]bus:]slot[.function]` as `lspci` prints it (all hexadecimal), or `name:slot[.function]`
 /// with the name of one of QEMU's buses.
 ///
 /// ```
@@ -32,7 +32,7 @@ pub struct PciAddress {
     function: u8,
 }
 
-/// The bus that an address is on.
+/// The bus of an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PciBus {
     /// A bus by number. Only `0000:00`, the root bus, is fixed: firmware numbers the others when the guest starts.
@@ -112,16 +112,16 @@ impl fmt::Display for PciBus {
     }
 }
 
-/// Why a text is no PCI address.
+/// Why a text is not a valid PCI address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
 pub enum ParsePciAddressError {
-    #[error("not a PCI address: write it like 0000:00:1f.2, 1f.2 or rp1:00.0")]
+    #[error("not a valid PCI address; expected for example 0000:00:1f.2, 1f.2 or rp1:00.0")]
     Syntax,
-    #[error("a PCI slot is a hexadecimal number from 00 to 1f")]
+    #[error("a PCI slot must be a hexadecimal number from 00 to 1f")]
     Slot,
-    #[error("a PCI function is a number from 0 to 7")]
+    #[error("a PCI function must be a number from 0 to 7")]
     Function,
 }
 

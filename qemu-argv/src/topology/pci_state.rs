@@ -172,7 +172,7 @@ impl PciState {
                 device: id.to_string(),
                 place: place(),
                 holder: self.buses.holder(bus, slot, function).to_owned(),
-                help: "leave the address out, or choose another one",
+                help: "omit the address, or choose another one",
             });
         }
         self.buses.hold(bus, slot, function, id.clone());
@@ -203,7 +203,7 @@ impl PciState {
                 return Err(TopologyError::UnknownBus {
                     device: id.to_string(),
                     bus: format!("PCI bus {numbered}"),
-                    help: "firmware gives out bus numbers above 0; name the bus instead, such as rp1:00.0"
+                    help: "bus numbers above 0 are assigned by firmware; use the name of the bus, such as rp1:00.0"
                         .into(),
                 });
             }
@@ -212,7 +212,7 @@ impl PciState {
             return Err(TopologyError::OutOfRange {
                 device: id.to_string(),
                 place: address.to_string(),
-                range: format!("{bus} is the inside of a switch, for its ports alone"),
+                range: format!("{bus} is internal to a switch and holds only its ports"),
             });
         }
         self.take(&bus, address.slot(), address.function(), id, share)?;

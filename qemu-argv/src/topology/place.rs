@@ -196,7 +196,8 @@ fn fill_heads(state: &mut PciState, problems: &mut Vec<TopologyError>) {
         if state.fill_function_zero(&bus, slot).is_none() {
             let function = state.buses.get(&bus).map_or(0, |bus| bus.lowest(slot));
             let device = state.buses.holder(&bus, slot, function).to_owned();
-            let range = "guests look at function 0 of a slot first, and nothing can be put there".to_owned();
+            let range =
+                "function 0 of the slot is not available, and guests do not see a slot without it".to_owned();
             report(
                 problems,
                 TopologyError::OutOfRange { device, place: format!("slot {slot:02x} of {bus}"), range },
@@ -234,7 +235,7 @@ fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<To
                 TopologyError::NoHotplug {
                     device: entry.id.to_string(),
                     bus: bus.to_string(),
-                    help: "leave its address out, or set hotplug = false on it",
+                    help: "omit its address, or set hotplug = false on it",
                 },
             );
         }

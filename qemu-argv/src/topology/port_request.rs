@@ -42,7 +42,7 @@ impl<'a> Wish<'a> {
             Connector::Sata { bus: Some(bus) } => {
                 let named = bus.rsplit_once('.').and_then(|(owner, port)| Some((owner, port.parse().ok()?)));
                 let Some((owner, port)) = named else {
-                    let help = "a SATA port is written like ide.2 or sata0.5".to_owned();
+                    let help = "expected a SATA port, such as ide.2 or sata0.5".to_owned();
                     return Some(Err(TopologyError::UnknownBus {
                         device: id.into(),
                         bus: bus.clone(),

@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a boolean, a whole number, text, a list or a table")
+        formatter.write_str("a boolean, an integer, a string, a list or a table")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {

@@ -1,10 +1,11 @@
-//! A guest of our own for finding out whether an accelerator runs one: 400 bytes of machine code.
+//! A test guest of 400 bytes, which shows whether an accelerator works.
 //!
-//! It does what every kernel does first and what a KVM that merely emulates fails at: it enters the mode that kernels
-//! run in (long mode on x86-64, EL1 on aarch64), switches paging on and counts through a loop. No firmware takes
-//! part, because firmware stays in modes that even such a KVM gets through.
+//! It does what every kernel does first, and what a KVM without hardware support fails at: it enters the mode that
+//! kernels use (long mode on x86-64, EL1 on aarch64), turns paging on and runs a loop. No firmware is involved, because
+//! firmware uses modes that even such a KVM can run.
 //!
-//! The guest tells how far it got on its first serial port, one letter a [`Stage`], and ends QEMU when it is done.
+//! The guest reports its progress on its first serial port, one letter for each [`Stage`], and ends QEMU when it is
+//! done.
 
 use qemu_argv::Arch;
 

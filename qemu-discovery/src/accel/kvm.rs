@@ -1,6 +1,6 @@
-//! `/dev/kvm` from outside: is the node there, may the caller open it, does it speak the one KVM API there is.
+//! Checks `/dev/kvm`: existence, permissions and API version.
 //!
-//! That it opens proves nothing about running guests; see [`trial`](super::trial).
+//! That it can be opened does not mean that guests run; see [`trial`](super::trial).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -39,7 +39,7 @@ impl Identity {
     }
 }
 
-/// Whether `/dev/kvm` can be used by the caller; otherwise what stands in the way.
+/// Checks whether `/dev/kvm` can be used.
 pub(crate) fn check(places: &Places) -> Result<(), Obstacle> {
     check_with(places, api_version)
 }
@@ -54,10 +54,11 @@ fn check_with(
     match api_version(&opened) {
         Ok(API_VERSION) => Ok(()),
         Ok(version) => {
-            Err(Obstacle::new(format!("/dev/kvm: API version {version}, QEMU needs {API_VERSION}")))
+            Err(Obstacle::new(format!("/dev/kvm: API version {version}, QEMU requires {API_VERSION}")))
         }
-        Err(Errno::ENOTTY) => Err(Obstacle::new("/dev/kvm is something else than KVM")
-            .remedy("remove the node and load the module kvm_intel or kvm_amd, which makes it anew")),
+        Err(Errno::ENOTTY) => Err(Obstacle::new("/dev/kvm is not KVM").remedy(
+            "remove the device file and load the module kvm_intel or kvm_amd, which creates it again",
+        )),
         Err(errno) => Err(Obstacle::new(format!("/dev/kvm does not answer: {}", errno.desc()))),
     }
 }
@@ -67,7 +68,8 @@ fn refused(places: &Places, error: &io::Error) -> Obstacle {
         Some(Errno::EACCES | Errno::EPERM) => no_permission(places),
         Some(Errno::ENOENT) => no_node(places),
         Some(Errno::ENXIO | Errno::ENODEV) => {
-            Obstacle::new("/dev/kvm: there is a node, but no KVM behind it").remedy(load_hint(places))
+            Obstacle::new("/dev/kvm: the device file exists, but the kernel has no KVM")
+                .remedy(load_hint(places))
         }
         _ => Obstacle::new(format!("/dev/kvm: {error}")),
     }
@@ -85,8 +87,9 @@ fn no_permission(places: &Places) -> Obstacle {
         Obstacle::new(format!("/dev/kvm: permission denied, group {group}"))
             .remedy(format!("`sudo usermod -aG {group} {user}`, then log in again"))
     } else if mode & 0o006 == 0o006 {
-        Obstacle::new(format!("/dev/kvm: permission denied in spite of mode {mode:04o}"))
-            .remedy("a device cgroup or security module forbids it; in a container: `--device /dev/kvm`")
+        Obstacle::new(format!("/dev/kvm: permission denied despite mode {mode:04o}")).remedy(
+            "a device cgroup or security module denies access; in a container, use `--device /dev/kvm`",
+        )
     } else {
         let owner = user_name(places, metadata.uid());
         Obstacle::new(format!("/dev/kvm: permission denied, owner {owner}, group {group}, mode {mode:04o}"))
@@ -103,19 +106,22 @@ fn no_node(places: &Places) -> Obstacle {
         let remedy = if container {
             "start the container with `--device /dev/kvm`"
         } else {
-            "`sudo mknod -m 0660 /dev/kvm c 10 232`, or let udev make it"
+            "`sudo mknod -m 0660 /dev/kvm c 10 232`, or let udev create it"
         };
-        return Obstacle::new(format!("/dev/kvm is missing, though module {} is loaded", loaded.join(", ")))
-            .remedy(remedy);
+        return Obstacle::new(format!(
+            "/dev/kvm is missing, although the module {} is loaded",
+            loaded.join(", ")
+        ))
+        .remedy(remedy);
     }
     match virtualization_flag(places) {
         Some(true) => Obstacle::new("/dev/kvm is missing: no KVM module is loaded").remedy(load_hint(places)),
-        Some(false) => Obstacle::new("/dev/kvm is missing: the processor offers neither vmx nor svm").remedy(
+        Some(false) => Obstacle::new("/dev/kvm is missing: the CPU has neither vmx nor svm").remedy(
             if places.text("/proc/cpuinfo").is_some_and(|text| flags(&text).any(|flag| flag == "hypervisor"))
             {
-                "this host is a virtual machine itself: let its host allow nested virtualization"
+                "this host is itself a virtual machine; enable nested virtualization on its host"
             } else {
-                "switch virtualization (VT-x, AMD-V) on in the firmware's set-up"
+                "enable virtualization (VT-x, AMD-V) in the firmware setup"
             },
         ),
         None => Obstacle::new("/dev/kvm is missing").remedy(load_hint(places)),
@@ -134,7 +140,7 @@ fn load_hint(places: &Places) -> String {
     format!("`sudo modprobe {module}`")
 }
 
-/// The modules of KVM that are loaded or built in.
+/// Returns the KVM modules that are loaded or built in.
 fn modules(places: &Places) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(places.at("/sys/module"))
         .into_iter()
@@ -146,8 +152,8 @@ fn modules(places: &Places) -> Vec<String> {
     names
 }
 
-/// Whether the processor offers this system hardware virtualization: the flag `vmx` or `svm`. `None`: it is not an x86
-/// processor, or it cannot be told.
+/// Whether the CPU supports hardware virtualization (the flag `vmx` or `svm`). `None` if it is not an x86 CPU, or this
+/// cannot be determined.
 pub(crate) fn virtualization_flag(places: &Places) -> Option<bool> {
     if !matches!(Arch::host(), Some(Arch::X86_64 | Arch::I386)) {
         return None;
@@ -249,19 +255,19 @@ mod tests {
         ].join("\n"), @r"
         /dev/kvm is missing (help: `sudo modprobe kvm`)
         /dev/kvm is missing: no KVM module is loaded (help: `sudo modprobe kvm_intel`)
-        /dev/kvm is missing: the processor offers neither vmx nor svm (help: switch virtualization (VT-x, AMD-V) on in the firmware's set-up)
-        /dev/kvm is missing: the processor offers neither vmx nor svm (help: this host is a virtual machine itself: let its host allow nested virtualization)
-        /dev/kvm is missing, though module kvm, kvm_intel is loaded (help: `sudo mknod -m 0660 /dev/kvm c 10 232`, or let udev make it)
-        /dev/kvm is missing, though module kvm_intel is loaded (help: start the container with `--device /dev/kvm`)
+        /dev/kvm is missing: the CPU has neither vmx nor svm (help: enable virtualization (VT-x, AMD-V) in the firmware setup)
+        /dev/kvm is missing: the CPU has neither vmx nor svm (help: this host is itself a virtual machine; enable nested virtualization on its host)
+        /dev/kvm is missing, although the module kvm, kvm_intel is loaded (help: `sudo mknod -m 0660 /dev/kvm c 10 232`, or let udev create it)
+        /dev/kvm is missing, although the module kvm_intel is loaded (help: start the container with `--device /dev/kvm`)
         ");
     }
 
     #[test]
     fn what_is_not_kvm_is_not_taken_for_it() {
-        insta::assert_snapshot!(Tree::new().file("/dev/kvm", "").verdict(), @"/dev/kvm is something else than KVM (help: remove the node and load the module kvm_intel or kvm_amd, which makes it anew)");
+        insta::assert_snapshot!(Tree::new().file("/dev/kvm", "").verdict(), @"/dev/kvm is not KVM (help: remove the device file and load the module kvm_intel or kvm_amd, which creates it again)");
         let tree = Tree::new().file("/dev/kvm", "");
         let old = check_with(&tree.1, |_| Ok(11)).unwrap_err();
-        insta::assert_snapshot!(old, @"/dev/kvm: API version 11, QEMU needs 12");
+        insta::assert_snapshot!(old, @"/dev/kvm: API version 11, QEMU requires 12");
         check_with(&tree.1, |_| Ok(12)).unwrap();
     }
 
@@ -282,9 +288,9 @@ mod tests {
         assert_eq!(user_name(&tree.1, 0), "boss");
         assert_eq!(group_name(&tree.1, 4_000_000_000), "4000000000");
         insta::assert_snapshot!(verdicts.join("\n"), @r"
-        /dev/kvm: there is a node, but no KVM behind it (help: `sudo modprobe kvm`)
+        /dev/kvm: the device file exists, but the kernel has no KVM (help: `sudo modprobe kvm`)
         /dev/kvm: Device or resource busy (os error 16)
-        /dev/kvm: permission denied in spite of mode 0666 (help: a device cgroup or security module forbids it; in a container: `--device /dev/kvm`)
+        /dev/kvm: permission denied despite mode 0666 (help: a device cgroup or security module denies access; in a container, use `--device /dev/kvm`)
         ");
         // Only root can give a file away, and so show what others meet.
         if Uid::effective().is_root() {

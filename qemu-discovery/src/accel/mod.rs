@@ -1,8 +1,9 @@
-//! Which accelerator a guest gets, and why.
+//! The choice of an accelerator.
 //!
-//! Usable means *seen to run a guest at speed* with this very binary, machine type and CPU model: a `/dev/kvm` may open
-//! and a firmware crawl along under it where a kernel never comes up. The trial costs about 0.1 s where all is well and
-//! about a second where it is not; its outcome is kept until the next boot or until binary, kernel or `/dev/kvm` change.
+//! An accelerator is usable if it *was seen to run a guest at speed* with this program, machine type and CPU model:
+//! there are hosts where `/dev/kvm` can be opened and firmware runs slowly, but a kernel never boots. The test takes
+//! about 0.1 s on success and about a second otherwise; its result is cached until the next boot, or until the program,
+//! the kernel or `/dev/kvm` change.
 
 mod guest;
 mod kvm;
@@ -105,17 +106,17 @@ pub async fn run_trial(
     trial::run(trial::Setup { binary: &probe.binary, arch: probe.arch, machine, accelerator, cpu }).await
 }
 
-/// How it stands with the host's accelerator for a binary.
+/// The status of the host's accelerator for a program.
 pub(crate) struct Standing {
-    /// The accelerator that a host of this kind has.
+    /// The accelerator of this kind of host.
     pub accelerator: Accelerator,
-    /// What keeps it from being used.
+    /// Why it cannot be used.
     pub obstacle: Option<Obstacle>,
-    /// What was seen, if nothing does.
+    /// What was measured, if it can be used.
     pub why: String,
 }
 
-/// Finds out how it stands with the host's accelerator.
+/// Determines the status of the host's accelerator.
 pub(crate) async fn standing(
     places: &Places,
     probe: &Probe,
@@ -132,13 +133,13 @@ pub(crate) async fn standing(
     })
 }
 
-/// Whether the host's accelerator can be opened, which is all that is to be seen without a QEMU; nothing where there is no
-/// device to open.
+/// Checks whether the host's accelerator can be opened, which is all that can be tested without QEMU. Returns `None` if
+/// it has no device.
 pub(crate) fn device(places: &Places) -> Option<Result<(), Obstacle>> {
     (host_accelerator() == Accelerator::Kvm).then(|| kvm::check(places))
 }
 
-/// The accelerator that a host of this kind has, TCG apart.
+/// Returns the accelerator of this kind of host, other than TCG.
 const fn host_accelerator() -> Accelerator {
     if cfg!(target_os = "macos") {
         Accelerator::Hvf
@@ -158,14 +159,17 @@ impl Request<'_> {
         Ok(match self.examine(accelerator).await? {
             Verdict::Usable { cpu, why } => hardware(accelerator, cpu, why, None),
             Verdict::Unusable { obstacle, .. } => {
-                let warning =
-                    format!("{accelerator} is not usable, so the guest runs under TCG, slowly: {obstacle}");
+                // Kept short, since it is printed at every start. The obstacle is in `why`, and in the doctor's report.
+                let warning = format!(
+                    "no {}, the guest runs slowly (TCG); `qemuctl doctor` says why",
+                    accelerator.qemu_name().to_uppercase()
+                );
                 self.tcg(obstacle.why, Some(warning))
             }
         })
     }
 
-    /// TCG with the most capable model: `host` means nothing to it.
+    /// Chooses TCG with the most capable CPU model, since it does not support `host`.
     fn tcg(&self, why: String, warning: Option<String>) -> Acceleration {
         let arch = self.probe.arch;
         let cpu =
@@ -175,7 +179,7 @@ impl Request<'_> {
     }
 }
 
-/// An accelerator that runs guests on the processor. Without a CPU model, what was asked for is obeyed.
+/// Chooses a hardware accelerator. Without a CPU model, the config's applies.
 fn hardware(
     accelerator: Accelerator,
     cpu: Option<TargetCpu>,

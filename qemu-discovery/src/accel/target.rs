@@ -1,4 +1,4 @@
-//! What a plan for a binary rests on.
+//! The target of a plan for a program.
 
 use qemu_argv::{Arch, Target};
 
@@ -6,7 +6,7 @@ use super::Acceleration;
 use crate::Probe;
 
 impl Probe {
-    /// What a plan for this binary rests on.
+    /// Returns the target of a plan for this program.
     pub fn target(&self, arch: Arch, acceleration: &Acceleration) -> Target {
         let mut target = Target::new(self.version, arch);
         target.accel = acceleration.accelerator;

@@ -131,14 +131,14 @@ async fn the_best_cpu_model_that_works_is_found() {
         none.told(hvf, &haswell).await,
     ];
     insta::assert_snapshot!(without_times(&told.join("\n")), @r"
-    hvf host; asked for; hvf ran a guest with -cpu host in N ms; no warning; tried host
-    hvf host; asked for; hvf ran a guest with -cpu host in N ms; no warning; tried nothing
-    hvf -; asked for; hvf ran a guest with -cpu Haswell in N ms; no warning; tried Haswell
-    hvf host,arch-capabilities=off; asked for; hvf ran a guest with -cpu host,arch-capabilities=off in N ms; no warning; tried host | host,arch-capabilities=off
-    hvf host; asked for; hvf ran a guest with -cpu host,vmx=off in N ms; no warning; tried host,vmx=off
-    hvf host; asked for; hvf ran a guest with -cpu host,vmx=off in N ms; no warning; tried nothing
+    hvf host; asked for; hvf ran a test guest with -cpu host in N ms; no warning; tried host
+    hvf host; asked for; hvf ran a test guest with -cpu host in N ms; no warning; tried nothing
+    hvf -; asked for; hvf ran a test guest with -cpu Haswell in N ms; no warning; tried Haswell
+    hvf host,arch-capabilities=off; asked for; hvf ran a test guest with -cpu host,arch-capabilities=off in N ms; no warning; tried host | host,arch-capabilities=off
+    hvf host; asked for; hvf ran a test guest with -cpu host,vmx=off in N ms; no warning; tried host,vmx=off
+    hvf host; asked for; hvf ran a test guest with -cpu host,vmx=off in N ms; no warning; tried nothing
     hvf host; asked for; hvf was asked for, but it looks unusable: -cpu host aborts: failed to set MSR 0x10a to 0x69; tried host | host,arch-capabilities=off | max | qemu64
-    hvf max; asked for; hvf ran a guest with -cpu max in N ms; no warning; tried host | host,arch-capabilities=off | max
+    hvf max; asked for; hvf ran a test guest with -cpu max in N ms; no warning; tried host | host,arch-capabilities=off | max
     hvf host; asked for; hvf was asked for, but it looks unusable: -cpu host fails: no host; tried host | host,arch-capabilities=off | max | qemu64
     hvf -; asked for; hvf was asked for, but it looks unusable: -cpu Haswell fails: no Haswell; tried Haswell
     ");
@@ -152,8 +152,8 @@ async fn a_guest_that_crawls_ends_the_search() {
     let any = Cpu::default();
     let told = [host.told(AccelChoice::Hvf, &any).await, host.told(AccelChoice::Hvf, &any).await];
     insta::assert_snapshot!(without_times(&told.join("\n")), @r"
-    hvf host; asked for; hvf was asked for, but it looks unusable: guest does not make progress: it made N of the N steps of its loop in N ms of processor time; tried host
-    hvf host; asked for; hvf was asked for, but it looks unusable: guest does not make progress: it made N of the N steps of its loop in N ms of processor time; tried nothing
+    hvf host; asked for; hvf was asked for, but it looks unusable: a test guest makes no progress: it made N of the N steps of its loop in N ms of CPU time; tried host
+    hvf host; asked for; hvf was asked for, but it looks unusable: a test guest makes no progress: it made N of the N steps of its loop in N ms of CPU time; tried nothing
     ");
 }
 
@@ -172,10 +172,10 @@ async fn what_keeps_kvm_from_being_used_is_told() {
     told.push(plain.told(AccelChoice::Tcg, &without_vmx("host")).await);
     if cfg!(target_arch = "x86_64") {
         insta::assert_snapshot!(told.join("\n"), @r"
-        tcg max; /dev/kvm is missing; kvm is not usable, so the guest runs under TCG, slowly: /dev/kvm is missing (help: `sudo modprobe kvm`); tried nothing
+        tcg max; /dev/kvm is missing; no KVM, the guest runs slowly (TCG); `qemuctl doctor` says why; tried nothing
         kvm -; asked for; kvm was asked for, but it looks unusable: /dev/kvm is missing (help: `sudo modprobe kvm`); tried nothing
         tcg max; no kvm for s390x guests on x86_64 hosts; no warning; tried nothing
-        tcg -; /qemu was built without kvm; kvm is not usable, so the guest runs under TCG, slowly: /qemu was built without kvm (help: install another build of QEMU); tried nothing
+        tcg -; /qemu was built without kvm; no KVM, the guest runs slowly (TCG); `qemuctl doctor` says why; tried nothing
         tcg max; asked for; no warning; tried nothing
         ");
     }

@@ -1,7 +1,7 @@
-//! Runs the small guest with one binary, machine, accelerator and CPU model, and tells how far it got.
+//! Runs the test guest with a program, machine, accelerator and CPU model, and reports its progress.
 //!
-//! "Too slow" is measured in processor time that QEMU used, not in time on the clock, so a busy host does not make a
-//! good accelerator look bad. The clock only bounds the whole.
+//! Slowness is measured by QEMU's CPU time, not by the clock, so that a busy host does not make a good accelerator look
+//! bad. The clock only limits the whole test.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -203,7 +203,7 @@ fn last_words(words: String, exit: Option<ProcessExit>) -> String {
     if !words.is_empty() {
         return words;
     }
-    exit.map_or_else(|| "it closed the channel and lives on".into(), |exit| exit.to_string())
+    exit.map_or_else(|| "it closed the channel but did not exit".into(), |exit| exit.to_string())
 }
 
 fn millis(time: Option<Duration>) -> u64 {

@@ -1,4 +1,4 @@
-//! How it stands with one accelerator: what is in the way, or which CPU model works with it.
+//! The verdict about an accelerator: the obstacle, or the CPU model that works.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ struct Candidate {
 }
 
 impl Request<'_> {
-    /// Why nobody would expect acceleration: the guest's architecture is not the host's.
+    /// Returns why there is no acceleration, if the guest's architecture is not the host's.
     pub(super) fn foreign(&self, accelerator: Accelerator) -> Option<String> {
         let host = Arch::host();
         let native = match self.probe.arch {
@@ -47,7 +47,7 @@ impl Request<'_> {
         (!native).then(|| format!("no {accelerator} for {} guests on {host} hosts", self.probe.arch))
     }
 
-    /// Whether the choice of a CPU model is left to us.
+    /// Whether the CPU model can be chosen freely.
     pub(super) fn is_free(&self) -> bool {
         self.cpu.model.as_deref().is_none_or(|model| model == "host")
     }
@@ -72,21 +72,22 @@ impl Request<'_> {
         self.climb(accelerator).await
     }
 
-    /// Tries one CPU model after the other, from the best down, until one works.
+    /// Tries CPU models, the best first, until one works.
     ///
-    /// A guest that runs and does not get on is the accelerator's fault, not the model's: that ends the climb.
+    /// A guest that starts but makes no progress is the fault of the accelerator, not of the model, so no more are
+    /// tried.
     async fn climb(&self, accelerator: Accelerator) -> Result<Verdict, DiscoveryError> {
         let mut first = None;
         for Candidate { answer, tried } in self.candidates() {
             let trial = self.tried(accelerator, &tried).await?;
             let fault = match trial {
                 Trial::Passed { cpu_ms } => {
-                    let why = format!("{accelerator} ran a guest with -cpu {tried} in {cpu_ms} ms");
+                    let why = format!("{accelerator} ran a test guest with -cpu {tried} in {cpu_ms} ms");
                     return Ok(Verdict::Usable { cpu: answer, why });
                 }
                 Trial::NoGuest => {
                     let why =
-                        format!("{accelerator} opens; whether it is fast was not tried on this architecture");
+                        format!("{accelerator} is available; its speed was not tested on this architecture");
                     return Ok(Verdict::Usable { cpu: answer, why });
                 }
                 Trial::Slow { .. } | Trial::Stuck { .. } => {
@@ -103,7 +104,8 @@ impl Request<'_> {
         Ok(Verdict::Unusable { cpu, obstacle })
     }
 
-    /// The models worth trying, from the best down. One that the user named is the only one; `host` may be amended.
+    /// Returns the models to try, the best first. A model chosen by the user is the only one, except for `host`, which
+    /// may be adapted.
     fn candidates(&self) -> Vec<Candidate> {
         let features = &self.cpu.features;
         let free =
@@ -164,14 +166,13 @@ impl Request<'_> {
 
     fn no_progress(&self, trial: &Trial) -> Obstacle {
         let how = match trial {
-            Trial::Slow { stage, cpu_ms } => format!("{stage} in {cpu_ms} ms of processor time"),
-            Trial::Stuck { stage } => format!("{stage}, and then nothing happened"),
+            Trial::Slow { stage, cpu_ms } => format!("{stage} in {cpu_ms} ms of CPU time"),
+            Trial::Stuck { stage } => format!("{stage}, and then hung"),
             _ => String::new(),
         };
-        let obstacle = Obstacle::new(format!("guest does not make progress: {how}"));
+        let obstacle = Obstacle::new(format!("a test guest makes no progress: {how}"));
         if kvm::virtualization_flag(self.places) == Some(false) {
-            let why =
-                format!("{}; the processor offers neither vmx nor svm, so KVM only emulates", obstacle.why);
+            let why = format!("{}; the CPU has neither vmx nor svm, so KVM only emulates", obstacle.why);
             Obstacle::new(why)
                 .remedy("run on a host with hardware virtualization, or with nested virtualization allowed")
         } else {

@@ -1,4 +1,4 @@
-//! Findings, and how they are put.
+//! Findings.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -8,16 +8,16 @@ use serde::Serialize;
 
 use crate::Places;
 
-/// How grave a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// All is well.
+    /// Everything is fine.
     Ok,
-    /// Machines run, but slowly, less safely, or without something that some want.
+    /// Machines can run, but slowly, less safely, or without some feature.
     Warning,
-    /// Machines do not run.
+    /// Machines cannot run.
     Problem,
 }
 
@@ -25,13 +25,13 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// What was looked at, in a word or two.
+    /// What was checked, in a word or two.
     pub name: &'static str,
-    /// How it is.
+    /// The severity.
     pub verdict: Verdict,
-    /// What was seen.
+    /// What was found.
     pub detail: String,
-    /// What would help, such as a command to type.
+    /// How to fix it, such as a command.
     pub remedy: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The kernel's offers and limits.
+//! Kernel features and limits.
 
 use std::fs;
 
@@ -22,13 +22,13 @@ pub(super) fn hugepages(places: &Places) -> Check {
         .collect();
     pools.sort_unstable();
     if pools.is_empty() {
-        // Most machines do well with the transparent ones.
+        // Transparent huge pages are sufficient for most machines.
         let transparent = places.text("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
         let chosen =
             transparent.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(word, _)| word);
         return Check::ok(
             NAME,
-            format!("none reserved; transparent ones: {}", chosen.unwrap_or("not offered")),
+            format!("none reserved; transparent huge pages: {}", chosen.unwrap_or("not supported")),
         );
     }
     let pools: Vec<String> = pools
@@ -49,23 +49,23 @@ pub(super) fn hugepages(places: &Places) -> Check {
 pub(super) fn user_namespaces(places: &Places) -> Check {
     const NAME: &str = "user namespaces";
     let is = |path, value| places.text(path).is_some_and(|text| text.trim() == value);
-    let without = "so helpers such as virtiofsd and passt cannot shut themselves in";
+    let without = "so helpers such as virtiofsd and passt cannot sandbox themselves";
     if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        return Check::warning(NAME, format!("forbidden to plain users, {without}"))
+        return Check::warning(NAME, format!("not allowed for unprivileged users, {without}"))
             .remedy("`sudo sysctl kernel.unprivileged_userns_clone=1`");
     }
     if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
         return Check::warning(
             NAME,
-            format!("only for programs with an AppArmor profile that allows them, {without}"),
+            format!("only allowed for programs with an AppArmor profile, {without}"),
         )
-        .remedy("give them a profile, or `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`");
+        .remedy("add a profile, or `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`");
     }
     match places.text("/proc/sys/user/max_user_namespaces").map(|text| text.trim().to_owned()) {
-        Some(limit) if limit == "0" => Check::warning(NAME, format!("switched off, {without}"))
+        Some(limit) if limit == "0" => Check::warning(NAME, format!("disabled, {without}"))
             .remedy("`sudo sysctl user.max_user_namespaces=15000`"),
         Some(limit) => Check::ok(NAME, format!("up to {limit}")),
-        None => Check::warning(NAME, format!("this kernel has none, {without}")),
+        None => Check::warning(NAME, format!("not supported by this kernel, {without}")),
     }
 }
 
@@ -73,14 +73,14 @@ pub(super) fn seccomp(places: &Places) -> Check {
     const NAME: &str = "seccomp";
     let status = places.text("/proc/self/status").unwrap_or_default();
     if status.lines().any(|line| line.starts_with("Seccomp:")) {
-        Check::ok(NAME, "the kernel filters system calls")
+        Check::ok(NAME, "the kernel supports system call filters")
     } else {
-        Check::warning(NAME, "the kernel filters no system calls, so -sandbox does not work")
+        Check::warning(NAME, "the kernel does not support system call filters, so -sandbox does not work")
             .remedy("use a kernel with CONFIG_SECCOMP_FILTER")
     }
 }
 
-/// The limits that machines run into: descriptors, locked memory and the size of files.
+/// Checks limits that affect machines: file descriptors, locked memory and the size of files.
 pub(super) fn limits(places: &Places) -> Vec<Check> {
     let Some(text) = places.text("/proc/self/limits") else { return Vec::new() };
     let soft = |name: &str| {
@@ -94,11 +94,11 @@ pub(super) fn limits(places: &Places) -> Vec<Check> {
         let check = if number(&files) < 1024 {
             Check::warning(
                 "open files",
-                format!("{files} a process: few for a machine with many disks and networks"),
+                format!("{files} per process, which may be too few for a VM with many disks and networks"),
             )
             .remedy("`ulimit -n 4096`")
         } else {
-            Check::ok("open files", format!("{files} a process"))
+            Check::ok("open files", format!("{files} per process"))
         };
         checks.push(check);
     }
@@ -109,14 +109,14 @@ pub(super) fn limits(places: &Places) -> Vec<Check> {
         };
         checks.push(Check::ok(
             "locked memory",
-            format!("{amount}; devices passed through and mem-lock need the guest's size"),
+            format!("{amount}; passthrough devices and mem-lock require the size of the guest's memory"),
         ));
     }
     if let Some(size) = soft("Max file size").filter(|size| size != "unlimited") {
         checks.push(
             Check::problem(
                 "file size",
-                format!("at most {size} bytes: a growing disk image ends QEMU by SIGXFSZ"),
+                format!("at most {size} bytes; QEMU is killed by SIGXFSZ when a disk image grows beyond"),
             )
             .remedy("`ulimit -f unlimited`"),
         );

@@ -1,6 +1,6 @@
-//! Looks a host over: is what machines need there, and if not, what would mend it.
+//! Checks that a host can run machines, and how to fix what is missing.
 //!
-//! Nothing is changed, except that what QEMU tells of itself is remembered as usual.
+//! Nothing is changed, except for the cache of QEMU's capabilities.
 
 mod check;
 mod host;

@@ -1,4 +1,4 @@
-//! What networks beyond user mode need.
+//! Requirements of networks other than user mode.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -23,13 +23,13 @@ pub(super) fn bridge_helper(places: &Places) -> Check {
     const NAME: &str = "bridge helper";
     let Some(helper) = HELPERS.iter().map(|path| places.at(path)).find(|path| path.is_file()) else {
         return Check::warning(NAME, "not found, so guests cannot join a bridge without root")
-            .remedy("install the package of QEMU that has qemu-bridge-helper");
+            .remedy("install the QEMU package that provides qemu-bridge-helper");
     };
     let name = shown(places, &helper);
     let setuid = helper.metadata().is_ok_and(|metadata| metadata.uid() == 0 && metadata.mode() & 0o4000 != 0);
     if !setuid && !Uid::effective().is_root() {
-        return Check::warning(NAME, format!("{name} is not set-uid root, so it may do nothing"))
-            .remedy(format!("`sudo chmod u+s {name}`, if its users may be trusted with it"));
+        return Check::warning(NAME, format!("{name} is not set-user-ID root, so it has no effect"))
+            .remedy(format!("`sudo chmod u+s {name}`, if you trust its users"));
     }
     match std::fs::read_to_string(places.at(ACL)) {
         Err(error) => Check::warning(NAME, format!("{name}; {ACL}: {}", plain(&error)))
@@ -38,7 +38,7 @@ pub(super) fn bridge_helper(places: &Places) -> Check {
             let allowed: Vec<&str> =
                 text.lines().filter_map(|line| line.trim().strip_prefix("allow")).map(str::trim).collect();
             if allowed.is_empty() && !text.contains("include") {
-                return Check::warning(NAME, format!("{name}; {ACL} allows no bridge"))
+                return Check::warning(NAME, format!("{name}; {ACL} allows no bridges"))
                     .remedy(format!("`echo 'allow BRIDGE' | sudo tee -a {ACL}`"));
             }
             Check::ok(NAME, format!("{name}; allowed: {}", allowed.join(", ")))
@@ -52,12 +52,12 @@ pub(super) fn tun(places: &Places) -> Check {
         // Making a device needs CAP_NET_ADMIN all the same.
         Ok(()) => Check::ok("tun", format!("{NODE} opens")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Check::warning("tun", format!("{NODE} is missing, so there are no tap networks"))
+            Check::warning("tun", format!("{NODE} is missing, so tap networks do not work"))
                 .remedy("`sudo modprobe tun`; in a container: `--device /dev/net/tun`")
         }
         Err(error) => {
-            Check::warning("tun", format!("{NODE}: {}, so there are no tap networks", plain(&error)))
-                .remedy(format!("`sudo chmod 0666 {NODE}`, which lets nobody do more than they may already"))
+            Check::warning("tun", format!("{NODE}: {}, so tap networks do not work", plain(&error)))
+                .remedy(format!("`sudo chmod 0666 {NODE}`, which grants no additional privileges"))
         }
     }
 }
@@ -74,6 +74,6 @@ pub(super) fn vhost_net(places: &Places) -> Check {
             "vhost-net",
             format!("{NODE}: {}, so tap networks are slower", plain(&error)),
         )
-        .remedy("let the group kvm have it: `sudo chgrp kvm /dev/vhost-net; sudo chmod 0660 /dev/vhost-net`"),
+        .remedy("give the group kvm access: `sudo chgrp kvm /dev/vhost-net; sudo chmod 0660 /dev/vhost-net`"),
     }
 }

@@ -48,9 +48,9 @@ fn qemu(places: &Places, probe: &Probe) -> Check {
     }
     if probe.devices.is_none() {
         let detail =
-            format!("{detail}; it dies when asked for its devices, as with modules of another build");
+            format!("{detail}; it crashes when its devices are listed, as with modules of a different build");
         return Check::warning("qemu", detail)
-            .remedy("install QEMU's modules in the version of QEMU, or remove them");
+            .remedy("install QEMU's modules in the same version as QEMU, or remove them");
     }
     Check::ok("qemu", detail)
 }
@@ -72,13 +72,13 @@ const ACCELERATION: &str = "acceleration";
 /// The accelerator, as far as it can be looked at without a QEMU.
 fn device(places: &Places) -> Option<Check> {
     Some(match accel::device(places)? {
-        Ok(()) => Check::ok(ACCELERATION, "/dev/kvm opens; whether guests run with it takes a QEMU to see"),
+        Ok(()) => Check::ok(ACCELERATION, "/dev/kvm can be opened; testing it further requires QEMU"),
         Err(obstacle) => slow(Accelerator::Kvm, obstacle),
     })
 }
 
 fn slow(accelerator: Accelerator, obstacle: Obstacle) -> Check {
-    let detail = format!("{accelerator} is not usable, guests run under TCG, slowly: {}", obstacle.why);
+    let detail = format!("{accelerator} is not usable, so guests run slowly (TCG): {}", obstacle.why);
     let check = Check::warning(ACCELERATION, detail);
     match obstacle.remedy {
         Some(remedy) => check.remedy(remedy),
@@ -107,7 +107,7 @@ fn firmware(places: &Places, probe: &Probe) -> Vec<Check> {
     let look = |name, wanted: &Wanted| match firmware::find_in(places, wanted) {
         Ok(found) => {
             let origin = found.descriptor.as_deref().map(|path| shown(places, path));
-            let origin = origin.unwrap_or_else(|| "a known place, no descriptor".into());
+            let origin = origin.unwrap_or_else(|| "a well-known path, without a descriptor".into());
             Check::ok(name, format!("{} ({origin})", shown(places, &found.code.path)))
         }
         Err(DiscoveryError::NoFirmware { wanted, hint }) => {
@@ -124,9 +124,12 @@ fn firmware(places: &Places, probe: &Probe) -> Vec<Check> {
 
 fn sandbox(probe: &Probe) -> Check {
     if probe.options.contains_key("sandbox") {
-        Check::ok("sandbox", "this QEMU can confine itself (-sandbox)")
+        Check::ok("sandbox", "this QEMU supports -sandbox")
     } else {
-        Check::warning("sandbox", "this QEMU is built without -sandbox, so it cannot give up system calls")
-            .remedy("use a build with seccomp")
+        Check::warning(
+            "sandbox",
+            "this QEMU was built without -sandbox, so its system calls cannot be restricted",
+        )
+        .remedy("use a build with seccomp")
     }
 }

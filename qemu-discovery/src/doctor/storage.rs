@@ -1,4 +1,4 @@
-//! Disk tools and the folders that things are kept in.
+//! Disk tools, and the socket and cache directories.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -18,44 +18,46 @@ const ROOM_FOR_NAME: usize = 40;
 pub(super) fn disk_tools(places: &Places) -> Check {
     match crate::binary::find_tool_in(places, "qemu-img") {
         Some(path) => Check::ok("qemu-img", shown(places, &path)),
-        None => Check::warning("qemu-img", "not found, so disk images can be neither made nor converted")
+        None => Check::warning("qemu-img", "not found, so disk images cannot be created or converted")
             .remedy("install qemu-utils (Debian) or qemu-img (Fedora)"),
     }
 }
 
 pub(super) fn socket_dir(dir: &Path) -> Check {
-    const NAME: &str = "socket folder";
+    const NAME: &str = "socket directory";
     let shown = dir.display();
     let length = dir.as_os_str().as_bytes().len();
     if length + ROOM_FOR_NAME > LONGEST_SOCKET_PATH {
         return Check::warning(
             NAME,
-            format!("{shown} is {length} bytes long: few names fit into the 107 of a socket"),
+            format!(
+                "{shown} has {length} bytes, which leaves little room for names in a socket path (107 bytes)"
+            ),
         )
-        .remedy("choose a shorter folder");
+        .remedy("choose a shorter path");
     }
     // The nearest folder that is there decides whether the rest can be made.
     let Some(nearest) = dir.ancestors().find(|ancestor| ancestor.exists()) else {
-        return Check::problem(NAME, format!("{shown} does not exist and cannot be made"));
+        return Check::problem(NAME, format!("{shown} does not exist and cannot be created"));
     };
     if access(nearest, AccessFlags::W_OK | AccessFlags::X_OK).is_err() {
-        return Check::problem(NAME, format!("{shown}: {} is not writable for you", nearest.display()))
-            .remedy("choose another folder, or let its owner change it");
+        return Check::problem(NAME, format!("{shown}: {} is not writable", nearest.display()))
+            .remedy("choose another directory, or ask its owner to change it");
     }
     if nearest != dir {
-        return Check::ok(NAME, format!("{shown} will be made"));
+        return Check::ok(NAME, format!("{shown} will be created"));
     }
     let Ok(metadata) = dir.symlink_metadata() else {
         return Check::problem(NAME, format!("{shown} cannot be read"));
     };
     if !metadata.is_dir() || metadata.uid() != Uid::effective().as_raw() {
-        return Check::problem(NAME, format!("{shown} is not a folder of your own"))
-            .remedy("remove it, or choose another folder");
+        return Check::problem(NAME, format!("{shown} is not a directory of this user"))
+            .remedy("remove it, or choose another directory");
     }
     if metadata.mode() & 0o022 != 0 {
         return Check::problem(
             NAME,
-            format!("{shown} can be written to by others, mode {:04o}", metadata.mode() & 0o7777),
+            format!("{shown} is writable by other users (mode {:04o})", metadata.mode() & 0o7777),
         )
         .remedy(format!("`chmod 700 {shown}`"));
     }
@@ -69,12 +71,15 @@ pub(super) fn cache(places: &Places) -> Check {
         Some(dir) => Check::warning(
             NAME,
             format!(
-                "{} cannot be used, so QEMU is asked anew at each start, 0.1 s and more",
+                "{} cannot be used, so QEMU is probed again at each start, which takes 0.1 s or more",
                 shown(places, dir)
             ),
         )
-        .remedy("make it a folder of your own that nobody else can write to"),
-        None => Check::warning(NAME, "no home folder, so QEMU is asked anew at each start, 0.1 s and more")
-            .remedy("set HOME or XDG_CACHE_HOME"),
+        .remedy("make it a directory that only this user can write to"),
+        None => Check::warning(
+            NAME,
+            "no home directory, so QEMU is probed again at each start, which takes 0.1 s or more",
+        )
+        .remedy("set HOME or XDG_CACHE_HOME"),
     }
 }

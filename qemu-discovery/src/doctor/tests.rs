@@ -43,17 +43,17 @@ async fn a_bare_host_is_told_what_it_lacks() {
     let checks =
         examine_in(&host.1, &Subject { socket_dir: Some(host.0.path().join("run")), qemu: None }).await;
     // The folder of the test takes up most of a socket's path on some hosts.
-    let checks: Vec<Check> = checks.into_iter().filter(|check| check.name != "socket folder").collect();
+    let checks: Vec<Check> = checks.into_iter().filter(|check| check.name != "socket directory").collect();
     insta::assert_snapshot!(host.told(&checks), @r"
     Problem qemu: no QEMU for x86_64 guests -> install it with `apt install qemu-system-x86`
-    Warning acceleration: kvm is not usable, guests run under TCG, slowly: /dev/kvm is missing -> `sudo modprobe kvm`
-    Warning qemu-img: not found, so disk images can be neither made nor converted -> install qemu-utils (Debian) or qemu-img (Fedora)
-    Warning bridge helper: not found, so guests cannot join a bridge without root -> install the package of QEMU that has qemu-bridge-helper
-    Warning tun: /dev/net/tun is missing, so there are no tap networks -> `sudo modprobe tun`; in a container: `--device /dev/net/tun`
+    Warning acceleration: kvm is not usable, so guests run slowly (TCG): /dev/kvm is missing -> `sudo modprobe kvm`
+    Warning qemu-img: not found, so disk images cannot be created or converted -> install qemu-utils (Debian) or qemu-img (Fedora)
+    Warning bridge helper: not found, so guests cannot join a bridge without root -> install the QEMU package that provides qemu-bridge-helper
+    Warning tun: /dev/net/tun is missing, so tap networks do not work -> `sudo modprobe tun`; in a container: `--device /dev/net/tun`
     Warning vhost-net: /dev/vhost-net is missing, so tap networks are slower -> `sudo modprobe vhost_net`
-    Ok hugepages: none reserved; transparent ones: not offered
-    Warning user namespaces: this kernel has none, so helpers such as virtiofsd and passt cannot shut themselves in
-    Warning seccomp: the kernel filters no system calls, so -sandbox does not work -> use a kernel with CONFIG_SECCOMP_FILTER
+    Ok hugepages: none reserved; transparent huge pages: not supported
+    Warning user namespaces: not supported by this kernel, so helpers such as virtiofsd and passt cannot sandbox themselves
+    Warning seccomp: the kernel does not support system call filters, so -sandbox does not work -> use a kernel with CONFIG_SECCOMP_FILTER
     Ok cache: /home/user/.cache/qemuctl/discovery
     ");
     assert_eq!(worst(&checks), Verdict::Problem);
@@ -66,8 +66,8 @@ async fn a_program_that_is_no_qemu_is_told() {
         Host::new().program("/usr/bin/qemu-system-x86_64", 0o755).program("/usr/bin/qemu-system-arm", 0o755);
     let checks = qemu::checks(&host.1, None).await;
     insta::assert_snapshot!(host.told(&checks), @r"
-    Problem qemu: /usr/bin/qemu-system-x86_64 does not answer as a QEMU: this is no QEMU
-    Warning acceleration: kvm is not usable, guests run under TCG, slowly: /dev/kvm is missing -> `sudo modprobe kvm`
+    Problem qemu: /usr/bin/qemu-system-x86_64 does not answer like QEMU: this is no QEMU
+    Warning acceleration: kvm is not usable, so guests run slowly (TCG): /dev/kvm is missing -> `sudo modprobe kvm`
     ");
 }
 
@@ -110,10 +110,10 @@ fn a_well_kept_host_is_told_so() {
     Ok vhost-net: /dev/vhost-net opens
     Ok hugepages: 60 of 64 of 2 MiB free
     Ok user namespaces: up to 15000
-    Ok seccomp: the kernel filters system calls
+    Ok seccomp: the kernel supports system call filters
     Ok cache: /home/user/.cache/qemuctl/discovery
-    Ok open files: 4096 a process
-    Ok locked memory: 8 MiB; devices passed through and mem-lock need the guest's size
+    Ok open files: 4096 per process
+    Ok locked memory: 8 MiB; passthrough devices and mem-lock require the size of the guest's memory
     ");
     // Who may use the helper depends on who asks.
     if nix::unistd::Uid::effective().is_root() {
@@ -132,9 +132,9 @@ fn kernels_that_forbid_are_told_apart() {
         restricted("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"),
         restricted("/proc/sys/user/max_user_namespaces", "0\n"),
     ].join("\n"), @r"
-    Warning user namespaces: forbidden to plain users, so helpers such as virtiofsd and passt cannot shut themselves in -> `sudo sysctl kernel.unprivileged_userns_clone=1`
-    Warning user namespaces: only for programs with an AppArmor profile that allows them, so helpers such as virtiofsd and passt cannot shut themselves in -> give them a profile, or `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`
-    Warning user namespaces: switched off, so helpers such as virtiofsd and passt cannot shut themselves in -> `sudo sysctl user.max_user_namespaces=15000`
+    Warning user namespaces: not allowed for unprivileged users, so helpers such as virtiofsd and passt cannot sandbox themselves -> `sudo sysctl kernel.unprivileged_userns_clone=1`
+    Warning user namespaces: only allowed for programs with an AppArmor profile, so helpers such as virtiofsd and passt cannot sandbox themselves -> add a profile, or `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`
+    Warning user namespaces: disabled, so helpers such as virtiofsd and passt cannot sandbox themselves -> `sudo sysctl user.max_user_namespaces=15000`
     ");
 }
 
@@ -153,10 +153,10 @@ fn socket_folders_must_be_private_and_short() {
     lines.push(told(&host.0.path().join("f")));
     lines.push(told(Path::new("/a/very/long/folder/that/leaves/hardly/any/room/for/the/name/of/a/machine")));
     insta::assert_snapshot!(lines.join("\n"), @r"
-    Ok socket folder: /s will be made
-    Ok socket folder: /s
-    Problem socket folder: /s can be written to by others, mode 0777 -> `chmod 700 /s`
-    Problem socket folder: /f: /f is not writable for you -> choose another folder, or let its owner change it
-    Warning socket folder: /a/very/long/folder/that/leaves/hardly/any/room/for/the/name/of/a/machine is 73 bytes long: few names fit into the 107 of a socket -> choose a shorter folder
+    Ok socket directory: /s will be created
+    Ok socket directory: /s
+    Problem socket directory: /s is writable by other users (mode 0777) -> `chmod 700 /s`
+    Problem socket directory: /f: /f is not writable -> choose another directory, or ask its owner to change it
+    Warning socket directory: /a/very/long/folder/that/leaves/hardly/any/room/for/the/name/of/a/machine has 73 bytes, which leaves little room for names in a socket path (107 bytes) -> choose a shorter path
     ");
 }

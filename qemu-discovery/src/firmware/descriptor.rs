@@ -1,8 +1,8 @@
-//! Firmware descriptors: small JSON files in which a distribution tells what its firmware images are good for.
+//! Firmware descriptors: small JSON files in which a distribution describes its firmware images.
 //!
-//! Their shape and the rules of the search are documented with QEMU, in `docs/interop/firmware.json`: folders from the
-//! most to the least specific, a file hides those of the same name in later folders, an empty file hides them without
-//! taking their place, and what is left is tried in the order of the file names.
+//! The format and the search rules are documented by QEMU in `docs/interop/firmware.json`: directories are searched
+//! from the most to the least specific, a file hides those of the same name in later directories, an empty file only
+//! hides them, and the remaining ones are tried in the order of their file names.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,21 +16,21 @@ use crate::{DiscoveryError, Places};
 /// The longest descriptor that is read.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What a descriptor says.
+/// A descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Descriptor {
-    /// Text for people.
+    /// A description for people.
     #[serde(default)]
     pub description: String,
-    /// What it is to the guest, such as `uefi` or `bios`.
+    /// The interface to the guest, such as `uefi` or `bios`.
     pub interface_types: Vec<String>,
-    /// The files, and how they get into the machine.
+    /// The files, and how they are loaded.
     pub mapping: Mapping,
     /// The machines it is for.
     pub targets: Vec<MachineTarget>,
-    /// What it offers and needs, such as `secure-boot` and `requires-smm`.
+    /// What it supports and requires, such as `secure-boot` and `requires-smm`.
     #[serde(default)]
     pub features: Vec<String>,
 }
@@ -45,7 +45,7 @@ pub struct MachineTarget {
     pub machines: Vec<String>,
 }
 
-/// How the files get into the machine.
+/// How the files are loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "device", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -58,7 +58,7 @@ pub enum Mapping {
         mode: FlashMode,
         /// The code; with [`FlashMode::Combined`] the variables as well.
         executable: FlashFile,
-        /// Where a machine's own variables start from.
+        /// The template of a machine's own variables.
         nvram_template: Option<FlashFile>,
     },
     /// By `-kernel`.
@@ -71,22 +71,22 @@ pub enum Mapping {
         /// The file.
         filename: PathBuf,
     },
-    /// In a way that this crate does not know.
+    /// In a way that is unknown to this crate.
     #[serde(other)]
     Other,
 }
 
-/// Where a firmware in flash keeps its variables.
+/// Where a firmware in flash stores its variables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FlashMode {
-    /// In a flash of their own.
+    /// In a separate flash.
     #[default]
     Split,
     /// In the same flash as the code, so each machine needs a copy of the whole.
     Combined,
-    /// Nowhere: they are gone when the machine ends.
+    /// Nowhere: they are lost when the machine ends.
     Stateless,
 }
 
@@ -120,8 +120,8 @@ pub(crate) fn file(places: &Places, descriptor: &Path, name: &Path) -> PathBuf {
     below.filter(|file| file.exists()).unwrap_or_else(|| places.at(name))
 }
 
-/// The descriptors that are in force, in the order they are to be tried. Those that cannot be read are told as errors,
-/// because they may be what the user meant.
+/// Returns the effective descriptors, in the order in which to try them. Unreadable ones are returned as errors,
+/// because they may be the ones the user wants.
 pub fn descriptors(places: &Places) -> Vec<Result<(PathBuf, Descriptor), DiscoveryError>> {
     let mut in_force: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for folder in folders(places) {
@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<Option<(PathBuf, Descriptor)>, DiscoveryError> {
         return Ok(None);
     }
     if !metadata.is_file() || metadata.len() > MAX_BYTES {
-        return Err(unfit("not a descriptor: no regular file of at most 1 MiB".into()));
+        return Err(unfit("not a descriptor: not a regular file of at most 1 MiB".into()));
     }
     let text = fs::read(path).map_err(|error| unfit(error.to_string()))?;
     let descriptor =

@@ -23,16 +23,16 @@ impl ImageFile {
     }
 }
 
-/// How the firmware gets into the machine.
+/// How the firmware is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Loading {
-    /// As flash memory, read-only, with the variables in a second flash.
+    /// As read-only flash memory, with the variables in a second flash.
     Flash,
-    /// As one flash memory that holds the variables too, so each machine needs its own copy of the whole.
+    /// As one flash memory that also contains the variables, so each machine needs its own copy.
     CombinedFlash,
-    /// As flash memory, read-only; variables do not outlive the machine.
+    /// As read-only flash memory; the variables are lost when the machine ends.
     StatelessFlash,
     /// By `-bios`.
     Bios,
@@ -40,26 +40,26 @@ pub enum Loading {
     Kernel,
 }
 
-/// Firmware that fits.
+/// Suitable firmware.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Firmware {
-    /// The descriptor that told of it. `None`: it was found at a known path.
+    /// Its descriptor. `None` if it was found at a known path.
     pub descriptor: Option<PathBuf>,
     /// The code.
     pub code: ImageFile,
-    /// Where the machine's own variables start from; see [`create_vars`](super::create_vars).
+    /// The template of the machine's own variables; see [`create_vars`](super::create_vars).
     pub vars_template: Option<ImageFile>,
-    /// How it gets into the machine.
+    /// How it is loaded.
     pub loading: Loading,
-    /// Whether it works only with System Management Mode: `-machine smm=on` and `-global
-    /// driver=cfi.pflash01,property=secure,value=on`. With `smm=off` it hangs without a word.
+    /// Whether it requires System Management Mode: `-machine smm=on` and `-global
+    /// driver=cfi.pflash01,property=secure,value=on`. With `smm=off` it hangs without a message.
     pub requires_smm: bool,
-    /// Whether it refuses unsigned programs once keys are enrolled.
+    /// Whether it rejects unsigned programs once keys are enrolled.
     pub secure_boot: bool,
-    /// Whether the keys of well-known vendors are in the template.
+    /// Whether the template contains the keys of well-known vendors.
     pub enrolled_keys: bool,
-    /// All features, as the descriptor has them.
+    /// All features in the descriptor.
     pub features: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
-//! Finds firmware for a machine, and makes the machine's own copy of the variable store.
+//! Finds firmware for a machine, and creates the machine's own copy of its variables.
 //!
-//! The descriptors that distributions ship decide; a list of known paths is asked only where no descriptor fits.
+//! The descriptors installed by the distribution are used; a list of known paths is only the fallback.
 
 mod descriptor;
 mod found;

@@ -206,8 +206,8 @@ async fn faults_of_a_copy_are_told() {
     insta::assert_snapshot!(told.join("\n"), @r"
     cannot copy /f/missing
     cannot create a file in /no
-    firmware /f/vars: qemu-img is needed to make a qcow2 copy of it: install qemu-utils or qemu-img
-    firmware /planted: something that is no regular file stands where the machine's variables belong
+    firmware /f/vars: qemu-img is required to make a qcow2 copy of it; install qemu-utils or qemu-img
+    firmware /planted: the path of the machine's variables is not a regular file
     ");
     assert!(!target.exists());
 }

@@ -40,11 +40,11 @@ impl VarsFormat {
     }
 }
 
-/// Makes `path` the machine's own copy of `template`, readable and writable by its owner alone. What is there already
-/// stays, for it holds what the guest has stored.
+/// Creates the machine's own copy of `template` at `path`, readable and writable only by its owner. An existing file is
+/// kept, since it contains the guest's data.
 ///
-/// The copy appears whole or not at all, also when two callers make it at once. `qemu_img` is needed only when the
-/// format is not the template's own.
+/// The copy appears only when it is complete, even if two callers create it at once. `qemu_img` is needed only if the
+/// format differs from the template's.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ impl VarsFormat {
 ///
 /// # Cancel safety
 ///
-/// Nothing is left behind.
+/// If the future is dropped, nothing is left behind.
 pub async fn create_vars(
     template: &ImageFile,
     path: &Path,
@@ -69,8 +69,7 @@ pub async fn create_vars(
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => return Ok(made),
         Ok(_) => {
-            let reason =
-                "something that is no regular file stands where the machine's variables belong".into();
+            let reason = "the path of the machine's variables is not a regular file".into();
             return Err(DiscoveryError::Firmware { path: path.to_owned(), reason });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -117,7 +116,7 @@ async fn convert(
     let failed = |reason: String| DiscoveryError::Firmware { path: template.path.clone(), reason };
     let Some(program) = qemu_img else {
         return Err(failed(format!(
-            "qemu-img is needed to make a {wanted} copy of it: install qemu-utils or qemu-img"
+            "qemu-img is required to make a {wanted} copy of it; install qemu-utils or qemu-img"
         )));
     };
     let run = Command::new(program)
@@ -129,7 +128,7 @@ async fn convert(
         .output();
     let output = timeout(DEADLINE, run)
         .await
-        .map_err(|_| failed(format!("{} did not end within {DEADLINE:?}", program.display())))?
+        .map_err(|_| failed(format!("{} timed out after {DEADLINE:?}", program.display())))?
         .map_err(|source| DiscoveryError::Io { action: "start", path: program.to_owned(), source })?;
     if output.status.success() {
         return Ok(());

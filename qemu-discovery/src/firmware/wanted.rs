@@ -1,31 +1,31 @@
-//! What a firmware is to be good for.
+//! Requirements for firmware.
 
 use std::fmt;
 
 use qemu_argv::Arch;
 
-/// What a firmware is to be good for. The default is UEFI that boots anything and keeps its variables.
+/// Requirements for firmware. Defaults to UEFI that boots anything and keeps its variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The architecture of the guest.
     pub arch: Arch,
-    /// The *versioned* name of the machine type, such as `pc-q35-10.0`: descriptors do not know aliases.
+    /// The *versioned* name of the machine type, such as `pc-q35-10.0`, since descriptors do not contain aliases.
     pub machine: String,
-    /// What it is to the guest.
+    /// The interface to the guest.
     pub interface: Interface,
-    /// Whether only signed programs shall boot.
+    /// Whether only signed programs may boot.
     pub secure_boot: bool,
-    /// With `secure_boot`: whether the keys of well-known vendors are to be in the variables already. Without keys nothing
-    /// is refused until somebody enrolls some.
+    /// With `secure_boot`, whether the keys of well-known vendors must be enrolled already. Without keys nothing is
+    /// rejected until keys are enrolled.
     pub enrolled_keys: bool,
-    /// Whether the machine can do without variables that outlive it; such firmware serves confidential guests.
+    /// Whether the machine does not need persistent variables; such firmware is used for confidential guests.
     pub stateless: bool,
-    /// Further features it must have, such as `amd-sev`.
+    /// Additional required features, such as `amd-sev`.
     pub features: Vec<String>,
 }
 
 impl Wanted {
-    /// UEFI for a machine type of this versioned name.
+    /// Requires UEFI for the machine type of this versioned name.
     pub fn uefi(arch: Arch, machine: impl Into<String>) -> Self {
         Self {
             arch,
@@ -38,7 +38,7 @@ impl Wanted {
         }
     }
 
-    /// The same with secure boot and the keys of well-known vendors.
+    /// Adds secure boot with the keys of well-known vendors.
     #[must_use]
     pub fn secure(self) -> Self {
         Self { secure_boot: true, enrolled_keys: true, ..self }
@@ -63,7 +63,7 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// What a firmware is to the guest.
+/// The interface of firmware to the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Interface {

@@ -1,7 +1,7 @@
-//! The QEMUs that run on this host, whoever started them.
+//! The running QEMUs of this host, whoever started them.
 //!
-//! All is read from `/proc`, nothing is connected to. Of other users' processes less can be seen, and nothing of it is
-//! guessed: what is missing is `None`, and [`RunningQemu::hidden`] says so.
+//! Everything is read from `/proc`, without connecting to anything. Less is visible of other users' processes; nothing
+//! is guessed, missing values are `None`, and [`RunningQemu::hidden`] says so.
 
 mod cmdline;
 mod monitors;
@@ -75,8 +75,10 @@ impl RunningQemu {
         let process = format!("QEMU process {}", self.process.pid);
         let restart = "start it with `-qmp unix:PATH,server=on,wait=off`";
         if let Some(monitor) = self.monitors.iter().find(qmp) {
-            let why =
-                format!("{process} has a QMP monitor, but none that takes connections: {}", monitor.address);
+            let why = format!(
+                "{process} has a QMP monitor, but none that accepts connections: {}",
+                monitor.address
+            );
             return Err(Obstacle::new(why).remedy(restart));
         }
         let listening = |monitor: &&Monitor| monitor.listens() && monitor.protocol == Protocol::Unknown;
@@ -88,7 +90,7 @@ impl RunningQemu {
         }
         let mut obstacle = Obstacle::new(format!("{process} has no QMP monitor")).remedy(restart);
         if let Some(hidden) = &self.hidden {
-            obstacle.why = format!("{}, as far as can be seen: {hidden}", obstacle.why);
+            obstacle.why = format!("{}, as far as is visible: {hidden}", obstacle.why);
         }
         Err(obstacle)
     }
@@ -146,7 +148,7 @@ pub fn find_in(places: &Places, pid: u32) -> Option<RunningQemu> {
         ours: monitors::are_ours(&monitors, name.as_deref()),
         name,
         monitors,
-        hidden: files.err().map(|error| format!("its descriptors cannot be read ({error})")),
+        hidden: files.err().map(|error| format!("its file descriptors cannot be read ({error})")),
         argv,
     })
 }

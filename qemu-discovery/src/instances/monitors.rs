@@ -1,4 +1,4 @@
-//! A QEMU's monitors: from every spelling its command line has for them, and from the sockets that it listens on.
+//! The monitors of a QEMU, from its command line and from the sockets that it listens on.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::options::Options;
 use super::procfs::{self, Files};
 use crate::Places;
 
-/// What is spoken on a monitor.
+/// The protocol of a monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -20,18 +20,18 @@ pub enum Protocol {
     Qmp,
     /// The human monitor.
     Human,
-    /// It is a socket that QEMU listens on, and the command line does not say what for.
+    /// Unknown: a socket that QEMU listens on, whose purpose is not on the command line.
     Unknown,
 }
 
-/// Where a monitor is reached.
+/// The address of a monitor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Address {
     /// A Unix socket.
     Unix(PathBuf),
-    /// A Unix socket by a name that is no path (Linux).
+    /// An abstract Unix socket (Linux).
     Abstract(String),
     /// A TCP port.
     Tcp {
@@ -40,7 +40,7 @@ pub enum Address {
         /// The port, by number or by name.
         port: String,
     },
-    /// A descriptor that the process was started with.
+    /// A file descriptor that the process was started with.
     Descriptor(u32),
     /// Something else, such as `stdio` or `pty`.
     Other(String),
@@ -50,13 +50,13 @@ impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) if path.is_relative() => {
-                write!(formatter, "{} in a folder that the process has left", path.display())
+                write!(formatter, "{} in a directory that the process has left", path.display())
             }
             Self::Unix(path) => write!(formatter, "{}", path.display()),
             Self::Abstract(name) => write!(formatter, "abstract socket {name}"),
             Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
             Self::Descriptor(fd) => {
-                write!(formatter, "descriptor {fd}, which its launcher holds the other end of")
+                write!(formatter, "file descriptor {fd}, whose other end its launcher holds")
             }
             Self::Other(what) => formatter.write_str(what),
         }
@@ -67,16 +67,16 @@ impl fmt::Display for Address {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Monitor {
-    /// What is spoken on it.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Where it is.
+    /// The address.
     pub address: Address,
-    /// Whether QEMU waits there for somebody to connect.
+    /// Whether QEMU listens there.
     pub server: bool,
 }
 
 impl Monitor {
-    /// Whether one can connect to it. A relative path is one whose folder could not be found.
+    /// Whether it can be connected to. A path is relative if its directory could not be determined.
     pub fn listens(&self) -> bool {
         self.server
             && match &self.address {

@@ -151,11 +151,11 @@ fn every_spelling_of_a_monitor_is_understood() {
 
     -qmp unix:/run/client.sock
     Qmp /run/client.sock, no server
-    => QEMU process 110 has a QMP monitor, but none that takes connections: /run/client.sock (help: start it with `-qmp unix:PATH,server=on,wait=off`)
+    => QEMU process 110 has a QMP monitor, but none that accepts connections: /run/client.sock (help: start it with `-qmp unix:PATH,server=on,wait=off`)
 
     -qmp stdio
     Qmp stdio, no server
-    => QEMU process 111 has a QMP monitor, but none that takes connections: stdio (help: start it with `-qmp unix:PATH,server=on,wait=off`)
+    => QEMU process 111 has a QMP monitor, but none that accepts connections: stdio (help: start it with `-qmp unix:PATH,server=on,wait=off`)
 
     -append -qmp -kernel unix:/run/a.sock,server=on
     => QEMU process 112 has no QMP monitor (help: start it with `-qmp unix:PATH,server=on,wait=off`)
@@ -195,8 +195,8 @@ fn a_daemon_is_followed_to_the_folder_that_it_was_started_in() {
     insta::assert_snapshot!([host.monitors(7), host.monitors(8)].join("\n"), @r"
     Qmp /start/relative.sock
     => /start/relative.sock
-    Qmp relative.sock in a folder that the process has left
-    => QEMU process 8 has a QMP monitor, but none that takes connections: relative.sock in a folder that the process has left (help: start it with `-qmp unix:PATH,server=on,wait=off`)
+    Qmp relative.sock in a directory that the process has left
+    => QEMU process 8 has a QMP monitor, but none that accepts connections: relative.sock in a directory that the process has left (help: start it with `-qmp unix:PATH,server=on,wait=off`)
     ");
 }
 
@@ -306,8 +306,8 @@ fn ours_are_told_by_their_two_monitors() {
     assert!(!ours(3, "vm", &second));
     host.qemu(4, &first);
     insta::assert_snapshot!(host.monitors(4), @r"
-    Qmp descriptor 0, which its launcher holds the other end of, no server
-    => QEMU process 4 has a QMP monitor, but none that takes connections: descriptor 0, which its launcher holds the other end of (help: start it with `-qmp unix:PATH,server=on,wait=off`)
+    Qmp file descriptor 0, whose other end its launcher holds, no server
+    => QEMU process 4 has a QMP monitor, but none that accepts connections: file descriptor 0, whose other end its launcher holds (help: start it with `-qmp unix:PATH,server=on,wait=off`)
     ");
 }
 
@@ -321,5 +321,5 @@ fn times_and_owners_are_told() {
     assert_eq!(qemu.executable.as_deref(), Some(Path::new("/usr/bin/qemu-system-x86_64")));
     assert_eq!(qemu.argv, ["/usr/bin/qemu-system-x86_64", "-m", "1G"].map(OsString::from));
     fs::remove_dir(host.places.at("/proc/7/fd")).unwrap();
-    insta::assert_snapshot!(host.monitors(7), @"=> QEMU process 7 has no QMP monitor, as far as can be seen: its descriptors cannot be read (No such file or directory (os error 2)) (help: start it with `-qmp unix:PATH,server=on,wait=off`)");
+    insta::assert_snapshot!(host.monitors(7), @"=> QEMU process 7 has no QMP monitor, as far as is visible: its file descriptors cannot be read (No such file or directory (os error 2)) (help: start it with `-qmp unix:PATH,server=on,wait=off`)");
 }

@@ -1,4 +1,4 @@
-//! What a binary can do.
+//! The capabilities of a program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,15 +17,15 @@ pub struct Machine {
     pub name: String,
     /// The short name that stands for it, such as `q35`.
     pub alias: Option<String>,
-    /// Whether the binary takes it when none is named.
+    /// Whether it is the default.
     pub is_default: bool,
-    /// The most virtual CPUs that it takes.
+    /// The maximum number of virtual CPUs.
     pub max_cpus: u32,
-    /// Whether QEMU's developers mean to remove it.
+    /// Whether it is deprecated.
     pub deprecated: bool,
-    /// Whether virtual CPUs can be added while the guest runs.
+    /// Whether virtual CPUs can be hotplugged.
     pub hotpluggable_cpus: bool,
-    /// The type of the CPU that it has when none is named, such as `qemu64-x86_64-cpu`.
+    /// The default CPU type, such as `qemu64-x86_64-cpu`.
     pub default_cpu_type: Option<String>,
     /// The id of its main memory, such as `pc.ram`.
     pub default_ram_id: Option<String>,
@@ -37,9 +37,9 @@ pub struct Machine {
 pub struct CpuModel {
     /// The name.
     pub name: String,
-    /// Whether QEMU's developers mean to remove it.
+    /// Whether it is deprecated.
     pub deprecated: bool,
-    /// Whether TCG offers all of its features. `None`: not told for this architecture.
+    /// Whether TCG supports all of its features. `None` if this is not known for the architecture.
     pub complete_under_tcg: Option<bool>,
 }
 
@@ -49,21 +49,21 @@ pub struct CpuModel {
 pub struct Property {
     /// The name.
     pub name: String,
-    /// QEMU's word for the type of its value, such as `uint32` or `OnOffAuto`.
+    /// QEMU's name of the type of its value, such as `uint32` or `OnOffAuto`.
     pub kind: String,
     /// QEMU's description.
     pub description: Option<String>,
-    /// Its value where none is given, as far as QEMU tells.
+    /// Its default value, if known.
     pub default: Option<serde_json::Value>,
 }
 
-/// What a QEMU binary can do.
+/// The capabilities of a QEMU program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Probe {
-    /// The program, by the path it was found at.
+    /// The path of the program.
     pub binary: PathBuf,
-    /// The program file that ran in the end: `binary` may be a wrapper script or a link.
+    /// The actual program file; `binary` may be a wrapper script or a link.
     pub executable: PathBuf,
     /// The version.
     pub version: Version,
@@ -75,53 +75,53 @@ pub struct Probe {
     pub machines: Vec<Machine>,
     /// The CPU models.
     pub cpu_models: Vec<CpuModel>,
-    /// The device drivers, buses' own and internal ones included. `None`: the binary dies when asked, as one does that
-    /// finds modules of another build.
+    /// The device drivers, including buses and internal ones. `None` if the program crashes when listing them, for
+    /// example because of modules of a different build.
     pub devices: Option<BTreeSet<String>>,
     /// The types for `-object`. `None` as for `devices`.
     pub objects: Option<BTreeSet<String>>,
-    /// The accelerators built in, such as `kvm` and `tcg`; whether they work here is another matter.
+    /// The built-in accelerators, such as `kvm` and `tcg`, whether they work on this host or not.
     pub accelerators: BTreeSet<String>,
     /// The QMP commands.
     pub commands: BTreeSet<String>,
-    /// The network back ends, each with the names of its options.
+    /// The network backends, each with the names of its options.
     pub netdevs: BTreeMap<String, BTreeSet<String>>,
-    /// The character device back ends.
+    /// The character device backends.
     pub chardevs: BTreeSet<String>,
-    /// The kinds of display whose code is installed.
+    /// The installed display backends.
     pub displays: BTreeSet<String>,
-    /// The audio back ends whose code is installed.
+    /// The installed audio backends.
     pub audiodevs: BTreeSet<String>,
     /// Whether SPICE is built in.
     pub spice: bool,
-    /// Options of the command line, without the dash, with the names of their parameters: those that QEMU tells of.
+    /// Command-line options, without the dash, with the names of their parameters, as far as QEMU reports them.
     pub options: BTreeMap<String, BTreeSet<String>>,
-    /// What this answer depends on.
+    /// What this result depends on.
     pub(crate) identity: Vec<FileIdentity>,
 }
 
 impl Probe {
-    /// Whether the files that decide about the answer are as they were.
+    /// Whether the files that this result depends on are unchanged.
     pub(super) fn still_holds(&self) -> bool {
         self.identity.iter().all(FileIdentity::still_holds)
     }
 
-    /// The machine type of this name or alias.
+    /// Returns the machine type with this name or alias.
     pub fn machine(&self, name: &str) -> Option<&Machine> {
         self.machines.iter().find(|machine| machine.name == name || machine.alias.as_deref() == Some(name))
     }
 
-    /// Whether there is a device driver of this name. `None`: not known.
+    /// Whether there is a device driver with this name. `None` if unknown.
     pub fn has_device(&self, driver: &str) -> Option<bool> {
         self.devices.as_ref().map(|devices| devices.contains(driver))
     }
 
-    /// Whether an option of the command line has a parameter, such as `chardev` and `reconnect-ms`.
+    /// Whether a command-line option has a parameter, such as `chardev` and `reconnect-ms`.
     pub fn has_option(&self, option: &str, parameter: &str) -> bool {
         self.options.get(option).is_some_and(|parameters| parameters.contains(parameter))
     }
 
-    /// That this binary runs guests of `wanted`.
+    /// Checks that this program runs guests of `wanted`.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
-//! What a QEMU binary can do, asked of the binary itself.
+//! Queries the capabilities of a QEMU program.
 //!
-//! One short QMP session with a QEMU that has no machine (`-machine none`) answers nearly everything; two runs with
-//! `help` name the display and audio back ends, for which there is no command. The answer is kept on disk under the
-//! identity of the program and of everything that decides about its abilities: the file behind a wrapper script, and
-//! the folders with its loadable modules.
+//! A short QMP session with `-machine none` answers nearly everything; two runs with `help` list the display and audio
+//! backends, for which there is no command. The result is cached on disk, together with the identity of the program and
+//! of everything that affects its capabilities: the file behind a wrapper script, and the directories with its loadable
+//! modules.
 
 mod abilities;
 mod board;
@@ -25,18 +25,18 @@ pub use abilities::{CpuModel, Machine, Probe, Property};
 /// else that is done before a QEMU is started.
 static USED: LazyLock<Mutex<HashMap<PathBuf, Arc<Probe>>>> = LazyLock::new(Mutex::default);
 
-/// Asks the QEMU at `binary` what it can do, or recalls an earlier answer.
+/// Queries the QEMU at `binary`, or returns a cached result.
 ///
 /// # Errors
 ///
 /// - [`DiscoveryError::Io`] if it cannot be started.
-/// - [`DiscoveryError::NotQemu`] if it ends before it has answered; its last words are in the message.
+/// - [`DiscoveryError::NotQemu`] if it ends before it has answered; the message contains its last output.
 /// - [`DiscoveryError::Timeout`] if it does not answer.
-/// - [`DiscoveryError::Answer`] if it answers something else than QEMU 7.2 and later do.
+/// - [`DiscoveryError::Answer`] if an answer differs from those of QEMU 7.2 and later.
 ///
 /// # Cancel safety
 ///
-/// A QEMU that is being asked is ended, and nothing is kept.
+/// If the future is dropped, QEMU is stopped and nothing is cached.
 pub async fn probe(binary: &Path) -> Result<Arc<Probe>, DiscoveryError> {
     let used = || USED.lock().unwrap_or_else(PoisonError::into_inner);
     let known = used().get(binary).cloned();
@@ -48,7 +48,7 @@ pub async fn probe(binary: &Path) -> Result<Arc<Probe>, DiscoveryError> {
     Ok(probe)
 }
 
-/// [`probe`] with the cache and module folders of a given host.
+/// Like [`probe`], with the cache and module directories of a given host.
 ///
 /// # Errors
 ///
@@ -106,9 +106,10 @@ fn identity(places: &Places, probe: &Probe, binary: &FileIdentity) -> Vec<FileId
 }
 
 impl Probe {
-    /// The properties of a device driver, such as `virtio-blk-pci`, by name. `None`: there is no such driver.
+    /// Returns the properties of a device driver, such as `virtio-blk-pci`, by name, or `None` if there is no such
+    /// driver.
     ///
-    /// The binary is asked the first time, a tenth of a second; then the answer is kept.
+    /// The first query takes a tenth of a second, then the result is cached.
     ///
     /// # Errors
     ///

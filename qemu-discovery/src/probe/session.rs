@@ -156,7 +156,7 @@ async fn ask_one<C: QmpCommand>(session: &Session, command: C) -> Result<Option<
 }
 
 async fn must<C: QmpCommand>(session: &Session, command: C) -> Result<C::Return, Fault> {
-    ask_one(session, command).await?.ok_or_else(|| Fault::Answer(C::NAME, "it is refused".into()))
+    ask_one(session, command).await?.ok_or_else(|| Fault::Answer(C::NAME, "it was rejected".into()))
 }
 
 async fn converse(binary: &Path, pid: u32, ours: UnixStream) -> Result<Probe, Fault> {

@@ -69,7 +69,7 @@ impl Brief {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn ended(&self) -> ProcessExit {
         self.watcher.ended().await
     }

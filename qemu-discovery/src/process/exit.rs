@@ -1,30 +1,30 @@
-//! How a process ended, in the kernel's words.
+//! How a process ended.
 
 use std::fmt;
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-/// How a process ended, as `wait` tells it.
+/// The exit status of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ProcessExit {
-    /// It ended by itself with this exit code.
+    /// It exited with this code.
     Code(i32),
-    /// A signal ended it.
+    /// It was ended by a signal.
     Signal {
         /// The number of the signal, such as 9 for SIGKILL.
         number: i32,
         /// Whether the kernel wrote a core dump.
         core_dumped: bool,
     },
-    /// It ended, but not as our child, or somebody else collected its status.
+    /// Unknown: it was not our child, or its status was collected elsewhere.
     Unknown,
 }
 
 impl ProcessExit {
-    /// Whether the process ended by itself with code 0.
+    /// Whether the process exited with code 0.
     pub fn is_success(self) -> bool {
         self == Self::Code(0)
     }

@@ -32,7 +32,7 @@ impl Watcher {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn ended(&self) -> ProcessExit {
         loop {
             let Ok(mut ready) = self.0.readable().await else { return ProcessExit::Unknown };

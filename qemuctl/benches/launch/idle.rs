@@ -67,7 +67,7 @@ async fn list(vms: &[Instance], goals: &mut Goals) -> Result<(), Failure> {
         let mut asked = JoinSet::new();
         for vm in vms {
             let vm = vm.clone();
-            asked.spawn(async move { vm.state_within(ANSWER_WITHIN).await });
+            asked.spawn(async move { vm.query_state_timeout(ANSWER_WITHIN).await });
         }
         states = asked.join_all().await;
         times.push(began.elapsed());

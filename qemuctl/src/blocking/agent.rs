@@ -1,4 +1,4 @@
-//! The agent in a guest, for code that blocks.
+//! The agent in a guest, for blocking code.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -48,14 +48,14 @@ impl Agent {
         Ok(Self::new(crate::Agent::from_unix_stream(stream, options)?, runtime))
     }
 
-    /// The same connection for async code, which [`block_on`](super::block_on) runs.
+    /// Returns the same connection for async code; see [`block_on`](super::block_on).
     pub fn as_async(&self) -> &crate::Agent {
         &self.inner
     }
 
     blocking! {"crate::Agent";
         execute<C: Command>(command: C) -> Result<C::Return, ClientError>;
-        execute_within<C: Command>(command: C, deadline: Duration) -> Result<C::Return, ClientError>;
+        execute_timeout<C: Command>(command: C, deadline: Duration) -> Result<C::Return, ClientError>;
         execute_raw(name: &str, arguments: Option<Value>, deadline: Option<Duration>) -> Result<Value, ClientError>;
         execute_unanswered<C: Command>(command: C, grace: Duration) -> Result<(), ClientError>;
         wait_ready(deadline: Duration) -> Result<(), ClientError>;

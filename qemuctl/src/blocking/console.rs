@@ -1,4 +1,4 @@
-//! A guest's serial console, for code that blocks.
+//! A guest's serial console, for blocking code.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Runtime;
 
-use crate::guest::{ExpectError, Expected};
+use crate::guest::{ExpectError, Match};
 
 use super::{blocking, same};
 
-/// A guest's serial console. Clones share the connection. What is written to it is typed into the guest.
+/// A guest's serial console. Clones share the connection. Data written to it is sent to the guest.
 #[derive(Clone, Debug)]
 pub struct Console {
     inner: crate::Console,
@@ -22,17 +22,17 @@ impl Console {
         Self { inner, runtime }
     }
 
-    /// A reader that begins with what is printed from now on.
+    /// Returns a reader that starts with the next output.
     pub fn reader(&self) -> ConsoleReader {
         ConsoleReader { inner: self.inner.reader(), runtime: self.runtime }
     }
 
-    /// A reader that begins with the oldest byte still known: the last 64 KiB are kept.
+    /// Returns a reader that starts with the oldest output in the buffer, which keeps the last 64 KiB.
     pub fn reader_with_history(&self) -> ConsoleReader {
         ConsoleReader { inner: self.inner.reader_with_history(), runtime: self.runtime }
     }
 
-    /// The last lines that the guest printed, at most `count`, as text.
+    /// Returns the last lines of output, at most `count`.
     pub fn last_lines(&self, count: usize) -> Vec<String> {
         self.inner.last_lines(count)
     }
@@ -41,7 +41,7 @@ impl Console {
         write_all(bytes: &[u8]) -> io::Result<()>;
     }
 
-    /// Blocks until QEMU has closed the console: the VM has ended.
+    /// Blocks until QEMU closes the console, which means that the VM has ended.
     pub fn closed(&self) {
         self.runtime.block_on(self.inner.closed());
     }
@@ -62,7 +62,7 @@ impl Write for Console {
     }
 }
 
-/// A place in a console's output. Reads like a file; ends when the VM ends.
+/// A position in a console's output. Reads like a file; ends when the VM ends.
 #[derive(Clone, Debug)]
 pub struct ConsoleReader {
     inner: crate::ConsoleReader,
@@ -79,13 +79,13 @@ impl ConsoleReader {
     /// # Errors
     ///
     /// As that method.
-    pub fn expect(&mut self, pattern: &str, within: Duration) -> Result<Expected, ExpectError> {
+    pub fn expect(&mut self, pattern: &str, within: Duration) -> Result<Match, ExpectError> {
         self.runtime.block_on(self.inner.expect(pattern, within))
     }
 }
 
 impl Read for ConsoleReader {
-    /// Blocks until the guest prints something; nothing is the end of the VM.
+    /// Blocks until the guest prints something. Returns nothing if the VM has ended.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.runtime.block_on(self.inner.read(buffer))
     }

@@ -1,4 +1,4 @@
-//! States and events one after the other, for code that blocks.
+//! Iterators over states and events, for blocking code.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use crate::events::StateChanges;
 use crate::state::State;
 
-/// Events as they come. See [`Instance::events`](super::Instance::events).
+/// An iterator over events. See [`Instance::events`](super::Instance::events).
 #[derive(Debug)]
 pub struct Events {
     inner: qmp_client::Events,
@@ -21,17 +21,17 @@ impl Events {
         Self { inner, runtime }
     }
 
-    /// The next event if it comes within `limit`, `None` if not.
+    /// Waits for the next event. Returns `None` if there is none within `limit`.
     ///
     /// # Errors
     ///
     /// As [`recv`](qmp_client::Events::recv): events were missed, or the connection has ended.
-    pub fn next_within(&mut self, limit: Duration) -> Result<Option<TimedEvent>, EventsError> {
+    pub fn next_timeout(&mut self, limit: Duration) -> Result<Option<TimedEvent>, EventsError> {
         let next = async { tokio::time::timeout(limit, self.inner.recv()).await };
         self.runtime.block_on(next).ok().transpose()
     }
 
-    /// Takes the next event if one has come.
+    /// Returns the next event if there is one already.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Events {
 impl Iterator for Events {
     type Item = Result<TimedEvent, EventsError>;
 
-    /// Blocks until there is an event or a gap; `None` once the connection has ended.
+    /// Blocks until there is an event, or events were missed. Returns `None` once the connection has ended.
     fn next(&mut self) -> Option<Self::Item> {
         match self.runtime.block_on(self.inner.recv()) {
             Err(EventsError::Closed(_)) => None,
@@ -53,7 +53,7 @@ impl Iterator for Events {
     }
 }
 
-/// States as they change. See [`Instance::states`](super::Instance::states).
+/// An iterator over states. See [`Instance::states`](super::Instance::states).
 #[derive(Debug)]
 pub struct States {
     inner: StateChanges,
@@ -65,8 +65,8 @@ impl States {
         Self { inner, runtime }
     }
 
-    /// Blocks until the VM is in a state that `wanted` accepts, which may be the one it is in now. `None` if it has not
-    /// come to that within `limit`, or has ended in another state.
+    /// Blocks until the VM is in a state that `wanted` accepts, which may be the current one. Returns `None` if that
+    /// does not happen within `limit`, or if the VM ends in another state.
     pub fn wait_for(&mut self, limit: Duration, mut wanted: impl FnMut(&State) -> bool) -> Option<State> {
         let found = async {
             while let Some(state) = self.inner.next().await {
@@ -83,8 +83,8 @@ impl States {
 impl Iterator for States {
     type Item = State;
 
-    /// The state now at the first call; later ones block until it has changed. `None` once the VM has ended and its last
-    /// state was taken.
+    /// Returns the current state at the first call, and blocks until the state changes at later ones. Returns `None`
+    /// once the VM has ended and its last state was returned.
     fn next(&mut self) -> Option<State> {
         self.runtime.block_on(self.inner.next())
     }

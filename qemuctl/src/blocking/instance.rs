@@ -1,4 +1,4 @@
-//! The handle on a VM, for code that blocks.
+//! The handle to a VM, for blocking code.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -19,7 +19,7 @@ use crate::control::{
 };
 use crate::error::Error;
 use crate::events::Subscription;
-use crate::guest::{Copied, Exec, ExecOutput, Expected, GuestEnd, Output};
+use crate::guest::{CopyReport, Exec, ExecOutput, GuestEnd, Match, Output};
 use crate::instance::Ownership;
 use crate::launch::LaunchOptions;
 use crate::reason::ExitReason;
@@ -28,9 +28,9 @@ use crate::supervise::Exit;
 
 use super::{Agent, Blocking, Console, Events, Frozen, GuestProcess, Job, States, blocking, runtime, same};
 
-/// A handle on a VM whose methods block. Clones are handles on the same VM.
+/// A handle to a VM with blocking methods. Clones are handles to the same VM.
 ///
-/// Dropping the last handle on a VM that [`start`](Self::start) launched kills it.
+/// Dropping the last handle to a VM that [`start`](Self::start) launched kills it.
 #[derive(Clone, Debug)]
 pub struct Instance {
     inner: crate::Instance,
@@ -115,12 +115,12 @@ impl Instance {
         Ok(Self { inner: runtime.block_on(making)?, runtime })
     }
 
-    /// The same VM for async code, which [`block_on`](super::block_on) runs.
+    /// Returns the same VM for async code; see [`block_on`](super::block_on).
     pub fn as_async(&self) -> &crate::Instance {
         &self.inner
     }
 
-    /// The same VM for async code.
+    /// Converts the handle for async code.
     pub fn into_async(self) -> crate::Instance {
         self.inner
     }
@@ -141,7 +141,7 @@ impl Instance {
 
     blocking! {"crate::Instance";
         query_state() -> Result<State, Error>;
-        state_within(within: Duration) -> State;
+        query_state_timeout(within: Duration) -> State;
         execute<C: Command>(command: C) -> Result<C::Return, Error>;
         execute_raw(name: &str, arguments: Option<Value>) -> Result<Value, Error>;
         wait() -> ExitReason;
@@ -263,7 +263,7 @@ impl Instance {
         source: impl Read + Send,
         path: &str,
         progress: impl FnMut(u64) + Send,
-    ) -> Result<Copied, Error> {
+    ) -> Result<CopyReport, Error> {
         self.runtime.block_on(self.inner.copy_in(&mut Blocking(source), path, progress))
     }
 
@@ -278,33 +278,33 @@ impl Instance {
         path: &str,
         sink: impl Write + Send,
         progress: impl FnMut(u64) + Send,
-    ) -> Result<Copied, Error> {
+    ) -> Result<CopyReport, Error> {
         self.runtime.block_on(self.inner.copy_out(path, &mut Blocking(sink), progress))
     }
 
-    /// Blocks until the VM has ended and tells why; `None` if it has not within `limit`.
+    /// Blocks until the VM ends and returns the reason, or `None` if it does not end within `limit`.
     pub fn wait_for(&self, limit: Duration) -> Option<ExitReason> {
         self.runtime.block_on(async { tokio::time::timeout(limit, self.inner.wait()).await }).ok()
     }
 
-    /// The state now and each change from now on. The iterator blocks, and ends when the VM has ended. Of states that
-    /// follow each other faster than it is asked, it gives the newest.
+    /// Returns an iterator over the current state and each change. It blocks, and ends when the VM has ended. If states
+    /// change faster than the iterator is read, it returns only the newest.
     pub fn states(&self) -> States {
         States::new(self.inner.state_changes(), self.runtime)
     }
 
-    /// Every event from now on. The iterator blocks, and ends with the connection.
+    /// Returns an iterator over all events from now on. It blocks, and ends with the connection.
     pub fn events(&self) -> Events {
         Events::new(self.inner.events(), self.runtime)
     }
 
-    /// The events of one kind from now on, such as `events_of::<qmp_proto::event::Reset>()`.
+    /// Returns the events of one kind from now on, such as `events_of::<qmp_proto::event::Reset>()`.
     pub fn events_of<E: Event>(&self) -> Events {
         Events::new(self.inner.events_of::<E>(), self.runtime)
     }
 
-    /// Calls `callback` with every event from now on, as [`on_event`](crate::Instance::on_event), on a thread of its own:
-    /// it may use the VM's blocking methods.
+    /// Calls `callback` with each event from now on, like [`on_event`](crate::Instance::on_event), on a separate
+    /// thread, so it may use the VM's blocking methods.
     ///
     /// # Errors
     ///
@@ -316,8 +316,8 @@ impl Instance {
         Subscription::on_thread(self.inner.calls_with_events(callback))
     }
 
-    /// Calls `callback` with the state now and with each change from now on, as [`on_state`](crate::Instance::on_state), on
-    /// a thread of its own: it may use the VM's blocking methods.
+    /// Calls `callback` with the current state and each change, like [`on_state`](crate::Instance::on_state), on a
+    /// separate thread, so it may use the VM's blocking methods.
     ///
     /// # Errors
     ///
@@ -326,12 +326,12 @@ impl Instance {
         Subscription::on_thread(self.inner.calls_with_states(callback))
     }
 
-    /// Waits until the console prints what `pattern` matches; `history` is looked through first.
+    /// Waits until the console prints output that matches `pattern`. With `history`, buffered output is searched first.
     ///
     /// # Errors
     ///
-    /// As [`console`](crate::Instance::console), and [`Error::Expect`] if it does not come.
-    pub fn expect(&self, pattern: &str, within: Duration) -> Result<Expected, Error> {
+    /// As [`console`](crate::Instance::console), and [`Error::Expect`] if there is no such output.
+    pub fn expect(&self, pattern: &str, within: Duration) -> Result<Match, Error> {
         Ok(self.console()?.reader_with_history().expect(pattern, within)?)
     }
 }

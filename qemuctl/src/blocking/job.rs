@@ -1,4 +1,4 @@
-//! A long-running job, for code that blocks.
+//! A long-running job, for blocking code.
 
 use qmp_client::{ClientError, JobEnd, JobError};
 use qmp_proto::{JobInfo, JobStatus};
@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 
 use super::blocking;
 
-/// A handle on one job. Dropping it leaves the job alone.
+/// A handle to one job. Dropping it leaves the job alone.
 #[derive(Debug)]
 pub struct Job {
     inner: qmp_client::Job,

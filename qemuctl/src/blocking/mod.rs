@@ -1,9 +1,9 @@
-//! The same VM for programs without an async runtime.
+//! A blocking interface for programs without an async runtime.
 //!
-//! Every type here has the methods of the async type of the same name, with the same arguments; those that wait block
-//! until they are done. They run on a runtime of this module's own, with one thread for all VMs, which is started at the
-//! first use. What has no twin, such as [`qmp_client::Session`], is reached through [`Instance::as_async`] and [`block_on`].
-//! Do not call them from async code: there they panic, as every blocking call into a runtime does.
+//! Each type here has the methods of the async type of the same name, with the same arguments; methods that wait are
+//! blocking. They run on a private runtime with one thread for all VMs, which is started on first use. What has no
+//! blocking counterpart, such as [`qmp_client::Session`], is available through [`Instance::as_async`] and [`block_on`].
+//! Called from async code these methods panic, like all blocking calls into a runtime.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -12,13 +12,13 @@
 //! let vm = Instance::start(&VmConfig::default().with_guest_agent())?;
 //! let _states = vm.on_state(|state| println!("now {state}"))?;
 //!
-//! // The serial console: typed into, and read.
+//! // Use the serial console.
 //! let console = vm.console()?;
 //! let mut reader = console.reader_with_history();
 //! reader.expect("login: ", Duration::from_secs(120))?;
 //! console.write_all(b"root\n")?;
 //!
-//! // The agent in the guest.
+//! // Use the guest agent.
 //! let agent = vm.wait_agent(Duration::from_secs(120))?;
 //! agent.write_file("/tmp/greeting", b"hello")?;
 //! let output = agent.exec(&Exec::with_args("cat", ["/tmp/greeting"]), Duration::from_secs(10))?;
@@ -52,7 +52,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::Error;
 
-/// The runtime that all VMs of this module share.
+/// The runtime that is shared by all VMs of this module.
 fn runtime() -> Result<&'static Runtime, Error> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
@@ -69,13 +69,13 @@ fn runtime() -> Result<&'static Runtime, Error> {
     Ok(RUNTIME.get_or_init(|| runtime))
 }
 
-/// Whether the few descriptors can be opened that an async runtime needs: without them it panics.
+/// Whether the file descriptors that an async runtime needs can be opened; without them it panics.
 fn check_room() -> io::Result<()> {
     let pipes: io::Result<Vec<_>> = (0..4).map(|_| io::pipe()).collect();
     pipes.map(drop)
 }
 
-/// Blocks until `work` is done, for what has no blocking twin: it runs on this module's runtime.
+/// Blocks until `work` is done, for methods without a blocking counterpart. It runs on this module's runtime.
 ///
 /// ```no_run
 /// # fn example(vm: &qemuctl::blocking::Instance) -> Result<(), Box<dyn std::error::Error>> {
@@ -83,7 +83,7 @@ fn check_room() -> io::Result<()> {
 /// use qemuctl::qmp_proto::QueryMigrate;
 ///
 /// let call = vm.as_async().qmp().call(QueryMigrate {});
-/// println!("{:?}", block_on(call.within(std::time::Duration::from_secs(1)).send())??.status);
+/// println!("{:?}", block_on(call.timeout(std::time::Duration::from_secs(1)).send())??.status);
 /// # Ok(())
 /// # }
 /// ```
@@ -95,7 +95,7 @@ pub fn block_on<F: Future>(work: F) -> Result<F::Output, Error> {
     Ok(runtime()?.block_on(work))
 }
 
-/// Methods that block on the one of the same name of the async type.
+/// Defines methods that block on those of the same name of the async type.
 macro_rules! blocking {
     ($of:literal; $($name:ident $(<$generic:ident: $bound:path>)? $([$life:lifetime])? ($($argument:ident: $type:ty),* $(,)?) -> $output:ty;)*) => {$(
         #[doc = concat!("Blocks on [`", stringify!($name), "`](", $of, "::", stringify!($name), ").")]
@@ -109,7 +109,7 @@ macro_rules! blocking {
     )*};
 }
 
-/// Methods that do not wait, which are those of the async type.
+/// Defines methods that do not wait and forward to the async type.
 macro_rules! same {
     ($of:literal; $($name:ident() -> $output:ty;)*) => {$(
         #[doc = concat!("As [`", stringify!($name), "`](", $of, "::", stringify!($name), ").")]
@@ -121,7 +121,7 @@ macro_rules! same {
 
 use {blocking, same};
 
-/// A stream that blocks, where one is wanted that does not. The thread that waits for the result has nothing else to do.
+/// Wraps a blocking stream as an async one. It may block, since the thread has nothing else to do.
 struct Blocking<S>(S);
 
 impl<S> Unpin for Blocking<S> {}

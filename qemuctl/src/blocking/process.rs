@@ -1,4 +1,4 @@
-//! A program that runs in a guest, for code that blocks.
+//! A program that runs in a guest, for blocking code.
 
 use qmp_client::{ClientError, agent};
 use tokio::runtime::Runtime;
@@ -8,11 +8,11 @@ use crate::guest::{ExecOutput, GuestSignal, Output};
 
 use super::same;
 
-/// A program that runs in the guest. Iterating hands over its output, piece by piece, until it has ended. Dropping it kills
+/// A program running in the guest. Iterating returns its output, piece by piece, until it has ended. Dropping it kills
 /// the program.
 ///
-/// `P` is the async type whose methods these are: that of an [`Instance`](super::Instance), or that of an
-/// [`Agent`](super::Agent), which knows no VM.
+/// `P` is the async type: that of an [`Instance`](super::Instance), or that of an [`Agent`](super::Agent), which is
+/// independent of a VM.
 #[derive(Debug)]
 #[must_use = "dropping it kills the program"]
 pub struct GuestProcess<P = crate::GuestProcess> {
@@ -26,7 +26,7 @@ impl<P> GuestProcess<P> {
     }
 }
 
-/// Methods that block on the one of the same name of the async type.
+/// Defines methods that block on those of the same name of the async type.
 macro_rules! blocking_mut {
     ($of:literal; $($name:ident ($($argument:ident: $type:ty),*) -> $output:ty;)*) => {$(
         #[doc = concat!("Blocks on [`", stringify!($name), "`](", $of, "::", stringify!($name), ").")]

@@ -1,4 +1,4 @@
-//! A guest's serial console: one connection to QEMU, any number of readers, bounded memory.
+//! A guest's serial console: one connection to QEMU, any number of readers, and a bounded buffer.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use super::ring::Ring;
 use super::turn::Turn;
 
-/// How much of the past a new reader can see, in bytes.
+/// The size of the buffer, in bytes.
 const HISTORY: usize = 64 * 1024;
 
 /// A guest's serial console. Clones share the connection.
@@ -28,7 +28,7 @@ struct Shared {
     ring: Arc<Mutex<Ring>>,
     writer: tokio::sync::Mutex<OwnedWriteHalf>,
     pump: AbortHandle,
-    /// Nobody else is served meanwhile.
+    /// Keeps other clients out.
     _turn: Option<Turn>,
 }
 
@@ -39,9 +39,10 @@ impl Drop for Shared {
 }
 
 impl Console {
-    /// Connects to a console's socket, which is ours for the `turn`. `log` gets everything that the guest prints from now on.
+    /// Connects to a console's socket, which belongs to this process while it holds the `turn`. All output from now on
+    /// is copied to `log`.
     pub(crate) async fn connect(socket: &Path, log: Option<&Path>, turn: Option<Turn>) -> io::Result<Self> {
-        // A FIFO that nobody reads is refused, and one that is full is given up: neither may hold the guest's output up.
+        // A FIFO without a reader is refused, and a full one is abandoned: neither may block the guest's output.
         let flags = nix::libc::O_NONBLOCK;
         let log = log.map(|path| {
             OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags).open(path)
@@ -52,19 +53,19 @@ impl Console {
         Ok(Self(Arc::new(Shared { ring, writer: tokio::sync::Mutex::new(writer), pump, _turn: turn })))
     }
 
-    /// A reader that begins with what is printed from now on.
+    /// Returns a reader that starts with the next output.
     pub fn reader(&self) -> ConsoleReader {
         let at = lock(&self.0.ring).end();
         ConsoleReader::new(self.clone(), at)
     }
 
-    /// A reader that begins with the oldest byte still known: the last 64 KiB are kept.
+    /// Returns a reader that starts with the oldest output in the buffer, which keeps the last 64 KiB.
     pub fn reader_with_history(&self) -> ConsoleReader {
         let at = lock(&self.0.ring).start();
         ConsoleReader::new(self.clone(), at)
     }
 
-    /// The last lines that the guest printed, at most `count`, as text.
+    /// Returns the last lines of output, at most `count`.
     pub fn last_lines(&self, count: usize) -> Vec<String> {
         let mut ring = lock(&self.0.ring);
         let start = ring.start();
@@ -75,7 +76,7 @@ impl Console {
         lines[lines.len().saturating_sub(count)..].iter().map(|&line| line.to_owned()).collect()
     }
 
-    /// Types `bytes` into the console.
+    /// Sends `bytes` to the console.
     ///
     /// # Errors
     ///
@@ -88,17 +89,17 @@ impl Console {
         self.0.writer.lock().await.write_all(bytes).await
     }
 
-    /// Waits until QEMU has closed the console: the VM has ended.
+    /// Waits until QEMU closes the console, which means that the VM has ended.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn closed(&self) {
         let mut reader = self.reader();
         while !std::future::poll_fn(|context| reader.poll_more(4096, context)).await.is_empty() {}
     }
 
-    /// Whether QEMU has closed the console: the VM has ended.
+    /// Whether QEMU has closed the console, which means that the VM has ended.
     pub fn is_closed(&self) -> bool {
         lock(&self.0.ring).is_closed()
     }
@@ -106,9 +107,10 @@ impl Console {
 
 async fn pump(mut reader: OwnedReadHalf, ring: Arc<Mutex<Ring>>, mut log: Option<File>) {
     let mut buffer = [0; 4096];
-    // A reset means that QEMU died with something unread: the end as well.
+    // A connection reset means that QEMU died with unread input, which is the end, too.
     while let Ok(count @ 1..) = reader.read(&mut buffer).await {
-        // A full disk must not stop the guest: it would block on its serial port.
+        // If writing fails, for example because the disk is full, stop logging; otherwise the guest would block on its
+        // serial port.
         if let Some(file) = &mut log
             && file.write_all(&buffer[..count]).is_err()
         {
@@ -123,7 +125,7 @@ fn lock(ring: &Mutex<Ring>) -> MutexGuard<'_, Ring> {
     ring.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A place in a console's output. Reads like a file; ends when the VM ends.
+/// A position in a console's output. Reads like a file; ends when the VM ends.
 #[derive(Clone, Debug)]
 pub struct ConsoleReader {
     console: Console,
@@ -138,12 +140,12 @@ impl ConsoleReader {
         Self { console, at, missed: 0, ahead: Vec::new() }
     }
 
-    /// How many bytes were lost because this reader was more than 64 KiB behind.
+    /// Returns the number of bytes that were lost because this reader was more than 64 KiB behind.
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// Reads ahead; `false` at the end of the output.
+    /// Reads ahead. Returns `false` at the end of the output.
     pub(super) async fn read_ahead(&mut self) -> bool {
         let more = std::future::poll_fn(|context| self.poll_more(4096, context)).await;
         self.ahead.extend_from_slice(&more);

@@ -1,8 +1,7 @@
-//! Takes a character device's socket away from a client that is stopped, as by Ctrl-Z: it would keep everybody out until it
-//! is continued.
+//! Disconnects a stopped client (for example by Ctrl-Z) from a character device's socket, since it would block all
+//! others until it is continued.
 //!
-//! QEMU exchanges the socket beneath the device for a new one at the same path. The client that was stopped finds its
-//! connection closed.
+//! QEMU replaces the device's socket by a new one at the same path, which closes the connection of the stopped client.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,8 +17,8 @@ use qmp_proto::{
 use super::turn::{EVICTION, lock, lock_file, make_lock_file};
 use crate::runtime::bind_socket;
 
-/// Exchanges the socket of the character device `chardev`, and the file that its users lock. Nothing is done if another
-/// process does that now or has just done it.
+/// Replaces the socket of the character device `chardev`, and the lock file of its users. Does nothing if another
+/// process is doing so or has just done so.
 pub(super) async fn evict(session: &Session, chardev: &str, socket: &Path) -> io::Result<()> {
     let path = lock_file(socket);
     let old = OpenOptions::new().read(true).write(true).open(&path)?;
@@ -36,7 +35,7 @@ pub(super) async fn evict(session: &Session, chardev: &str, socket: &Path) -> io
     let backend = ChardevBackend::Socket(ChardevSocketWrapper::new(backend));
     let changed = session.execute(ChardevChange::new(chardev, backend)).await;
     changed.map_err(|error: ClientError| io::Error::other(error))?;
-    // QEMU has removed the socket that was there.
+    // QEMU has removed the old socket.
     std::fs::rename(&new, socket)?;
     let draft = path.with_extension("lock-new");
     make_lock_file(&draft)?;

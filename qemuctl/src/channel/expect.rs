@@ -1,4 +1,4 @@
-//! Waiting for a console to print something.
+//! Waiting for console output that matches a pattern.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use tokio::time::timeout;
 use super::ConsoleReader;
 use crate::error::ExpectError;
 
-/// How much output a pattern may have to look back on, in bytes.
+/// The most output that is searched for a match, in bytes.
 const LOOK_BACK: usize = 256 * 1024;
 
 /// Output that matched a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Expected {
-    /// What came before the match, from where the reader was.
+pub struct Match {
+    /// The output before the match, from the reader's position.
     pub before: String,
-    /// The match, then its groups; a group that took no part is empty.
+    /// The match, followed by its groups; a group that did not take part is empty.
     pub groups: Vec<String>,
 }
 
 impl ConsoleReader {
-    /// Waits until the console prints something that `pattern` matches, and moves behind it.
+    /// Waits until the console prints output that matches `pattern`, and moves the position after it.
     ///
     /// # Errors
     ///
-    /// [`ExpectError`] says what was printed instead.
+    /// [`ExpectError`] contains what was printed instead.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: what was read and did not match is looked at again.
-    pub async fn expect(&mut self, pattern: &str, within: Duration) -> Result<Expected, ExpectError> {
+    /// Nothing is lost: output that did not match is searched again.
+    pub async fn expect(&mut self, pattern: &str, within: Duration) -> Result<Match, ExpectError> {
         let regex = Regex::new(pattern)
             .map_err(|source| ExpectError::Pattern { pattern: pattern.to_owned(), source })?;
         let found = timeout(within, async {
@@ -53,13 +53,13 @@ impl ConsoleReader {
         }
     }
 
-    fn take_match(&mut self, regex: &Regex) -> Option<Expected> {
+    fn take_match(&mut self, regex: &Regex) -> Option<Match> {
         let surplus = self.ahead.len().saturating_sub(LOOK_BACK);
         self.ahead.drain(..surplus);
         let captures = regex.captures(&self.ahead)?;
         let whole = captures.get(0)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let expected = Expected {
+        let expected = Match {
             before: text(&self.ahead[..whole.start()]),
             groups: captures
                 .iter()

@@ -1,8 +1,8 @@
-//! The line to a guest's agent, which many programs use at a time.
+//! The connection to a guest's agent, shared by several programs.
 //!
-//! QEMU serves one client on it. So nobody keeps it: whoever has something to ask takes a turn, connects, gets in step with
-//! the agent, asks, and lets it go when nothing more comes or others wait. To the [`Agent`](qmp_client::agent::Agent) above it is one
-//! connection that lasts as long as the VM.
+//! QEMU serves one client at a time. So the connection is used in turns: a program with a request takes a turn,
+//! connects, synchronizes with the agent, sends the request, and disconnects when it has no more requests or others are
+//! waiting. The [`Agent`](qmp_client::agent::Agent) on top sees one connection that lasts as long as the VM.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,50 +21,50 @@ use super::turn::Turn;
 use crate::supervise::Exit;
 use qemu_discovery::process::is_stopped;
 
-/// How long the line is kept when nothing is asked and nobody else wants it. An agent takes up to 100 ms to notice that a
-/// line is there again, so commands that follow each other share one. No longer, because a process that is stopped, as
-/// by Ctrl-Z, keeps what it has.
+/// How long an idle connection is kept if nobody else wants it. An agent takes up to 100 ms to notice a new connection,
+/// so consecutive commands share one. It is not kept longer, because a process that is stopped, for example by Ctrl-Z,
+/// keeps its connection.
 const IDLE: Duration = Duration::from_millis(60);
-/// How often to look meanwhile whether somebody wants it.
+/// How often to check whether somebody else wants the connection.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long the line is kept while others wait for it.
+/// How long the connection is kept while others wait for it.
 const SHARE: Duration = Duration::from_millis(200);
-/// How long those who let it go stand back for those who wait.
+/// How long to wait after disconnecting, so that others get their turn.
 const STAND_BACK: Duration = Duration::from_millis(40);
-/// How long an agent that does not get in step may keep others waiting: it may not be there for any of them. Long enough for
-/// one on a busy host, or all would give up in turn and begin anew.
+/// How long others have to wait while an agent does not synchronize, since it may not be running. Long enough for a
+/// busy host, because otherwise all would give up in turn and start again.
 const IN_STEP: Duration = Duration::from_secs(5);
-/// How long the answer to a command may keep others waiting, such as that to freezing file systems.
+/// How long others have to wait for the reply to a command, such as that to freeze file systems.
 const ANSWERS: Duration = Duration::from_secs(60);
-/// How long that to a command may that is answered only if it is refused.
+/// The same for a command that is answered only if it was rejected.
 const REFUSES: Duration = Duration::from_secs(3);
-/// How long a process may be stopped with the line before it is taken away from it.
+/// How long a process may be stopped before its connection is closed.
 const STOPPED: Duration = Duration::from_millis(300);
-/// How long the last thing that was asked may take when nobody waits for it.
+/// How long the last request may take if nobody waits for it.
 const LAST: Duration = Duration::from_secs(2);
-/// How many bytes are on their way at most.
+/// The most bytes in transit.
 const BUFFER: usize = 64 << 10;
-/// The byte that clears the agent's parser, and comes before the reply that says so.
+/// The byte that resets the agent's parser, and precedes the reply to that.
 const MARK: u8 = 0xff;
 
-/// What the users of a line can know of it.
+/// The status of a connection for its users.
 #[derive(Debug, Default)]
 pub(crate) struct LineState(AtomicU32);
 
 impl LineState {
-    /// The process that has the line while somebody here waits for it.
+    /// The process that holds the connection while this one waits for it.
     pub(crate) fn held_by(&self) -> Option<u32> {
         Some(self.0.load(Ordering::Relaxed)).filter(|&pid| pid != 0)
     }
 }
 
-/// The character device behind a line, and who can tell QEMU to exchange its socket.
+/// The character device of a connection, and a session that can make QEMU replace its socket.
 pub(crate) struct Device {
     pub(crate) session: Session,
     pub(crate) chardev: String,
 }
 
-/// Opens the line at `socket`. It ends with the VM.
+/// Opens the connection at `socket`. It ends with the VM.
 pub(crate) fn open_line(
     socket: PathBuf,
     device: Option<Device>,
@@ -76,12 +76,12 @@ pub(crate) fn open_line(
     tokio::spawn(async move {
         let ended = async {
             if exits.wait_for(Option::is_some).await.is_err() {
-                // Nobody watches the VM any more: its socket's end is its own.
+                // The VM is not supervised any more, so the end of the connection is taken for its end.
                 std::future::pending::<()>().await;
             }
         };
         tokio::select! {
-            // An error is the end of the line, and the agent above is told so.
+            // An error ends the connection, which the agent above learns.
             _ = serve(far, Place { socket, device }, &told) => {}
             () = ended => {}
         }
@@ -89,7 +89,7 @@ pub(crate) fn open_line(
     (near, state)
 }
 
-/// What is asked, one after the other.
+/// The sequence of requests.
 struct Requests {
     reader: ReadHalf<DuplexStream>,
     read: Vec<u8>,
@@ -97,11 +97,12 @@ struct Requests {
 }
 
 impl Requests {
-    /// The next request, or a little after nobody asks any more `None`: what was asked last is still carried out.
+    /// Returns the next request. Returns `None` some time after the last user has gone, so that the last request can be
+    /// carried out.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     async fn newer(&mut self) -> Option<Vec<u8>> {
         let next = self.next().await;
         if next.is_none() {
@@ -110,18 +111,18 @@ impl Requests {
         next
     }
 
-    /// The next request; `None`: nobody asks any more.
+    /// Returns the next request, or `None` if there are no more users.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(end) = self.frame.find_end(&self.read) {
                 let rest = self.read.split_off(end);
                 self.frame = Frame::default();
                 let read = std::mem::replace(&mut self.read, rest);
-                // A line's end may lie between two requests.
+                // A newline may follow a request.
                 let mut request = read.trim_ascii_start().to_vec();
                 request.push(b'\n');
                 return Some(request);
@@ -133,7 +134,7 @@ impl Requests {
     }
 }
 
-/// Where in a JSON object a reader is.
+/// The position within a JSON object.
 #[derive(Default)]
 struct Frame {
     seen: usize,
@@ -143,7 +144,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Reads on to the end of the object, if it is there.
+    /// Scans up to the end of the object, if that has arrived.
     fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         while let Some(&byte) = bytes.get(self.seen) {
             self.seen += 1;
@@ -166,7 +167,7 @@ impl Frame {
     }
 }
 
-/// The line while it is ours.
+/// The connection during our turn.
 struct Held {
     stream: UnixStream,
     turn: Turn,
@@ -174,7 +175,7 @@ struct Held {
     in_step: bool,
 }
 
-/// Whether the request of an exchange has been sent, and since when that is so.
+/// Whether the request was sent, and since when.
 struct Stage(Mutex<(bool, Instant)>);
 
 impl Stage {
@@ -207,7 +208,7 @@ async fn serve(line: DuplexStream, place: Place, state: &LineState) -> io::Resul
             None => requests.next().await,
         };
         let Some(mut request) = next else { return Ok(()) };
-        // Until it is answered, or whoever asks has given up and asks something else.
+        // Until the reply arrives, or the caller has given up and sends another request.
         loop {
             let mut stand_back = Duration::ZERO;
             if held.as_ref().is_some_and(|held| held.since.elapsed() >= SHARE && held.turn.is_wanted()) {
@@ -220,7 +221,7 @@ async fn serve(line: DuplexStream, place: Place, state: &LineState) -> io::Resul
                 tokio::select! {
                     line = take(&place, stand_back, state) => line?,
                     newer = requests.newer() => match newer {
-                        // What was asked before has not been sent, and nobody waits for it any more.
+                        // The previous request was not sent, and its caller has given up.
                         Some(newer) => {
                             request = newer;
                             continue;
@@ -239,7 +240,7 @@ async fn serve(line: DuplexStream, place: Place, state: &LineState) -> io::Resul
                     }
                     newer = requests.newer() => match newer {
                         Some(newer) => {
-                            // The mark at its beginning clears what was sent of the one before.
+                            // The byte at its beginning discards what was sent of the previous one.
                             *in_step = false;
                             Done::Replaced(newer)
                         }
@@ -257,7 +258,7 @@ async fn serve(line: DuplexStream, place: Place, state: &LineState) -> io::Resul
                     request = newer;
                     held = Some(line);
                 }
-                // Nothing was asked: it was ours while this process was stopped, and is somebody else's now.
+                // No request is pending: this process was stopped during its turn, and another one has taken over.
                 Done::TakenAway => {
                     drop(line);
                     sleep(STAND_BACK).await;
@@ -265,7 +266,7 @@ async fn serve(line: DuplexStream, place: Place, state: &LineState) -> io::Resul
                 Done::GivenUp => {
                     drop(line);
                     if progress.get().0 && !gets_in_step {
-                        // Whoever asks has a deadline.
+                        // The caller has a deadline.
                         break;
                     }
                     sleep(STAND_BACK).await;
@@ -275,7 +276,7 @@ async fn serve(line: DuplexStream, place: Place, state: &LineState) -> io::Resul
     }
 }
 
-/// How an exchange ended.
+/// The outcome of a request.
 enum Done {
     Answered,
     TakenAway,
@@ -283,7 +284,7 @@ enum Done {
     GivenUp,
 }
 
-/// Where the line is.
+/// The location of the socket.
 struct Place {
     socket: PathBuf,
     device: Option<Device>,
@@ -298,7 +299,7 @@ async fn take(place: &Place, stand_back: Duration, state: &LineState) -> io::Res
         tokio::select! {
             turn = Turn::take(socket, told) => break turn?,
             device = held_by_stopped(place, state) => {
-                // What cannot be taken away is waited for; whoever asks has a deadline.
+                // If the client cannot be disconnected, keep waiting; the caller has a deadline.
                 let _ = evict(&device.session, &device.chardev, socket).await;
             }
         }
@@ -306,7 +307,7 @@ async fn take(place: &Place, stand_back: Duration, state: &LineState) -> io::Res
     let stream = loop {
         match UnixStream::connect(socket).await {
             Ok(stream) => break stream,
-            // Somebody who knows nothing of turns has it.
+            // A client that does not take turns is connected.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(LOOK).await,
             Err(error) => return Err(error),
         }
@@ -314,7 +315,7 @@ async fn take(place: &Place, stand_back: Duration, state: &LineState) -> io::Res
     Ok(Held { stream, turn, since: Instant::now(), in_step: false })
 }
 
-/// Waits until a process that is stopped has kept the line for a while.
+/// Waits until a stopped process has held the connection for a while.
 async fn held_by_stopped<'p>(place: &'p Place, state: &LineState) -> &'p Device {
     let mut seen = None;
     loop {
@@ -327,7 +328,7 @@ async fn held_by_stopped<'p>(place: &'p Place, state: &LineState) -> &'p Device 
     }
 }
 
-/// Sends a request and hands over what comes, up to the end of the reply. False: QEMU had closed the connection before.
+/// Sends a request and passes on the reply. Returns false if QEMU had closed the connection before.
 async fn exchange(
     stream: &mut UnixStream,
     in_step: &mut bool,
@@ -359,7 +360,7 @@ async fn exchange(
         }
         let bytes = &buffer[..count];
         replies.write_all(bytes).await?;
-        // Only what follows the mark is the reply to one.
+        // The reply to a request with the reset byte starts after that byte.
         let from = if gets_in_step { bytes.iter().rposition(|&byte| byte == MARK) } else { None };
         marked |= from.is_some();
         if marked && bytes[from.unwrap_or(0)..].contains(&b'\n') {
@@ -368,10 +369,10 @@ async fn exchange(
     }
 }
 
-/// Clears what the users before have left on either side of the line: half a command, replies that nobody fetched.
+/// Discards what earlier users left behind in either direction: a partial command, or unread replies.
 async fn get_in_step(stream: &mut UnixStream) -> io::Result<()> {
     use std::hash::{BuildHasher, Hasher};
-    // Different from what others ask; JSON numbers are exact up to 53 bits.
+    // Must differ from the ids of other users; JSON numbers are exact up to 53 bits.
     let number = std::hash::RandomState::new().build_hasher().finish() >> 11;
     let mut request = vec![MARK];
     let text = format!("{{\"execute\":\"guest-sync-delimited\",\"arguments\":{{\"id\":{number}}}}}\n");
@@ -389,7 +390,7 @@ async fn get_in_step(stream: &mut UnixStream) -> io::Result<()> {
                 MARK => line.clear(),
                 b'\n' if is_reply(&line, number) => return Ok(()),
                 b'\n' => line.clear(),
-                // A reply that somebody else has asked for may be long, and is not kept.
+                // A reply to another user's request may be long, and is discarded.
                 _ if line.len() < 256 => line.push(byte),
                 _ => {}
             }
@@ -402,7 +403,7 @@ fn is_reply(line: &[u8], number: u64) -> bool {
     reply.is_some_and(|reply| reply["return"].as_u64() == Some(number))
 }
 
-/// Waits until a line on which nothing is asked is to be let go.
+/// Waits until an idle connection has to be closed.
 async fn is_idle(turn: &Turn) {
     let begin = Instant::now();
     loop {
@@ -413,16 +414,16 @@ async fn is_idle(turn: &Turn) {
     }
 }
 
-/// Waits until an exchange has kept others waiting for too long.
+/// Waits until a request has kept others waiting for too long.
 async fn keeps_others_waiting(turn: &Turn, stage: &Stage, request: &[u8]) {
     let mut pause = Duration::from_millis(50);
-    // Such commands are answered only if the agent refuses.
+    // Such commands are answered only if the agent rejects them.
     let unanswered = [&b"\"guest-shutdown\""[..], b"\"guest-suspend-"];
     let start = &request[..request.len().min(64)];
     let unanswered = unanswered.iter().any(|name| start.windows(name.len()).any(|part| part == *name));
     loop {
         sleep(pause).await;
-        // Nobody watches an idle line that often for long.
+        // An idle connection does not last long.
         pause = (pause * 2).min(Duration::from_millis(500));
         let (asked, since) = stage.get();
         let limit = if !asked || request.first() == Some(&MARK) {

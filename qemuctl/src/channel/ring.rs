@@ -1,9 +1,9 @@
-//! The last bytes of a stream that has one writer and any number of readers, each at its own place.
+//! A ring buffer with one writer and any number of readers, each at its own position.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-/// A window over the end of a stream. Places are counted in bytes from the stream's beginning.
+/// A window over the end of a stream. Positions are counted in bytes from the stream's beginning.
 #[derive(Debug)]
 pub(super) struct Ring {
     bytes: VecDeque<u8>,
@@ -43,17 +43,17 @@ impl Ring {
         self.closed
     }
 
-    /// Where the window begins.
+    /// Returns where the window begins.
     pub(super) fn start(&self) -> u64 {
         self.end - self.bytes.len() as u64
     }
 
-    /// Where the stream is.
+    /// Returns the position of the end of the stream.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Up to `limit` bytes from `at` on, which must be in the window; nothing is the end of the stream.
+    /// Returns up to `limit` bytes from `at`, which must be in the window. Returns nothing at the end of the stream.
     pub(super) fn poll_read(&mut self, at: u64, limit: usize, context: &Context<'_>) -> Poll<Vec<u8>> {
         let skip = usize::try_from(at.saturating_sub(self.start())).unwrap_or(usize::MAX);
         let bytes: Vec<u8> = self.bytes.iter().skip(skip).take(limit).copied().collect();

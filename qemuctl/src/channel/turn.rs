@@ -1,6 +1,7 @@
-//! Whose turn it is at a socket that serves one client at a time.
+//! Turns at a socket that serves one client at a time.
 //!
-//! Locks on ranges of a file that the launcher has made: they end with the process that holds them, however it ends.
+//! Implemented by locks on ranges of a file that the launcher created. They are released when their process ends,
+//! however it ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,19 +14,19 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use tokio::time::{Instant, sleep};
 
-/// Locked by whoever has the turn.
+/// Locked by the process whose turn it is.
 const HOLDER: libc::off_t = 0;
-/// Locked by everybody who waits for it.
+/// Locked by all processes that wait.
 const QUEUE: libc::off_t = 1;
-/// Locked by whoever takes the turn away from a process that is stopped.
+/// Locked by the process that takes the turn away from a stopped one.
 pub(super) const EVICTION: libc::off_t = 2;
 
-/// The file that holds the locks for the socket at `socket`.
+/// Returns the path of the lock file for the socket at `socket`.
 pub(crate) fn lock_file(socket: &Path) -> PathBuf {
     socket.with_extension("lock")
 }
 
-/// Makes the file. Only the launcher does, so that nothing is left by a visitor that comes at the VM's end.
+/// Creates the file. Only the launcher does so, since a client that arrives at the VM's end would leave it behind.
 pub(crate) fn make_lock_file(path: &Path) -> io::Result<()> {
     let flags = OFlag::O_NOFOLLOW.bits();
     OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).custom_flags(flags).open(path)?;
@@ -37,7 +38,7 @@ pub(crate) fn make_lock_file(path: &Path) -> io::Result<()> {
 pub(crate) struct Turn(File);
 
 impl Turn {
-    /// Waits for the turn. `told` gets the process that has it, as long as it is waited for.
+    /// Waits for a turn. `told` is called with the process that currently has it.
     ///
     /// # Cancel safety
     ///
@@ -56,7 +57,7 @@ impl Turn {
         Ok(turn)
     }
 
-    /// Takes the turn if nobody has it, else tells who does, as far as that is known.
+    /// Takes the turn if it is free. Otherwise returns who has it, if known.
     pub(crate) fn try_take(socket: &Path) -> io::Result<Result<Self, Option<u32>>> {
         let turn = Self::open(socket)?;
         if !turn.lock(HOLDER, libc::F_WRLCK)? {
@@ -72,7 +73,7 @@ impl Turn {
         Ok(Self(file))
     }
 
-    /// Whether others wait for the turn.
+    /// Whether others are waiting for a turn.
     pub(super) fn is_wanted(&self) -> bool {
         let mut wanted = range(QUEUE, libc::F_WRLCK);
         let asked = fcntl(&self.0, FcntlArg::F_OFD_GETLK(&mut wanted));
@@ -83,7 +84,7 @@ impl Turn {
         lock(&self.0, byte, kind)
     }
 
-    /// Writes down who has the turn, for the messages of those who wait.
+    /// Records who has the turn, for the messages of those who wait.
     fn sign(&self) -> io::Result<()> {
         let mut file = &self.0;
         file.set_len(0)?;
@@ -100,7 +101,7 @@ impl Turn {
     }
 }
 
-/// Locks a byte, or unlocks it; tells whether that was possible.
+/// Locks or unlocks a byte. Returns whether that succeeded.
 pub(super) fn lock(file: &File, byte: libc::off_t, kind: libc::c_int) -> io::Result<bool> {
     match fcntl(file, FcntlArg::F_OFD_SETLK(&range(byte, kind))) {
         Ok(_) => Ok(true),
@@ -109,7 +110,7 @@ pub(super) fn lock(file: &File, byte: libc::off_t, kind: libc::c_int) -> io::Res
     }
 }
 
-/// How long until the next attempt: whoever has waited for long tries more often than those who came later.
+/// Returns the delay before the next attempt, which is shorter for those who have waited longer.
 fn pause(waited: Duration) -> Duration {
     match waited.as_millis() {
         0..250 => Duration::from_millis(20),
@@ -120,7 +121,7 @@ fn pause(waited: Duration) -> Duration {
 
 fn range(byte: libc::off_t, kind: libc::c_int) -> libc::flock {
     libc::flock {
-        // Small numbers, all of them.
+        // All of these numbers are small.
         l_type: libc::c_short::try_from(kind).unwrap_or_default(),
         l_whence: libc::c_short::try_from(libc::SEEK_SET).unwrap_or_default(),
         l_start: byte,

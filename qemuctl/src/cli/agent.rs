@@ -1,4 +1,4 @@
-//! The guest's agent, as the commands that work inside a guest need it.
+//! Access to the guest agent for the commands that work inside a guest.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::progress::Progress;
 
-/// How long a program that only looks or tidies up may take in the guest.
+/// Timeout of the small helper programs that are run in the guest.
 pub(crate) const SHORT: Duration = Duration::from_secs(30);
 
-/// What helps a VM that has no channel for an agent.
+/// Advice for a VM without an agent channel.
 pub(crate) const NO_CHANNEL: &str = "set `guest_agent = true` in its config and start it again";
 
-/// The line to the agent of a guest, once it has answered.
+/// Connects to the guest agent and waits for its first answer.
 pub(crate) async fn reach(vm: &Instance, within: Duration, context: &Context) -> Result<Agent, Failure> {
     let progress = Progress::start(context, format!("waiting for the guest agent of {}", vm.name()));
     let reached = vm.wait_agent(within).await;
@@ -27,16 +27,16 @@ pub(crate) async fn reach(vm: &Instance, within: Duration, context: &Context) ->
         Ok(agent) => Ok(agent),
         Err(error @ Error::Missing { .. }) => Err(Failure::from(error).with_help(NO_CHANNEL)),
         Err(Error::Qmp(ClientError::NoAgent { .. } | ClientError::Timeout { .. })) => {
-            let text = format!("no guest agent has answered in {name} within {}", Span(within));
+            let text = format!("the guest agent of {name} did not answer within {}", Span(within));
             Err(Failure::new(Exit::Failed, text).with_help(format!(
-                "the guest needs the package qemu-guest-agent; if it is still booting: `qemuctl wait {name} --for agent`"
+                "install the package qemu-guest-agent in the guest; if it is still booting, run `qemuctl wait {name} --for agent`"
             )))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// What a short program in the guest printed, if it is there and ended well.
+/// Returns the output of a short program in the guest, if it exists and succeeded.
 pub(crate) async fn ask(agent: &Agent, program: &str, args: &[&str]) -> Option<String> {
     let output = agent.exec(&Exec::with_args(program, args.iter().copied()), SHORT).await.ok()?;
     (output.code == Some(0)).then(|| String::from_utf8_lossy(&output.stdout).into_owned())

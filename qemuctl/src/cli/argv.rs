@@ -14,10 +14,10 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::machine::MachineArgs;
 
-/// Print the command line of QEMU for a machine, without starting it
+/// Print QEMU's command line for a VM, without starting it
 ///
-/// What is printed can be pasted into a shell: the monitor, the console and the agent are sockets in the socket
-/// directory. `run` and `start` use the same devices, and pass the monitor as an open descriptor besides.
+/// The output can be pasted into a shell: the monitor, the console and the agent are sockets in the socket directory.
+/// `run` and `start` use the same devices, but pass the monitor as an open file descriptor.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long)]
     plan: bool,
 
-    /// Keep the names and addresses of an earlier plan, which is what `--plan` printed
+    /// Keep the ids and addresses of an earlier plan, as printed by `--plan`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     from_plan: Option<PathBuf>,
 }
@@ -71,13 +71,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// No plan is larger; a disk image given by mistake is.
+/// Larger than any plan. The limit keeps a disk image that was given by mistake from being read whole.
 const LARGEST: u64 = 64 << 20;
 
 fn read_plan(path: &Path) -> Result<Plan, Failure> {
     let fail = |error: std::io::Error| {
         Failure::new(Exit::BadConfig, format!("cannot read the plan {}: {error}", path.display()))
-            .with_help("give a file that `qemuctl argv --plan` has written")
+            .with_help("give a file written by `qemuctl argv --plan`")
     };
     let mut text = String::new();
     File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text)).map_err(fail)?;
@@ -88,7 +88,7 @@ fn indented(script: &str) -> String {
     script.lines().map(|line| format!("  {}", line.trim_start())).collect::<Vec<_>>().join("\n")
 }
 
-/// A word that a shell reads as it is.
+/// Quotes a word for a shell.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

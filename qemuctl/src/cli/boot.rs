@@ -1,4 +1,4 @@
-//! What a machine boots from: FILE, or what `--boot` says.
+//! The boot order: FILE first, unless `--boot` says otherwise.
 
 use clap::ValueEnum;
 use qemu_argv::VmConfig;
@@ -6,7 +6,7 @@ use qemu_argv::VmConfig;
 use super::exit::Exit;
 use super::failure::Failure;
 
-/// What to boot from.
+/// The values of `--boot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BootFrom {
     /// The first disk
@@ -15,11 +15,11 @@ pub(crate) enum BootFrom {
     Cdrom,
     /// The first network interface
     Network,
-    /// What is chosen in the firmware's menu
+    /// Choose in the firmware's boot menu
     Menu,
 }
 
-/// The kind of the image that a config was made around.
+/// The kind of image that the config was made from.
 pub(crate) fn image_of(config: &VmConfig) -> Option<BootFrom> {
     match (config.disks.is_empty(), config.cdroms.is_empty()) {
         (false, true) => Some(BootFrom::Disk),
@@ -28,8 +28,8 @@ pub(crate) fn image_of(config: &VmConfig) -> Option<BootFrom> {
     }
 }
 
-/// Sets the boot order. `booted` is the kind of FILE, which comes first unless `chosen` says otherwise; the boot order of a
-/// config file stays unless `chosen` changes it.
+/// Sets the boot order. `booted` is the kind of FILE, which comes first unless `chosen` says otherwise. The boot order
+/// of a config file is kept unless `chosen` changes it.
 pub(crate) fn order(
     config: &mut VmConfig,
     chosen: Option<BootFrom>,
@@ -44,8 +44,8 @@ pub(crate) fn order(
     let Some(first) = chosen.or(booted.filter(|_| several)) else { return Ok(()) };
     if chosen.is_some() {
         if config.boot.kernel.is_some() {
-            let text = "--boot is for firmware, and a kernel is booted without it";
-            return Err(Failure::new(Exit::Usage, text).with_help("leave out --boot or the kernel"));
+            let text = "--boot sets the firmware's boot order, which has no effect on a kernel that is booted directly";
+            return Err(Failure::new(Exit::Usage, text).with_help("remove --boot or the kernel"));
         }
         config.boot.order = None;
         config.boot.once = None;

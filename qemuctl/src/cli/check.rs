@@ -1,4 +1,4 @@
-//! `check`: everything that is wrong with a config, without starting anything.
+//! `check`: reports all problems of a config without starting anything.
 
 use qemu_argv::{Endpoints, plan};
 use qemuctl::Error;
@@ -13,8 +13,8 @@ use super::machine::MachineArgs;
 
 /// Check a config without starting anything
 ///
-/// Everything that is wrong is told at once: in the text, in the machine for the QEMU that is installed here, and files
-/// that are not there. The exit code is 4 if anything is.
+/// Reports all problems at once: syntax, devices and options that the installed QEMU does not support, and missing
+/// files. Exits with 4 if there are any.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     problems.extend(loaded.missing_files());
     let qemu = match Qemu::find(&loaded.config).await {
         Ok(qemu) => qemu,
-        // What is wrong in the text comes first.
+        // Problems of the text come first.
         Err(_) if !problems.is_empty() => return report(problems, Vec::new(), context),
         Err(error) => return Err(error.into()),
     };
@@ -57,13 +57,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     }
     problems.sort_by(|one, other| one.place.cmp(&other.place));
     let exit = report(problems, qemu.warning.into_iter().collect(), context)?;
-    context.note(format_args!(
-        "valid for QEMU {} ({}), {}: {}",
-        qemu.target.version,
-        qemu.program.display(),
-        qemu.target.arch,
-        qemu.why
-    ));
+    let (version, accelerator) = (qemu.target.version, qemu.target.accel.qemu_name().to_uppercase());
+    context.note(format_args!("OK for QEMU {version} ({}, {accelerator})", qemu.target.arch));
+    context.detail(format_args!("{}: {}", qemu.program.display(), qemu.why));
     Ok(exit)
 }
 

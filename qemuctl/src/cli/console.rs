@@ -1,4 +1,4 @@
-//! `console`: a guest's serial console in this terminal.
+//! `console`: connects this terminal to a guest's serial console.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -10,17 +10,18 @@ use super::terminal::{Terminal, read_keys};
 use super::vm::Vm;
 use super::window::Window;
 
-/// Use a VM's serial console
+/// Connect to a VM's serial console
 ///
-/// Every key goes to the guest. Ctrl-] leaves the console; the VM runs on. If standard input is no terminal, the
-/// console is printed until the VM ends. A guest with an agent is told the size of the window.
+/// All keys go to the guest; Ctrl-] leaves the console, and the VM keeps running. If standard input is not a terminal,
+/// the console's output is printed until the VM ends. The size of the window is passed to guests that run the guest
+/// agent.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// The key that leaves, such as ^] or ^A
-    #[arg(short, long, value_name = "KEY", default_value = "^]", value_parser = control_key)]
+    /// Key that leaves the console, such as ^] or ^A
+    #[arg(long, value_name = "KEY", default_value = "^]", value_parser = control_key)]
     escape: u8,
 }
 
@@ -68,24 +69,24 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
             Exit::Done
         }
         End::Left => {
-            context.note(format_args!("\nleft {}, which runs on", vm.name()));
+            context.note(format_args!("\nleft the console of {}, which is still running", vm.name()));
             Exit::Done
         }
         End::Asked(asked) => asked.exit(),
     })
 }
 
-/// Why the console is left.
+/// Why the session ended.
 enum End {
     /// The VM has ended.
     Vm,
-    /// Somebody pressed the key.
+    /// The escape key was pressed.
     Left,
-    /// A signal came.
+    /// A signal was received.
     Asked(Asked),
 }
 
-/// `^X` as the byte that the Ctrl key makes of X.
+/// Parses `^X` into the byte that Ctrl-X sends.
 pub(crate) fn control_key(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [b'^', key @ b'@'..=b'_'] => Ok(key - b'@'),

@@ -1,4 +1,4 @@
-//! What all subcommands share: where VMs are, how much to say, and in which form.
+//! What all subcommands share: the socket directory, verbosity and output format.
 
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
@@ -13,29 +13,29 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
-const ERROR: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
-/// Options of every subcommand.
+/// Options of all subcommands.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Context {
-    /// The directory of the VMs' sockets. Left out: `$QEMUCTL_SOCKET_DIR`, else /var/run/qemu for root and
-    /// ~/.cache/qemuctl for others
+    /// Directory of the VMs' sockets [default: `$QEMUCTL_SOCKET_DIR`, or else /var/run/qemu for root and ~/.cache/qemuctl
+    /// for other users]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     socket_dir: Option<PathBuf>,
 
-    /// Print data as JSON
+    /// Print results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Print nothing but data and errors
+    /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
-    /// Say more about what is done
+    /// Print more about what is done
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -43,7 +43,7 @@ pub(crate) struct Context {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
 
-    /// What a keeper is started with: it is this program, for one machine
+    /// Runs this program as the keeper of one machine
     #[arg(long, global = true, hide = true, value_name = "NAME")]
     pub(crate) keeper_of: Option<String>,
 }
@@ -56,7 +56,7 @@ enum Color {
 }
 
 impl Context {
-    /// The directory that was asked for, if any was.
+    /// The directory given by option or environment, if any.
     pub(crate) fn chosen_dir(&self) -> Option<PathBuf> {
         let from_environment = || std::env::var_os("QEMUCTL_SOCKET_DIR").map(PathBuf::from);
         self.socket_dir.clone().or_else(from_environment).filter(|dir| !dir.as_os_str().is_empty())
@@ -70,12 +70,12 @@ impl Context {
         }
     }
 
-    /// The same for a process that nobody listens to.
+    /// The context of a process whose output is not read.
     pub(crate) fn silent(&self) -> Self {
         Self { quiet: true, verbose: 0, ..self.clone() }
     }
 
-    /// Settles whether colours are printed.
+    /// Decides whether colours are printed.
     pub(crate) fn set_up(&self) {
         match self.color {
             Color::Auto => {}
@@ -84,22 +84,22 @@ impl Context {
         }
     }
 
-    /// Whether a moving picture on standard error is of use.
+    /// Whether to draw progress bars on standard error.
     pub(crate) fn is_lively(&self) -> bool {
         !self.quiet && !matches!(self.color, Color::Never) && io::stderr().is_terminal()
     }
 
-    /// Prints data. What a terminal would obey in it is neutralised.
+    /// Prints results, with control characters escaped.
     pub(crate) fn print(&self, text: impl Display) -> Result<(), Failure> {
         self.print_styled(Printable::text(&text.to_string()))
     }
 
-    /// Prints data to the byte, as for a shell that reads it; neutralised for a terminal.
+    /// Prints results unchanged, for a program that reads them; control characters are escaped only for a terminal.
     pub(crate) fn print_exactly(&self, text: impl Display) -> Result<(), Failure> {
         if io::stdout().is_terminal() { self.print(text) } else { self.print_styled(text) }
     }
 
-    /// Prints data with colours of ours. What others wrote in it is [`Printable`] already.
+    /// Prints results in colour. Text from elsewhere has to be [`Printable`] already.
     #[expect(clippy::unused_self, reason = "who may print has the context, and asks it to")]
     pub(crate) fn print_styled(&self, text: impl Display) -> Result<(), Failure> {
         let mut out = anstream::stdout().lock();
@@ -108,7 +108,7 @@ impl Context {
         Ok(())
     }
 
-    /// Prints a finding, in the colour of how grave it is.
+    /// Prints a finding in the colour of its severity.
     pub(crate) fn print_verdict(&self, verdict: Verdict, name: &str, detail: &str) -> Result<(), Failure> {
         let (style, word) = match verdict {
             Verdict::Ok => (GOOD, "ok"),
@@ -119,7 +119,7 @@ impl Context {
         self.print_styled(format_args!("{style}{word:>9}{style:#}  {name}: {detail}"))
     }
 
-    /// Prints data as JSON: indented for a terminal, else in one line.
+    /// Prints results as JSON, indented for a terminal and on one line otherwise.
     pub(crate) fn print_json(&self, data: &impl Serialize) -> Result<(), Failure> {
         let text = if io::stdout().is_terminal() {
             serde_json::to_string_pretty(data)
@@ -129,46 +129,46 @@ impl Context {
         self.print_styled(escaped(text.map_err(io::Error::from)?))
     }
 
-    /// Prints data as JSON in one line.
+    /// Prints results as one line of JSON.
     pub(crate) fn print_json_line(&self, data: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(data).map_err(io::Error::from)?;
         self.print_styled(escaped(text))
     }
 
-    /// Prints data in the form that was asked for.
+    /// Prints results as text, or as JSON with `--json`.
     pub(crate) fn show(&self, data: &impl Serialize, text: impl Display) -> Result<(), Failure> {
         if self.json { self.print_json(data) } else { self.print(text) }
     }
 
-    /// Tells what has been done.
+    /// Reports what was done.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
             say("", &text);
         }
     }
 
-    /// Tells what is done on the way, for those who want to know.
+    /// Reports a detail, with `--verbose` only.
     pub(crate) fn detail(&self, text: impl Display) {
         if self.verbose > 0 {
             say("", &text);
         }
     }
 
-    /// Tells what may surprise.
+    /// Prints a warning.
     pub(crate) fn warn(&self, text: impl Display) {
         if !self.quiet {
             say(&format!("{WARNING}warning:{WARNING:#} "), &text);
         }
     }
 
-    /// Tells of VMs that were found dead. Those that ended with their launcher are no news.
+    /// Reports VMs that were found dead, except those that ended together with their launcher.
     pub(crate) fn tell_ended(&self, ended: &[Ended]) {
         for vm in ended {
             if vm.detached { self.note(vm) } else { self.detail(vm) }
         }
     }
 
-    /// Tells why something was not done.
+    /// Prints an error.
     pub(crate) fn fail(&self, failure: &Failure) {
         say(&format!("{ERROR}error:{ERROR:#} "), &failure.message);
         if let Some(detail) = failure.detail.as_ref().filter(|_| self.verbose > 0) {
@@ -180,8 +180,8 @@ impl Context {
     }
 }
 
-/// A line on standard error, behind a title of ours. What a terminal would obey in the text is neutralised. If nobody listens
-/// there, there is nobody to tell.
+/// Writes a line with a title to standard error, with control characters escaped. Write errors are ignored, since there
+/// is nowhere to report them.
 fn say(title: &str, text: &dyn Display) {
     let text = text.to_string();
     let mut line = String::new();
@@ -189,7 +189,7 @@ fn say(title: &str, text: &dyn Display) {
         if number > 0 {
             line.push('\n');
         }
-        // On a terminal in raw mode each line begins and ends where it is told to.
+        // A terminal in raw mode needs the carriage returns that are passed in `text`.
         let inner = part.trim_matches('\r');
         let (begin, end) = part.split_at(part.len() - part.trim_start_matches('\r').len());
         line.push_str(begin);
@@ -200,7 +200,7 @@ fn say(title: &str, text: &dyn Display) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
-/// JSON that means the same and holds nothing that a terminal obeys: serde leaves some of it in texts as it is.
+/// Escapes the control characters in JSON that serde leaves as they are. The meaning does not change.
 pub(crate) fn escaped(json: String) -> String {
     let is_special = |c: char| c != '\n' && Printable::is_obeyed(c);
     if !json.contains(is_special) {
@@ -208,7 +208,7 @@ pub(crate) fn escaped(json: String) -> String {
     }
     json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
         if is_special(c) {
-            // All of these are in the first plane. Writing to a String cannot fail.
+            // All of these are in the basic multilingual plane. Writing to a String cannot fail.
             let _ = fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)));
         } else {
             out.push(c);

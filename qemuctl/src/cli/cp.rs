@@ -1,4 +1,4 @@
-//! `cp`: files into a guest and out of it.
+//! `cp`: copies files into and out of a guest.
 
 mod here;
 
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::ValueHint;
 use clap_complete::ArgValueCompleter;
-use qemuctl::{Agent, ClientError, Copied, Error, GuestSum, Instance};
+use qemuctl::{Agent, ClientError, CopyReport, Error, GuestChecksum, Instance};
 use serde::Serialize;
 
 use super::agent::{self, ask};
@@ -24,18 +24,17 @@ use super::vm::Vm;
 
 use here::{End, Sink, Source, cannot_write};
 
-/// Copy a file into the guest or out of it
+/// Copy a file into or out of a guest
 ///
-/// VM:PATH is a file in the guest, as for scp: `qemuctl cp app.tar web:/tmp/`. A - is standard input or output. The
-/// guest needs the QEMU guest agent. The copy's checksum is compared where the guest has `sha256sum`; its permissions
-/// are those of the original.
+/// VM:PATH is a file in the guest, as for scp: `qemuctl cp app.tar web:/tmp/`. Use - for standard input or output. The
+/// guest needs the QEMU guest agent. Permissions are copied, and the checksum is verified if the guest has `sha256sum`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The file to copy
+    /// File to copy
     #[arg(value_name = "[VM:]SOURCE", value_hint = ValueHint::FilePath, add = ArgValueCompleter::new(complete::guest_paths))]
     source: String,
 
-    /// Where to copy it: a file, or a directory
+    /// Destination file or directory
     #[arg(value_name = "[VM:]TARGET", value_hint = ValueHint::FilePath, add = ArgValueCompleter::new(complete::guest_paths))]
     target: String,
 
@@ -52,7 +51,7 @@ struct Report {
     bytes: u64,
     seconds: f64,
     sha256: String,
-    /// Whether the guest has the same checksum; false where it has no `sha256sum`.
+    /// Whether the checksum was verified; false if the guest has no `sha256sum`.
     checked: bool,
 }
 
@@ -63,19 +62,19 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     };
     let (vm, path, other, inwards) = match (End::parse(&args.source), End::parse(&args.target)) {
         (End::Guest { .. }, End::Guest { .. }) => {
-            return Err(usage("one of the two must be on this host; copy from guest to guest in two steps"));
+            return Err(usage("cannot copy from guest to guest directly; copy to this host first"));
         }
         (End::Guest { vm, path }, other) => (vm, path, other, false),
         (other, End::Guest { vm, path }) => (vm, path, other, true),
-        _ => return Err(usage("one of the two must be in a guest, written VM:PATH")),
+        _ => return Err(usage("SOURCE or TARGET must be in a guest, written VM:PATH")),
     };
     if path.is_empty() {
-        return Err(usage("the path in the guest is missing behind the colon"));
+        return Err(usage("the path in the guest is missing after the colon"));
     }
     if !inwards && other == End::Stream && context.json {
         return Err(usage("--json and the file cannot both go to standard output"));
     }
-    // What is wrong here is told before anything is asked of the guest.
+    // Report local errors before the guest is asked anything.
     let source = if inwards { Some(Source::open(&other)?) } else { None };
     let mut signals = Signals::listen()?;
     let vm = Vm::named(vm).attach(context).await?;
@@ -89,14 +88,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     };
     let done = tokio::select! {
         done = copying => done.map_err(|failure| match vm.exit_reason() {
-            Some(reason) => Failure::new(failure.exit, format!("{} has ended meanwhile: {reason}", vm.name())),
+            Some(reason) => Failure::new(failure.exit, format!("{} ended during the copy: {reason}", vm.name())),
             None => failure,
         })?,
         asked = signals.next() => return Err(asked.failure("the copy")),
     };
     let seconds = begin.elapsed().as_secs_f64();
     let Done { source, target, copied } = done;
-    let checked = copied.guest == GuestSum::Same;
+    let checked = copied.guest == GuestChecksum::Same;
     if context.json {
         let (bytes, sha256) = (copied.bytes, copied.sha256);
         context.print_json(&Report { source, target, bytes, seconds, sha256, checked })?;
@@ -107,14 +106,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// What was copied.
+/// The result of a copy.
 struct Done {
     source: String,
     target: String,
-    copied: Copied,
+    copied: CopyReport,
 }
 
-/// What the guest knows of a path.
+/// What the guest reports about a path.
 struct GuestFacts {
     size: u64,
     mode: u32,
@@ -122,7 +121,7 @@ struct GuestFacts {
     is_file: bool,
 }
 
-/// Where the guest has no `stat`, nothing is known.
+/// Looks a path up in the guest. Returns nothing if the guest has no `stat`.
 async fn look(agent: &Agent, path: &str) -> Option<GuestFacts> {
     let line = ask(agent, "stat", &["-L", "-c", "%s %f", "--", path]).await?;
     let (size, mode) = line.trim().split_once(' ')?;
@@ -136,7 +135,7 @@ async fn look(agent: &Agent, path: &str) -> Option<GuestFacts> {
     })
 }
 
-/// The kinds of files in a Linux mode, which the guest has whatever this host is.
+/// File types as Linux encodes them in a mode; the guest uses them whatever this host is.
 mod kind {
     pub(super) const MASK: u32 = 0o170_000;
     pub(super) const FOLDER: u32 = 0o040_000;
@@ -158,7 +157,7 @@ async fn copy_in(
             format!("{}/{name}", path.trim_end_matches('/'))
         }
         (true, None) => {
-            return Err(Failure::new(Exit::Usage, format!("{path} is a directory: name the file in it")));
+            return Err(Failure::new(Exit::Usage, format!("{path} is a directory; name a file in it")));
         }
     };
     let target = format!("{}:{path}", vm.name());
@@ -177,7 +176,7 @@ async fn copy_in(
             error => trouble("write", vm, &target, error),
         };
         if begun {
-            let message = format!("{}\n  what {target} holds is incomplete", failure.message);
+            let message = format!("{}\n  {target} is incomplete", failure.message);
             return Failure { message, ..failure };
         }
         failure
@@ -186,7 +185,7 @@ async fn copy_in(
     if let Some(facts) = source.facts.filter(Metadata::is_file) {
         let mode = format!("{:o}", facts.permissions().mode() & 0o777);
         if ask(agent, "chmod", &[&mode, "--", &path]).await.is_none() {
-            context.detail(format_args!("{target} does not have the original's permissions"));
+            context.detail(format_args!("cannot set the permissions of {target}"));
         }
     }
     Ok(Done { source: source.name, target, copied })
@@ -210,7 +209,7 @@ async fn copy_out(
     let facts = facts.filter(|facts| facts.is_file);
     let mut sink = Sink::new(end, path)?;
     let target = sink.name();
-    // A file of the kernel's, as in /proc, has no size.
+    // Files in /proc and the like report no size.
     let total = facts.as_ref().map(|facts| facts.size).filter(|&size| size > 0);
     let progress = Progress::bytes(context, &source, total);
     let copied = vm.copy_out(path, &mut sink.output, |bytes| progress.reach(bytes)).await;
@@ -224,17 +223,17 @@ async fn copy_out(
     Ok(Done { source, target, copied })
 }
 
-/// What went wrong with a file in the guest, for people.
+/// Turns an error about a file in the guest into a message.
 fn trouble(action: &str, vm: &Instance, path: &str, error: Error) -> Failure {
     match error {
         Error::Damaged { .. } => {
             let text = format!(
-                "the copy of {path} differs: the file was changed while it was copied, or damaged on the way"
+                "checksum mismatch for {path}: the file changed during the copy, or was damaged on the way"
             );
             Failure::new(Exit::Failed, text).with_help("copy it again")
         }
         Error::Qmp(ClientError::Refused { desc, .. }) => {
-            // Such as: failed to open file '/x' (mode: 'r'): No such file or directory
+            // For example: failed to open file '/x' (mode: 'r'): No such file or directory
             let reason = desc.rsplit(": ").next().unwrap_or(&desc);
             let failure = Failure::new(Exit::Failed, format!("cannot {action} {path}: {reason}"));
             if reason.contains("No space left") {

@@ -1,4 +1,4 @@
-//! `doctor`: whether this host has what VMs need, and what would mend it.
+//! `doctor`: checks whether this host can run VMs.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::progress::Progress;
 
-/// Look this host over: is what VMs need there, and if not, what would mend it
+/// Check that this host can run VMs, and how to fix what is missing
 ///
-/// Nothing is changed. The exit code is 1 if VMs cannot run.
+/// Changes nothing. Exits with 1 if VMs cannot run.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The QEMU program, or the directory it is in. Left out: the one that would be used
+    /// QEMU program, or the directory it is in [default: the one that `run` would use]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     qemu: Option<PathBuf>,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration as it is typed and shown.
+/// A duration as it is typed and printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -12,11 +12,12 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // humantime refuses a number without a unit, but 0.
+        // humantime rejects a number without a unit, except 0.
         let typed = match text.parse() {
             Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => humantime::parse_duration(text)
-                .map_err(|_| format!("invalid duration {text:?}; write it like 30s, 5m, 1h30m or 500ms"))?,
+            Err(_) => humantime::parse_duration(text).map_err(|_| {
+                format!("invalid duration {text:?}; expected for example 30s, 5m, 1h30m or 500ms")
+            })?,
         };
         Ok(Self(typed))
     }
@@ -42,7 +43,10 @@ mod tests {
         assert_eq!(read("500ms"), Ok(Duration::from_millis(500)));
         for wrong in ["", "-1", "1.5", "soon", "5 parsecs", "99999999999999999999", "99999999999999999999y"] {
             let told = read(wrong).expect_err(wrong);
-            assert_eq!(told, format!("invalid duration {wrong:?}; write it like 30s, 5m, 1h30m or 500ms"));
+            assert_eq!(
+                told,
+                format!("invalid duration {wrong:?}; expected for example 30s, 5m, 1h30m or 500ms")
+            );
         }
     }
 

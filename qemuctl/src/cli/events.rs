@@ -1,13 +1,15 @@
-//! `events`: what happens to a VM, as it happens.
+//! `events`: prints the events of a VM.
 
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
+use clap_complete::ArgValueCompleter;
 use qemuctl::EventsError;
 use qemuctl::qmp_client::Printable;
 use qmp_proto::AnyEvent;
 use serde_json::Value;
 
+use super::complete;
 use super::context::{Context, escaped};
 use super::duration::Span;
 use super::exit::Exit;
@@ -15,24 +17,24 @@ use super::failure::Failure;
 use super::signals::Signals;
 use super::vm::Vm;
 
-/// Print what happens to a VM, as it happens
+/// Print a VM's events as they happen
 ///
-/// One event a line: the time (UTC), QEMU's name of the event, and its data. With --json each line is the event as
-/// QEMU sends it. Ends when the VM ends.
+/// Prints one event per line: the time (UTC), QEMU's name of the event, and its data. With --json, each line is the
+/// event as QEMU sent it. Ends when the VM ends.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// Print events of this name alone, such as SHUTDOWN; may be given several times
-    #[arg(short, long, value_name = "EVENT")]
+    /// Print only events of this name, such as SHUTDOWN (repeatable)
+    #[arg(short, long, value_name = "EVENT", add = ArgValueCompleter::new(complete::events))]
     only: Vec<String>,
 
-    /// End with the first event of this name
-    #[arg(short, long, value_name = "EVENT")]
+    /// Exit after the first event of this name
+    #[arg(short, long, value_name = "EVENT", add = ArgValueCompleter::new(complete::events))]
     until: Option<String>,
 
-    /// End after that time, with exit code 5
+    /// Exit after this time, with exit code 5
     #[arg(short, long, value_name = "DURATION")]
     timeout: Option<Span>,
 }
@@ -58,7 +60,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         };
         let received = tokio::select! {
             received = next => received,
-            // It is how one ends what never ends by itself: nothing has failed.
+            // A signal is the normal way to end this command, so it is not a failure.
             asked = signals.next() => return Ok(asked.exit()),
         };
         let Ok(received) = received else { return Ok(Exit::TimedOut) };
@@ -66,12 +68,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
             Ok(event) => event,
             Err(EventsError::Missed(count)) => {
                 context.warn(format_args!(
-                    "{count} events came faster than they could be printed, and are lost"
+                    "{count} events were lost: they arrived faster than they could be printed"
                 ));
                 continue;
             }
             Err(_) if args.until.is_some() => {
-                return Err(Failure::new(Exit::Failed, format!("{} has ended before that event", vm.name())));
+                return Err(Failure::new(Exit::Failed, format!("{} ended before that event", vm.name())));
             }
             Err(_) => return Ok(Exit::Done),
         };
@@ -90,7 +92,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     }
 }
 
-/// A name that no event has would be waited for in vain. It may be one of a newer QEMU, so it is no error.
+/// Warns about a name that no event has, since it would be waited for in vain. A newer QEMU may have it, so it is not
+/// an error.
 fn warn_of_unknown(typed: &str, context: &Context) {
     if AnyEvent::NAMES.iter().any(|name| is_name(typed, name)) {
         return;
@@ -98,15 +101,15 @@ fn warn_of_unknown(typed: &str, context: &Context) {
     let upper = typed.to_ascii_uppercase().replace('-', "_");
     let meant = qemuctl::config::nearest(&upper, AnyEvent::NAMES.iter().copied());
     let meant = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-    context.warn(format_args!("no event is known as {typed}{meant}"));
+    context.warn(format_args!("no event is called {typed}{meant}"));
 }
 
-/// Whether what was typed is the event's name: `block-job-completed` will do.
+/// Whether what was typed means this event; `block-job-completed` is accepted, too.
 fn is_name(typed: &str, name: &str) -> bool {
     typed.replace('-', "_").eq_ignore_ascii_case(name)
 }
 
-/// An event for people.
+/// Formats an event as a line of text.
 fn line(event: &Value, time: Style, strong: Style) -> String {
     let stamp = &event["timestamp"];
     let seconds = stamp["seconds"].as_i64().unwrap_or_default().rem_euclid(86_400);

@@ -1,4 +1,4 @@
-//! `exec`: a program inside the guest, as if it ran here.
+//! `exec`: runs a program inside the guest.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -17,27 +17,27 @@ use super::vm::Vm;
 
 /// Run a program inside the guest
 ///
-/// Its output appears here as it is written, and this program ends with its exit code. The guest needs the QEMU guest
-/// agent. There is no terminal: for a shell use `console`. Ctrl-C is passed on to the program.
+/// Its output is printed here as it is written, and its exit code is passed on. The guest needs the QEMU guest agent.
+/// The program has no terminal; use `console` for a shell. Ctrl-C is passed on to the program.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// Set a variable of the program's environment; NAME alone takes its value from here. May be given several times
+    /// Set an environment variable; NAME alone copies the value from here (repeatable)
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
 
-    /// The directory in the guest to run it in
+    /// Working directory in the guest
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
 
-    /// Pass standard input on. It is read to its end before the program starts
+    /// Pass standard input on; it is read to its end before the program starts
     #[arg(short = 'i', long)]
     stdin: bool,
 
-    /// End the program after that time, with exit code 124: by SIGTERM, and 5 s later by SIGKILL
+    /// Stop the program after this time, by SIGTERM and 5s later by SIGKILL; exits with 124
     #[arg(short, long, value_name = "DURATION")]
     timeout: Option<Span>,
 
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     wait: Span,
 
-    /// The program and its arguments
+    /// Program to run, and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -59,29 +59,29 @@ Exit codes:
   128+N  signal N ended it
   other  its own";
 
-/// The agent takes no more at once.
+/// The most input that the agent accepts.
 const MOST_INPUT: usize = 32 << 20;
 
-/// How long a program that was asked to end may take.
+/// How long a program may take to end after SIGTERM.
 const ENDS: Duration = Duration::from_secs(5);
 
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Ran {
-    /// The exit code, if it exited.
+    /// The exit code, if the program exited.
     code: Option<i32>,
-    /// The signal that ended it, if one did.
+    /// The signal that ended the program, if any.
     signal: Option<i32>,
-    /// What it wrote to standard output; what is no UTF-8 is replaced.
+    /// Standard output; invalid UTF-8 is replaced.
     stdout: String,
     stderr: String,
-    /// Whether more than 16 MiB were written to either; the rest is not here.
+    /// Whether either output was truncated to 16 MiB.
     truncated: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let ran = execute(args, context).await;
-    // The program's own codes are the small ones; these say that it never ran.
+    // Small exit codes belong to the program; these mean that it never ran.
     ran.map_err(|failure| match failure.exit {
         Exit::Failed | Exit::NotFound | Exit::BadConfig => Failure { exit: Exit::Code(125), ..failure },
         _ => failure,
@@ -98,7 +98,7 @@ async fn execute(args: Args, context: &Context) -> Result<Exit, Failure> {
         asked = signals.next() => return Err(asked.failure("waiting for the agent")),
     }
     let start = async {
-        // All at once at the end needs no files in the guest.
+        // JSON is printed at the end, so the output can be fetched at once, without files in the guest.
         if context.json { vm.spawn_collected(&program).await } else { vm.spawn(&program).await }
     };
     let mut process = tokio::select! {
@@ -118,7 +118,7 @@ async fn execute(args: Args, context: &Context) -> Result<Exit, Failure> {
         tokio::select! {
             piece = process.next() => match piece.map_err(failed)? {
                 Some(piece) => if let Err(error) = print(&piece) {
-                    // As if the program had written there itself.
+                    // Write exactly what the program wrote.
                     end(&mut process, GuestSignal::Pipe).await;
                     return Err(error.into());
                 },
@@ -146,7 +146,7 @@ async fn execute(args: Args, context: &Context) -> Result<Exit, Failure> {
     let ended = process.wait().await.map_err(|error| refused(&args.command[0], error, &vm))?;
     tell(&ended, context)?;
     if let Some(timeout) = args.timeout.filter(|_| late) {
-        let text = format!("{} was ended in the guest after {timeout}", args.command[0]);
+        let text = format!("{} timed out after {timeout} and was stopped in the guest", args.command[0]);
         return Err(Failure::new(Exit::Code(124), text));
     }
     Ok(match (ended.code, ended.signal) {
@@ -156,7 +156,7 @@ async fn execute(args: Args, context: &Context) -> Result<Exit, Failure> {
     })
 }
 
-/// Ends a program that nobody wants to hear of any more. What cannot be done is left.
+/// Stops a program whose result is not needed any more. Errors are ignored.
 async fn end(process: &mut GuestProcess, signal: GuestSignal) {
     let ended = async { process.signal(signal).await.is_ok() && process.wait().await.is_ok() };
     if !matches!(tokio::time::timeout(ENDS, ended).await, Ok(true)) {
@@ -164,7 +164,7 @@ async fn end(process: &mut GuestProcess, signal: GuestSignal) {
     }
 }
 
-/// Says how the program ended, with the output that has not been printed yet.
+/// Reports how the program ended, after printing the rest of its output.
 fn tell(ended: &ExecOutput, context: &Context) -> Result<(), Failure> {
     if context.json {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -176,11 +176,11 @@ fn tell(ended: &ExecOutput, context: &Context) -> Result<(), Failure> {
             truncated: ended.truncated,
         });
     }
-    // A guest without a shell gave all of it at the end.
+    // A guest without a shell delivers all output at the end.
     print(&Output::Stdout(ended.stdout.clone()))?;
     print(&Output::Stderr(ended.stderr.clone()))?;
     if ended.truncated {
-        context.warn("the guest agent has kept the first 16 MiB of the output only");
+        context.warn("the output was truncated: the guest agent keeps only the first 16 MiB");
     }
     Ok(())
 }
@@ -189,7 +189,7 @@ fn read_input() -> io::Result<Vec<u8>> {
     let mut input = Vec::new();
     io::stdin().lock().take(MOST_INPUT as u64 + 1).read_to_end(&mut input)?;
     if input.len() > MOST_INPUT {
-        let text = "the input is larger than the 32 MiB that the guest agent takes; copy it in with `cp`";
+        let text = "standard input is larger than 32 MiB, the guest agent's limit; copy it with `qemuctl cp`";
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(input)
@@ -204,7 +204,7 @@ fn program(args: &Args, stdin: Vec<u8>) -> Result<Exec, Failure> {
             None => (&variable[..], std::env::var(variable).ok()),
         };
         let Some(value) = value else {
-            let text = format!("--env {variable}: there is no such variable here to pass on");
+            let text = format!("--env {variable}: the variable is not set here");
             return Err(
                 Failure::new(Exit::Usage, text).with_help(format!("give it a value: --env {variable}=VALUE"))
             );
@@ -228,31 +228,36 @@ fn print(piece: &Output) -> io::Result<()> {
 fn refused(program: &str, error: Error, vm: &qemuctl::Instance) -> Failure {
     match error {
         Error::Qmp(ClientError::Refused { desc, .. }) => refusal(program, &desc, vm),
-        Error::Interrupted { end, .. } => {
-            Failure::new(Exit::Failed, format!("{program}: the guest of {} {end} meanwhile", vm.name()))
-        }
-        Error::Gone { reason, .. } => {
-            Failure::new(Exit::Failed, format!("{program}: {} has ended meanwhile: {reason}", vm.name()))
-        }
+        Error::Interrupted { end, .. } => Failure::new(
+            Exit::Failed,
+            format!("{program}: the guest of {} {end} while it was running", vm.name()),
+        ),
+        Error::Gone { reason, .. } => Failure::new(
+            Exit::Failed,
+            format!("{program}: {} ended while it was running: {reason}", vm.name()),
+        ),
         error => error.into(),
     }
 }
 
-/// The agent's reason why a program cannot be started.
+/// Turns the agent's reason for not starting a program into a failure.
 fn refusal(program: &str, desc: &str, vm: &qemuctl::Instance) -> Failure {
     let name = vm.name();
     if desc.starts_with("Failed to change to directory") {
         return Failure::new(Exit::Code(125), format!("{program} cannot be started in {name}: {desc}"));
     }
     if desc.contains("No such file or directory") {
-        return Failure::new(Exit::Code(127), format!("{program} was not found in {name}"));
+        return Failure::new(Exit::Code(127), format!("{program} not found in {name}"));
     }
     if desc.contains("Permission denied") {
         return Failure::new(Exit::Code(126), format!("{program} cannot be executed in {name}: {desc}"));
     }
     if desc.contains("has been disabled") {
-        return Failure::new(Exit::Failed, format!("the agent of {name} may not run programs: {desc}"))
-            .with_help("allow guest-exec in the guest's /etc/qemu/qemu-ga.conf or its qemu-ga options");
+        return Failure::new(
+            Exit::Failed,
+            format!("the guest agent of {name} is not allowed to run programs: {desc}"),
+        )
+        .with_help("allow guest-exec in the guest's /etc/qemu/qemu-ga.conf or its qemu-ga options");
     }
     Failure::new(Exit::Failed, format!("{program} cannot be started in {name}: {desc}"))
 }

@@ -1,25 +1,25 @@
-//! Exit codes. They are documented in the help and in the man page: programs may rely on them.
+//! Exit codes. They are documented in the help and the man page, and programs may rely on them.
 
 use std::process::ExitCode;
 
 use qemuctl::{ExitReason, ProcessExit};
 
-/// What the program ends with.
+/// The program's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Done; for `run`: the VM ended in good order.
+    /// Success; for `run`, the VM ended normally.
     Done,
-    /// Not done; the message says why.
+    /// Failure; the message says why.
     Failed,
-    /// The command line is not valid; clap ends with the same code.
+    /// Invalid command line; clap uses the same code.
     Usage,
-    /// There is no such VM.
+    /// No such VM.
     NotFound,
-    /// The config file, or what was asked of the machine, is not valid.
+    /// Invalid config, or an invalid request about the machine.
     BadConfig,
-    /// The time was up.
+    /// Timed out.
     TimedOut,
-    /// The guest was asked to shut down and did not in time, so QEMU was stopped.
+    /// The guest did not shut down in time, so QEMU was stopped.
     Disobeyed,
     /// The guest's kernel panicked.
     GuestPanicked,
@@ -29,14 +29,14 @@ pub(crate) enum Exit {
     Code(i32),
 }
 
-/// The table in the help.
+/// The table printed by `--help`.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0      done; for `run` and `wait`: the guest shut down, or QEMU was told to quit
-  1      failed; the message says why
-  2      the command line is not valid
-  3      there is no such VM
-  4      the config is not valid
+  1      failed; the error message gives the reason
+  2      invalid command line
+  3      no such VM or machine
+  4      invalid config
   5      timed out
   6      the guest did not shut down when asked, and QEMU was stopped
   10     the guest's kernel panicked
@@ -44,7 +44,7 @@ Exit codes:
   other  `run`, `start` and `wait`: QEMU's own exit code, as a guest can set it";
 
 impl Exit {
-    /// What `run`, `start` and `wait` end with: QEMU's own code, unless that is 0 and hides a failure.
+    /// Returns the exit code of `run`, `start` and `wait`: QEMU's own, unless that is 0 and hides a failure.
     pub(crate) fn of(exit: &qemuctl::Exit) -> Self {
         match (&exit.reason, exit.process) {
             (ExitReason::Killed { signal } | ExitReason::Crashed { signal, .. }, _) => Self::Signal(*signal),
@@ -56,14 +56,14 @@ impl Exit {
         }
     }
 
-    /// Whether it is success to who looks at the code.
+    /// Whether this means success.
     pub(crate) fn is_done(self) -> bool {
         matches!(self, Self::Done | Self::Code(0))
     }
 }
 
 impl Exit {
-    /// The number that the program ends with.
+    /// The code as a number.
     pub(crate) fn number(self) -> i32 {
         match self {
             Self::Done => 0,
@@ -82,7 +82,7 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        // What does not fit a byte, such as -1, is a failure still.
+        // A code that does not fit into a byte, such as -1, must not become 0.
         Self::from(u8::try_from(exit.number()).unwrap_or(u8::MAX))
     }
 }

@@ -1,4 +1,4 @@
-//! A command that did not succeed, told so that one can act on it.
+//! The failure of a command, with advice.
 
 use std::error::Error as StdError;
 use std::io;
@@ -9,13 +9,13 @@ use qemuctl::config::ConfigError;
 
 use super::exit::Exit;
 
-/// What went wrong, why, and what to do about it.
+/// An error message with details and advice.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
-    /// What only those who look closer want to see.
+    /// Printed with `--verbose` only.
     pub(crate) detail: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl Failure {
         Self { exit, message: without_numbers(&message.into()), help: None, detail: None }
     }
 
-    /// A failure with the message of an error and of everything that caused it.
+    /// A failure with the message of an error and its causes.
     pub(crate) fn of(exit: Exit, error: &dyn StdError) -> Self {
         Self::new(exit, qemuctl::explain(error))
     }
@@ -34,7 +34,7 @@ impl Failure {
         self
     }
 
-    /// A failure that needs no words: they have been said, or nobody reads them any more.
+    /// A failure without a message: it was printed already, or there is nobody to read it.
     pub(crate) fn silent(exit: Exit) -> Self {
         Self::new(exit, "")
     }
@@ -44,7 +44,7 @@ impl Failure {
     }
 }
 
-/// Rust puts the kernel's number behind its words, as in ` (os error 2)`: of no use to people.
+/// Removes Rust's ` (os error 2)` from a message.
 pub(crate) fn without_numbers(message: &str) -> String {
     let mut parts = message.split(" (os error ");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -53,12 +53,12 @@ pub(crate) fn without_numbers(message: &str) -> String {
     })
 }
 
-/// How a machine gets what it has not.
+/// Returns how to add a missing part to a machine.
 fn remedy(what: &str) -> Option<&'static str> {
     match what {
-        "screen" => Some("a config gives it one with `video = [\"vga\"]`"),
-        "serial console" => Some("a config that says nothing of `serials` has one"),
-        "VNC display" => Some("a config gives it one with `vnc = {}`"),
+        "screen" => Some("add one with `video = [\"vga\"]` in the config"),
+        "serial console" => Some("remove `serials` from the config to get the default one"),
+        "VNC display" => Some("add one with `vnc = {}` in the config"),
         _ => None,
     }
 }
@@ -66,7 +66,7 @@ fn remedy(what: &str) -> Option<&'static str> {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            // Whoever read our output has had enough, as `head` does.
+            // The reader has closed the pipe, as `head` does.
             return Self::silent(Exit::Done);
         }
         Self::of(Exit::Failed, &error)
@@ -113,27 +113,26 @@ impl From<qemuctl::Error> for Failure {
         };
         let help = match &error {
             Error::NameTaken { name, .. } => Some(format!(
-                "see it with `qemuctl status {name}`, or give this one another name with --name"
+                "`qemuctl status {name}` shows it; choose another name with --name"
             )),
             Error::NoSocketDir | Error::NoStateDir => {
-                Some("or give a directory of your own with --socket-dir or QEMUCTL_SOCKET_DIR".to_owned())
+                Some("or choose another directory with --socket-dir or QEMUCTL_SOCKET_DIR".to_owned())
             }
             Error::Io { action: "create the socket directory", .. } | Error::SocketDirUnsafe { .. } => {
-                Some("give a directory of your own with --socket-dir or QEMUCTL_SOCKET_DIR".to_owned())
+                Some("choose another directory with --socket-dir or QEMUCTL_SOCKET_DIR".to_owned())
             }
-            Error::NoSuchMachine { .. } => Some("`qemuctl list --all` shows the machines".to_owned()),
+            Error::NoSuchMachine { .. } => Some("`qemuctl list --all` lists the machines".to_owned()),
             Error::MachineRuns { name, .. } => Some(format!("`qemuctl stop {name}` stops it")),
-            Error::MachineBusy { .. } => Some("try again when it has finished".to_owned()),
             Error::NoHome | Error::HomeUnsafe { .. } => {
-                Some("or give a directory of your own with QEMUCTL_HOME".to_owned())
+                Some("or choose another directory with QEMUCTL_HOME".to_owned())
             }
-            Error::NotFound { .. } => Some("`qemuctl list` shows the VMs that run".to_owned()),
+            Error::NotFound { .. } => Some("`qemuctl list` lists the running VMs".to_owned()),
             Error::InUse { what: "console", .. } => Some(
                 "a VM started by `qemuctl run` has its console there; one started by `start` is free until `console` \
                  has it"
                     .to_owned(),
             ),
-            Error::InUse { .. } => Some("try again when that has ended".to_owned()),
+            Error::InUse { .. } | Error::MachineBusy { .. } => Some("try again when it has finished".to_owned()),
             Error::Missing { what, .. } => remedy(what).map(str::to_owned),
             _ => None,
         };

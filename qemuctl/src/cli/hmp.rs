@@ -1,4 +1,4 @@
-//! `hmp`: one command of the human monitor.
+//! `hmp`: runs a command of the human monitor.
 
 use qmp_proto::HumanMonitorCommand;
 
@@ -8,19 +8,18 @@ use super::failure::Failure;
 use super::input::Input;
 use super::vm::Vm;
 
-/// Run a command of QEMU's human monitor and print what it says
+/// Run a command of QEMU's human monitor
 ///
-/// For example `qemuctl hmp web info network`. The exit code is 1 if the monitor says that the command failed. It has only
-/// words for that, which differ between the versions of QEMU: scripts do better with `qemuctl qmp`.
+/// For example `qemuctl hmp web info network`. Exits with 1 if the output says that the command failed. The wording
+/// differs between versions of QEMU, so scripts should use `qemuctl qmp`.
 ///
-/// Other users of the host see what is on a command line: a command with a password
-/// belongs on standard input.
+/// Other users of the host can see command lines, so pass a command that contains a password on standard input.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// The command; -: the first line of standard input
+    /// Command to run, or - to read it from the first line of standard input
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
 }
@@ -40,7 +39,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// How an error begins that is not marked as one, in QEMU 7.2 or later.
+/// The beginnings of error messages that are not marked as errors, in QEMU 7.2 and later.
 const UNMARKED: [&str; 16] = [
     "unknown command: '",
     "unknown event \"",
@@ -60,7 +59,7 @@ const UNMARKED: [&str; 16] = [
     "'",
 ];
 
-/// The error in what the monitor printed, if it is one.
+/// Returns the error in the monitor's output, if there is one.
 fn error_in(said: &str) -> Option<&str> {
     let said = said.trim();
     let first = said.lines().find(|line| !line.starts_with("warning: "))?;

@@ -1,4 +1,4 @@
-//! What a file is that somebody names to be run.
+//! Detects what kind of file FILE is.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use qemuctl::launch::{ImageFault, ImageProblem, check_image};
 use super::exit::Exit;
 use super::failure::Failure;
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Config,
@@ -20,10 +20,10 @@ pub(crate) enum Kind {
     Kernel,
 }
 
-/// How much of a file is looked at, in bytes: an ISO image tells itself after 32 KiB.
+/// The number of bytes that are read: an ISO image is recognized by bytes after its first 32 KiB.
 const HEAD: usize = 33 << 10;
 
-/// What the file is: by its name, else by its content. A pipe, which can be read only once, is a config.
+/// Detects the kind by file name, or else by content. A pipe is taken for a config, since it can be read only once.
 pub(crate) fn kind_of(path: &Path) -> Result<Kind, Failure> {
     let fail = |error| {
         let text = format!("cannot open {}: {error}", path.display());
@@ -59,7 +59,7 @@ fn kind(named: &str, head: &[u8]) -> Kind {
         || at(0x38, b"RSC\x05")
         || (at(0, b"MZ") && at(4, b"zimg"))
         || at(0, b"\x7fELF");
-    // The cut may have split a character.
+    // The last character may have been cut in two.
     let is_text = match std::str::from_utf8(head) {
         Ok(_) => true,
         Err(error) => error.error_len().is_none(),
@@ -75,20 +75,20 @@ fn kind(named: &str, head: &[u8]) -> Kind {
     }
 }
 
-/// Refuses a disk image that the command line names and that would not be read as what it is.
+/// Refuses a disk image of the command line whose format differs from the one it would be opened with.
 pub(crate) fn check_format(path: &Path, format: Option<BlockFormat>) -> Result<(), Failure> {
     check_image(path, format).map_err(|fault| refused(&fault))?;
     let is_device = std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device());
     if format.is_none() && BlockFormat::of_name(path).is_none() && !is_device {
-        let text = format!("the name of {} does not tell its format", path.display());
+        let text = format!("cannot tell the format of {} from its name", path.display());
         return Err(Failure::new(Exit::BadConfig, text).with_help(
-            "give it with --format, such as `--format raw`; it is never guessed from the content",
+            "give it with --format, such as `--format raw`; the format is never guessed from the content",
         ));
     }
     Ok(())
 }
 
-/// The same for what goes into a CD-ROM drive.
+/// The same for a medium of a CD-ROM drive.
 pub(crate) fn check_medium(path: &Path, format: Option<BlockFormat>) -> Result<(), Failure> {
     qemuctl::launch::check_medium(path, format).map_err(|fault| refused(&fault))
 }
@@ -96,22 +96,27 @@ pub(crate) fn check_medium(path: &Path, format: Option<BlockFormat>) -> Result<(
 fn refused(fault: &ImageFault) -> Failure {
     if matches!(fault.problem, ImageProblem::Unreadable(_)) {
         return Failure::new(Exit::Failed, fault.to_string())
-            .with_help("is the path right? it counts from the current directory");
+            .with_help("check the path; it is relative to the current directory");
     }
     let help = fault.help(|format| format!("--format {format}"));
     Failure { help, ..Failure::new(Exit::BadConfig, fault.to_string()) }
 }
 
-/// Whether a file of the config can be read. Nothing is waited for, and no pipe is opened, whose writer would be lost.
+/// Checks that a file of the config can be read. Does not block, and does not open a named pipe, since that would
+/// disturb its writer.
 pub(crate) fn readable(path: &Path, may_be_pipe: bool) -> io::Result<()> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_fifo() {
-        return if may_be_pipe { Ok(()) } else { Err(io::Error::other("it is a named pipe, not a file")) };
+        return if may_be_pipe {
+            Ok(())
+        } else {
+            Err(io::Error::other("it is a named pipe, not a regular file"))
+        };
     }
     File::open(path).map(drop)
 }
 
-/// A format as config files name it. One that does not exist is answered with those that do.
+/// Parses an image format; the error lists the formats that exist.
 pub(crate) fn format(text: &str) -> Result<BlockFormat, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! What is given where nobody else sees it: other users of the host see every command line.
+//! Input that must not be on the command line, which other users of the host can see.
 
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read};
@@ -12,13 +12,13 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::signals::Signals;
 
-/// More than any command or password has, in bytes.
+/// The largest input, in bytes.
 const LARGEST: u64 = 16 << 20;
 
-/// Where it comes from.
+/// The source of an input.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
-    /// The first line of standard input, which is not shown if it is typed.
+    /// The first line of standard input, read without echo.
     Line,
     /// All of standard input.
     Stdin,
@@ -27,7 +27,7 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// `-` is standard input, `@FILE` a file; anything else is not given by reference.
+    /// Parses `-` (standard input) and `@FILE`. Returns `None` for anything else, which is the value itself.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "-" => Some(Self::Stdin),
@@ -35,10 +35,10 @@ impl Input {
         }
     }
 
-    /// Reads it. A signal ends the wait for it.
+    /// Reads the input. A signal interrupts this.
     pub(crate) async fn read(self, what: &str) -> Result<Zeroizing<String>, Failure> {
         let mut signals = Signals::listen()?;
-        // Taken here, so that it is put back whatever ends the wait.
+        // Held here, so that the terminal is restored however the wait ends.
         let _unshown = match &self {
             Self::Line => Unshown::take(what)?,
             _ => None,
@@ -73,7 +73,7 @@ fn all(input: impl Read) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// The terminal does not show what is typed, until this is dropped.
+/// Turns the terminal's echo off until this is dropped.
 struct Unshown(Termios);
 
 impl Unshown {
@@ -93,7 +93,7 @@ impl Unshown {
 
 impl Drop for Unshown {
     fn drop(&mut self) {
-        // The Enter key was not shown either. A terminal that has gone away needs no care.
+        // The Enter key was not echoed either. Errors are ignored: the terminal may be gone.
         eprintln!();
         let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, &self.0);
     }

@@ -1,4 +1,4 @@
-//! `kill`: ends a VM whatever state it is in.
+//! `kill`: ends a VM in any state.
 
 use qemuctl::Error;
 
@@ -8,9 +8,9 @@ use super::failure::Failure;
 use super::home;
 use super::vm::{Vm, Vms};
 
-/// End a VM at once, as a power cut would
+/// Kill a VM at once, like a power cut
 ///
-/// Works also when QEMU hangs or another program has its monitor.
+/// Works even if QEMU hangs or all of its monitors are in use.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
 
 async fn kill(vm: &Vm, context: &Context) -> Result<Exit, Failure> {
     let Some(record) = vm.record(context)? else {
-        // Not ours, or not there: the monitor knows.
+        // Not started by qemuctl, or gone: ask the monitor.
         let vm = vm.attach(context).await?;
         let reason = vm.kill().await?;
         context.note(format_args!("{} has ended: {reason}", vm.name()));
@@ -37,12 +37,12 @@ async fn kill(vm: &Vm, context: &Context) -> Result<Exit, Failure> {
         Error::Timeout { .. } => Failure::new(
             Exit::TimedOut,
             format!(
-                "{} is killed, but hangs in the kernel: process {} is still there",
+                "killed {}, but process {} has not ended: it hangs in the kernel",
                 record.name, record.pid
             ),
         ),
         error => error.into(),
     })?;
-    context.note(format_args!("{} is killed", record.name));
+    context.note(format_args!("killed {}", record.name));
     Ok(Exit::Done)
 }

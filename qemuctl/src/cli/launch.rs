@@ -1,4 +1,4 @@
-//! The launch of a VM, as `run` and `start` have it in common.
+//! Launches a VM, for `run` and `start`.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use super::loaded::Loaded;
 use super::progress::Progress;
 use super::signals::Signals;
 
-/// Launches a VM, shows the way there, and tells what may surprise. A signal gives the launch up.
+/// Launches a VM, showing progress and warnings. A signal cancels the launch.
 pub(crate) async fn launch(
     loaded: &Loaded,
     ownership: Ownership,
@@ -23,7 +23,7 @@ pub(crate) async fn launch(
 ) -> Result<Instance, Failure> {
     loaded.check_files()?;
     if let Ok(dir) = socket_dir(loaded, context) {
-        // What is wrong with the directory is told by the launch.
+        // The launch itself reports problems of the directory.
         context.tell_ended(&sweep(&dir).unwrap_or_default());
     }
     let (phase, mut phases) = watch::channel(Phase::Prepare);
@@ -60,7 +60,7 @@ pub(crate) async fn launch(
     Ok(vm)
 }
 
-/// Where the VM's sockets go.
+/// Returns the directory of the VM's sockets.
 pub(crate) fn socket_dir(loaded: &Loaded, context: &Context) -> Result<PathBuf, Failure> {
     let dir = context.chosen_dir().or_else(|| loaded.config.socket_dir.clone());
     match dir {

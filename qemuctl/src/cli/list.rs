@@ -1,61 +1,62 @@
-//! `list`: which VMs run, and what they do.
+//! `list`: the running VMs and their states.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anstyle::Style;
 use qemuctl::config::ConfigFile;
 use qemuctl::home::{Home, StoredMachine};
 use qemuctl::runtime::{Record, sweep};
 use qemuctl::{Error, Instance, Size, State, VmConfig};
 use serde::Serialize;
 
-use super::context::Context;
+use super::context::{Context, ERROR, GOOD, WARNING};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::home;
 use super::table::{Table, size};
 use super::uptime::{Uptime, uptime_s};
 
-/// List the VMs that run
+/// List running VMs
 ///
-/// What VMs have left that ended while nobody was watching is removed, and told.
+/// Also removes and reports the leftovers of VMs that ended unobserved.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// List the machines that do not run too, with how each ended
+    /// List stopped machines, too, and how each ended
     #[arg(short, long)]
     all: bool,
 
-    /// Print names alone, one a line
+    /// Print only names, one per line
     #[arg(long, conflicts_with = "json")]
     names: bool,
 }
 
-/// How long one VM may take for each step to its state. A VM that hangs must not hide the others.
+/// The timeout of each step of a query, so that a hanging VM does not hide the others.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// A line of the list; `--json` prints an array of them.
+/// One row. `--json` prints an array of them.
 #[derive(Serialize)]
 struct Row {
     name: String,
-    /// What the VM does, such as `running`; `busy`: other programs are using all of its monitors.
+    /// The state, such as `running`; `busy` if other programs are using all of its monitors.
     state: String,
-    /// None: the process cannot be seen from here, as from another container.
+    /// `None` if the process is not visible, for example from another container.
     pid: Option<u32>,
-    /// Whether it outlives the program that started it.
+    /// Whether the VM outlives the program that started it.
     detached: bool,
     uptime_s: Option<u64>,
-    /// None: the board decides it, as the size of the memory.
+    /// `None` if the board decides it, as for the memory.
     cpus: Option<u32>,
     memory_bytes: Option<u64>,
-    /// None: it does not run.
+    /// `None` if the VM is not running.
     socket: Option<PathBuf>,
-    /// The folder of a machine of the home.
+    /// The folder of a machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<PathBuf>,
-    /// How the last run of a machine ended that does not run.
+    /// How the last run of a stopped machine ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
-    /// When it did, in seconds before now.
+    /// When the last run ended, in seconds before now.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_s: Option<u64>,
 }
@@ -100,23 +101,23 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     if context.json {
         context.print_json(&rows)?;
     } else if rows.is_empty() {
-        context.note(if args.all { "there is no machine, and no VM runs" } else { "no VM runs" });
+        context.note(if args.all { "no machines and no running VMs" } else { "no running VMs" });
     } else if args.all {
-        context.print(long_table(&rows))?;
+        context.print_styled(long_table(&rows))?;
     } else {
-        context.print(table(&rows))?;
+        context.print_styled(table(&rows))?;
     }
     Ok(Exit::Done)
 }
 
-/// A machine that does not run.
+/// The row of a stopped machine.
 fn idle_row(machine: &StoredMachine) -> Row {
     let status = machine.status();
     let (state, ended) = match &status {
         Ok(status) => (home::state(status), home::ended(status)),
         Err(error) => ("unknown", Some(qemuctl::explain(error))),
     };
-    // One that is wrong is listed all the same; `check` tells what is.
+    // List a machine with an invalid config, too; `check` reports its problems.
     let config = machine.config().map(ConfigFile::into_config);
     let config = config.as_ref().ok();
     Row {
@@ -134,7 +135,7 @@ fn idle_row(machine: &StoredMachine) -> Row {
     }
 }
 
-/// What the VM says it does, or why it cannot be asked.
+/// Returns the VM's state, or why it is not available.
 async fn state(socket: PathBuf) -> String {
     let options = qmp_client::Options {
         greeting: ANSWER_WITHIN,
@@ -154,6 +155,7 @@ fn table(rows: &[Row]) -> Table<6> {
     let mut table = Table::new(["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY"]);
     for row in rows {
         table.row(cells(row));
+        table.style(1, style(&row.state));
     }
     table
 }
@@ -165,6 +167,7 @@ fn long_table(rows: &[Row]) -> Table<7> {
         let ago = row.ended_s.map(|seconds| format!(", {} ago", Uptime(seconds))).unwrap_or_default();
         let ended = row.ended.as_ref().map(|ended| format!("{ended}{ago}")).unwrap_or_default();
         table.row([name, state, pid, uptime, cpus, memory, ended]);
+        table.style(1, style(&row.state));
     }
     table
 }
@@ -178,4 +181,14 @@ fn cells(row: &Row) -> [String; 6] {
         row.cpus.map(|cpus| cpus.to_string()).unwrap_or_default(),
         row.memory_bytes.map(size).unwrap_or_default(),
     ]
+}
+
+/// Returns the colour of a state: green while the guest is running, red after a failure, yellow in between.
+fn style(state: &str) -> Style {
+    match state {
+        "running" => GOOD,
+        "stopped" | "new" => Style::new(),
+        "crashed" | "guest-panicked" | "internal-error" | "io-error" | "unknown" | "unresponsive" => ERROR,
+        _ => WARNING,
+    }
 }

@@ -1,4 +1,4 @@
-//! A config with the file it is from, so that whatever goes wrong can be shown there.
+//! A config together with its file, so that problems can be shown in the file.
 
 use std::path::Path;
 
@@ -13,42 +13,42 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::image::readable;
 
-/// More problems than a person can correct at a time are not shown.
+/// The most problems that are printed at once.
 const MOST: usize = 50;
 
-/// A config, and the file it is from.
+/// A config and the file it was read from.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: VmConfig,
     file: Option<ConfigFile>,
-    /// What is wrong in the file; the rest of it is `config`.
+    /// The problems of the file; `config` has the valid rest.
     faults: Vec<ConfigFault>,
-    /// The machine of the home that it describes.
+    /// The machine that the config belongs to.
     machine: Option<StoredMachine>,
 }
 
 impl Loaded {
-    /// A config of which parts are wrong and left out.
+    /// A config with problems, without its invalid parts.
     pub(crate) fn in_part(config: VmConfig, file: Option<ConfigFile>, faults: Vec<ConfigFault>) -> Self {
         Self { config, file, faults, machine: None }
     }
 
-    /// The same, which is that of a machine of the home.
+    /// Adds the machine that the config belongs to.
     pub(crate) fn of_home(self, machine: StoredMachine) -> Self {
         Self { machine: Some(machine), ..self }
     }
 
-    /// The machine of the home that it describes.
+    /// Returns the machine that the config belongs to.
     pub(crate) fn machine(&self) -> Option<&StoredMachine> {
         self.machine.as_ref()
     }
 
-    /// How the machine is kept.
+    /// Returns the `[keep]` section of the machine.
     pub(crate) fn keep(&self) -> Keep {
         self.file.as_ref().map(|file| file.keep().clone()).unwrap_or_default()
     }
 
-    /// The config, if all of it is right.
+    /// Returns the config if all of it is valid.
     pub(crate) fn whole(self) -> Result<Self, Failure> {
         if self.faults.is_empty() {
             Ok(self)
@@ -57,17 +57,17 @@ impl Loaded {
         }
     }
 
-    /// What is wrong in the file.
+    /// Returns the problems of the file.
     pub(crate) fn faults(&self) -> &[ConfigFault] {
         &self.faults
     }
 
-    /// Whether anything of the file can be looked at: one whose text cannot be read at all has no rest.
+    /// Whether any of the file could be parsed.
     pub(crate) fn has_rest(&self) -> bool {
         self.faults.is_empty() || self.file.is_some()
     }
 
-    /// The problems of a plan. Those that a left-out part may be the reason of are left out as well.
+    /// Returns the problems of a plan, except those that may be consequences of an invalid part.
     pub(crate) fn problems_of(&self, error: &PlanError) -> Vec<Problem> {
         let is_own = |problem: &&qemu_argv::Problem| match &self.file {
             Some(file) => !file.may_follow(problem),
@@ -77,18 +77,18 @@ impl Loaded {
         problems.map(|problem| self.problem(&problem.path, problem.fault.to_string(), None)).collect()
     }
 
-    /// The config with what a launch adds to it: firmware, and block devices as such.
+    /// Returns the config with what a launch adds: firmware, and block devices of the host.
     pub(crate) fn complete(&self, qemu: &Qemu) -> Result<VmConfig, Failure> {
         let config = with_block_devices(self.config.clone());
         Ok(with_firmware(&config, &qemu.program, &qemu.target)?)
     }
 
-    /// The file that the config is from.
+    /// Returns the file that the config was read from.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(ConfigFile::path)
     }
 
-    /// A failed plan, told in terms of the file where there is one.
+    /// Turns a failed plan into a failure that shows the place in the file.
     pub(crate) fn explain(&self, error: &PlanError) -> Failure {
         match &self.file {
             Some(file) => file.explain(error).into(),
@@ -96,20 +96,18 @@ impl Loaded {
         }
     }
 
-    /// A failed launch, likewise.
+    /// Turns a failed launch into a failure, likewise.
     pub(crate) fn explain_launch(&self, error: Error) -> Failure {
         match error {
             Error::Plan(error) => self.explain(&error),
-            Error::InvalidName { name, reason } if self.file.is_some() => Self::refuse(vec![self.problem(
-                "name",
-                format!("the name {name:?} is not possible: {reason}"),
-                None,
-            )]),
+            Error::InvalidName { name, reason } if self.file.is_some() => {
+                Self::refuse(vec![self.problem("name", format!("invalid name {name:?}: {reason}"), None)])
+            }
             error => error.into(),
         }
     }
 
-    /// Something wrong with one field, in the file where there is one.
+    /// Makes a problem of one field, with its place in the file.
     pub(crate) fn problem(&self, field: &str, message: String, help: Option<String>) -> Problem {
         match &self.file {
             Some(file) => file.fault(field, message, help).into(),
@@ -126,7 +124,7 @@ impl Loaded {
         }
     }
 
-    /// Refuses to start what cannot start.
+    /// Fails if there are any problems.
     pub(crate) fn check_files(&self) -> Result<(), Failure> {
         match self.missing_files() {
             problems if problems.is_empty() => Ok(()),
@@ -139,7 +137,7 @@ impl Loaded {
         Failure::new(Exit::BadConfig, lines.join("\n"))
     }
 
-    /// Files that QEMU would not find, and images that it would read as something else.
+    /// Finds files that do not exist, and images whose format differs from the config.
     pub(crate) fn missing_files(&self) -> Vec<Problem> {
         let config = &self.config;
         let mut problems: Vec<Problem> = image_faults(config)
@@ -175,22 +173,22 @@ impl Loaded {
     }
 }
 
-/// Something wrong in a config.
+/// A problem of a config.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Problem {
     /// The part of the config, such as `disks[1].format`.
     pub(crate) field: String,
     pub(crate) message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub(crate) help: Option<String>,
-    /// Where it stands in the file.
+    /// The place in the file.
     pub(crate) place: Option<Position>,
-    /// As it is printed for people.
+    /// The text that is printed.
     #[serde(skip)]
     pub(crate) text: String,
 }
 
-/// A place in a file, counted from 1.
+/// A place in a file; line and column count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Position {
     pub(crate) line: usize,

@@ -1,9 +1,9 @@
-//! The machine that a command is about: a config file or an image, and options that change it.
+//! The VM that a command is about: a config file or an image, and options that change it.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use clap_complete::ArgValueCompleter;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use qemu_argv::{
     AccelChoice, Arch, BlockFormat, Cdrom, CdromInterface, Disk, DiskInterface, Firmware, HostForward,
     NetBackend, Network, Size, UefiFirmware, UserNet, VmConfig, Vnc, VncListen,
@@ -19,11 +19,11 @@ use super::failure::Failure;
 use super::image::{Kind, kind_of};
 use super::loaded::Loaded;
 
-/// The machine that a command is about. Options go before what the file says.
+/// The FILE argument and its options, which override the file.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
-    /// A machine of the home, a config file (TOML or JSON), or what to boot: a disk image, an ISO image or a kernel
+    /// Machine name, config file (TOML or JSON), or image to boot: a disk image, an ISO image or a kernel
     #[arg(add = ArgValueCompleter::new(complete::machines_and_files), required_unless_present_any = ["kernel", "disk", "cdrom"])]
     file: Option<PathBuf>,
 
@@ -37,108 +37,109 @@ impl MachineArgs {
         self.load_in_part()?.whole()
     }
 
-    /// The same with what is wrong in the file put aside, so that the rest can be looked at.
+    /// The same, but collects the problems of the file, so that the rest can be checked.
     pub(crate) fn load_in_part(&self) -> Result<Loaded, Failure> {
         self.options.load_in_part(self.file.as_deref())
     }
 
-    /// The machine that is named instead of the one on the command line, with the same options.
+    /// Returns the same options for another machine.
     pub(crate) fn load_as(&self, file: &Path) -> Result<Loaded, Failure> {
         self.options.load(Some(file))
     }
 
-    /// What was named on the command line.
+    /// Returns the FILE argument.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 }
 
-/// What the machine is.
+/// Options that describe the VM.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Machine")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct MachineOptions {
-    /// The VM's name. Left out: the config's, or the image's file name
-    #[arg(short, long, value_hint = ValueHint::Other)]
+    /// VM name [default: from the config, or the image's file name]
+    #[arg(long, value_hint = ValueHint::Other)]
     name: Option<String>,
 
-    /// Memory, such as 2G or 512M
+    /// Memory size, such as 2G or 512M
     #[arg(short, long, value_name = "SIZE")]
     memory: Option<Size>,
 
-    /// The number of processors
+    /// Number of CPUs
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     cpus: Option<u32>,
 
-    /// The CPU model, such as host, max or EPYC
+    /// CPU model, such as host, max or EPYC
     #[arg(long, value_name = "MODEL")]
     cpu: Option<String>,
 
-    /// The guest's architecture, such as `x86_64` or `aarch64`
+    /// Guest architecture, such as `x86_64` or `aarch64`
     #[arg(long)]
     arch: Option<Arch>,
 
-    /// The machine type, such as q35, pc or virt
+    /// Machine type, such as q35, pc or virt
     #[arg(long, value_name = "TYPE")]
     machine: Option<String>,
 
-    /// What executes the guest
-    #[arg(long, value_parser = accel)]
+    /// Accelerator: auto, kvm, hvf, whpx or tcg
+    #[arg(long, value_parser = accel, add = ArgValueCandidates::new(|| complete::values("machine.accel")))]
     accel: Option<AccelChoice>,
 
-    /// The QEMU program, or the directory it is in
+    /// QEMU program, or the directory it is in
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     qemu: Option<PathBuf>,
 
-    /// A further disk image; may be given several times
+    /// Add a disk with this image (repeatable)
     #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
     disk: Vec<PathBuf>,
 
-    /// An ISO image in a CD-ROM drive; may be given several times
+    /// Add a CD-ROM drive with this image (repeatable)
     #[arg(long, visible_alias = "iso", value_name = "IMAGE", value_hint = ValueHint::FilePath)]
     cdrom: Vec<PathBuf>,
 
-    /// The format of the disk images given here, such as raw or qcow2 [default: by the ending of each name]
-    #[arg(long, value_parser = super::image::format)]
+    /// Format of the disk images given here, such as raw or qcow2 [default: by file name extension]
+    #[arg(long, value_parser = super::image::format, add = ArgValueCandidates::new(|| complete::values("disks.format")))]
     format: Option<BlockFormat>,
 
-    /// Throw away what the guest writes to its disks when the VM ends
+    /// Discard all writes to the disks when the VM ends
     #[arg(long)]
     snapshot: bool,
 
-    /// What to boot from: disk, cdrom, network, or the firmware's menu [default: FILE]
+    /// Boot from disk, cdrom, network, or the firmware's menu [default: FILE]
     #[arg(long, value_name = "DEVICE")]
     boot: Option<BootFrom>,
 
-    /// A port of this host that leads into the guest: [ADDRESS:]HOST:GUEST[/udp], such as 2222:22. Host port 0: any free one
+    /// Forward a host port to the guest: [ADDRESS:]HOST:GUEST[/udp], such as 2222:22; host port 0 takes any free port
+    /// (repeatable)
     #[arg(short = 'p', long, value_name = "PORTS", value_parser = forward)]
     forward: Vec<HostForward>,
 
-    /// No network at all
+    /// Remove all network interfaces
     #[arg(long, conflicts_with = "forward")]
     no_network: bool,
 
-    /// Show the screen by VNC at this address, such as 5901, :1 or a socket's path [default: a free port of 127.0.0.1]
+    /// Serve the screen by VNC at this address, such as 5901, :1 or a socket path [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "", require_equals = true, value_parser = vnc)]
     vnc: Option<VncListen>,
 
-    /// Boot by UEFI
+    /// Boot with UEFI firmware
     #[arg(long)]
     uefi: bool,
 
-    /// A kernel to boot directly
+    /// Kernel to boot directly
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     kernel: Option<PathBuf>,
 
-    /// The kernel's initial RAM disk
+    /// Initial RAM disk of the kernel
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     initrd: Option<PathBuf>,
 
-    /// The kernel's command line. Left out without a config file: what makes Linux use the serial console
+    /// Kernel command line [default: from the config, or else options that select the serial console]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     append: Option<String>,
 
-    /// Leave the guest frozen before its first instruction
+    /// Do not start the guest's CPUs; `qemuctl resume` does
     #[arg(long)]
     paused: bool,
 }
@@ -149,7 +150,7 @@ impl MachineOptions {
         self.load_in_part(file)?.whole()
     }
 
-    /// The same with what is wrong in the file put aside, so that the rest can be looked at.
+    /// The same, but collects the problems of the file, so that the rest can be checked.
     pub(crate) fn load_in_part(&self, named: Option<&Path>) -> Result<Loaded, Failure> {
         if let Some(machine) = named.map(stored).transpose()?.flatten() {
             return self.load_stored(machine);
@@ -175,17 +176,17 @@ impl MachineOptions {
         Ok(Loaded::in_part(config, file, faults))
     }
 
-    /// Whether the name is told by an option.
+    /// Whether an option sets the name.
     pub(crate) fn has_name(&self) -> bool {
         self.name.is_some()
     }
 
-    /// Whether it is told what to boot from.
+    /// Whether an option selects what to boot.
     pub(crate) fn has_boot(&self) -> bool {
         self.boot.is_some()
     }
 
-    /// Takes out what is the size of a disk to be made, such as `20GiB`, and no path of one.
+    /// Removes and returns the disks given as a size, such as `20GiB`, instead of a path.
     pub(crate) fn take_sizes(&mut self) -> Vec<Size> {
         let size = |path: &PathBuf| path.to_str().and_then(|text| text.parse().ok());
         let sizes = self.disk.iter().filter_map(size).collect();
@@ -193,13 +194,13 @@ impl MachineOptions {
         sizes
     }
 
-    /// A machine of the home.
+    /// Reads a machine.
     fn load_stored(&self, machine: StoredMachine) -> Result<Loaded, Failure> {
         if self.name.is_some() {
-            let text = format!("{} is a machine of the home and has its name", machine.name());
-            return Err(Failure::new(Exit::Usage, text).with_help(
-                "`qemuctl rename` gives it another one, `qemuctl clone` makes another machine like it",
-            ));
+            let text =
+                format!("--name has no effect: {} is a machine and has a name already", machine.name());
+            return Err(Failure::new(Exit::Usage, text)
+                .with_help("use `qemuctl rename` to rename it, or `qemuctl clone` to copy it"));
         }
         let path = machine.config_path();
         let (file, faults) = ConfigFile::read_in_part(&path)?;
@@ -207,7 +208,7 @@ impl MachineOptions {
             return Ok(Loaded::in_part(VmConfig::default(), None, faults));
         };
         if faults.is_empty() {
-            // The name is told by the folder alone.
+            // Only the folder determines the name.
             machine.parse(file.text())?;
         }
         let mut config = file.config().clone();
@@ -216,7 +217,7 @@ impl MachineOptions {
         Ok(Loaded::in_part(config, Some(file), faults).of_home(machine))
     }
 
-    /// The machine that most images want.
+    /// Makes a config that suits most images.
     fn around(&self, path: &Path, kind: Kind) -> Result<VmConfig, Failure> {
         let mut config = self.plain();
         config.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -231,11 +232,11 @@ impl MachineOptions {
         Ok(config)
     }
 
-    /// What a machine has that no config describes: enough for a usual Linux.
+    /// The default devices if there is no config: enough for a common Linux.
     fn plain(&self) -> VmConfig {
         let arch = self.arch.or_else(Arch::host).unwrap_or(Arch::X86_64);
         let mut config = VmConfig::for_arch(arch);
-        // These boards have no firmware of their own that starts from a disk.
+        // These boards have no default firmware that boots from a disk.
         let is_bare = matches!(arch, Arch::Aarch64 | Arch::Arm | Arch::Riscv64 | Arch::Loongarch64);
         if is_bare && self.kernel.is_none() {
             config.firmware = Some(Firmware::Uefi(UefiFirmware::default()));
@@ -243,14 +244,14 @@ impl MachineOptions {
         config
     }
 
-    /// A disk on an image.
+    /// A disk with an image.
     fn image(&self, path: &Path) -> Result<Disk, Failure> {
         super::image::check_format(path, self.format)?;
         Ok(Disk { format: self.format, ..Disk::file(absolute(path)?) })
     }
 
-    /// What a further CD-ROM drive is connected to. A guest that boots from a virtio disk has drivers for virtio, and not
-    /// always for AHCI: the kernel of Debian's cloud images has none.
+    /// Returns the bus of an added CD-ROM drive. A guest that boots from a virtio disk has virtio drivers, but not
+    /// always AHCI: the kernel of Debian's cloud images has none.
     fn drive(&self, config: &VmConfig) -> CdromInterface {
         let starts_from_virtio =
             config.disks.first().is_some_and(|disk| disk.interface == DiskInterface::Virtio);
@@ -262,7 +263,7 @@ impl MachineOptions {
     }
 
     fn apply(&self, config: &mut VmConfig, is_image: bool) -> Result<(), Failure> {
-        // What FILE is, if it is an image; the options below add further ones.
+        // If FILE is an image, it comes first; the options below add further ones.
         let booted = super::boot::image_of(config).filter(|_| is_image);
         let set = |field: &mut Option<String>, value: &Option<String>| {
             if value.is_some() {
@@ -307,8 +308,8 @@ impl MachineOptions {
         }
         for (option, given) in [("--initrd", self.initrd.is_some()), ("--append", self.append.is_some())] {
             if given && config.boot.kernel.is_none() {
-                let text = format!("{option} is for a kernel, and there is none: an image brings its own");
-                return Err(Failure::new(Exit::Usage, text).with_help("name the kernel with --kernel"));
+                let text = format!("{option} requires a kernel; a disk image boots its own");
+                return Err(Failure::new(Exit::Usage, text).with_help("give the kernel with --kernel"));
             }
         }
         if self.no_network {
@@ -329,7 +330,7 @@ impl MachineOptions {
     }
 }
 
-/// The machine of the home that is meant, unless it is a file that is.
+/// Returns the machine that is meant, unless there is a file of that name.
 fn stored(named: &Path) -> Result<Option<StoredMachine>, Failure> {
     let Some(name) = named.to_str().filter(|name| !name.contains('/')) else { return Ok(None) };
     if std::fs::metadata(named).is_ok_and(|facts| !facts.is_dir()) {
@@ -348,15 +349,15 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot find {}: {error}", path.display())))
 }
 
-/// A drive with an image in it.
+/// A CD-ROM drive with an image.
 fn cdrom(path: &Path, interface: CdromInterface) -> Result<Cdrom, Failure> {
-    // A drive reads raw bytes, whatever the name says.
+    // Media of drives are raw, whatever the file name says.
     super::image::check_medium(path, None)?;
     let medium = qemu_argv::DiskBackend::file(absolute(path)?);
     Ok(Cdrom { medium: Some(medium), interface, ..Cdrom::default() })
 }
 
-/// Puts ports into the first user-mode network, or into a new one.
+/// Adds forwarded ports to the first user-mode network, or to a new one.
 fn forward_into(config: &mut VmConfig, forwards: &[HostForward]) -> Result<(), Failure> {
     if config.networks.is_empty() {
         config.networks.push(Network::new(NetBackend::User(UserNet::default())));
@@ -366,26 +367,26 @@ fn forward_into(config: &mut VmConfig, forwards: &[HostForward]) -> Result<(), F
         _ => None,
     });
     let none =
-        || Failure::new(Exit::BadConfig, "--forward needs a user-mode network, and the config has none");
+        || Failure::new(Exit::BadConfig, "--forward requires a user-mode network, but the config has none");
     user.ok_or_else(none)?.forwards.extend_from_slice(forwards);
     Ok(())
 }
 
 fn accel(text: &str) -> Result<AccelChoice, String> {
-    serde_json::from_value(text.into()).map_err(|_| "one of auto, kvm, hvf, whpx, tcg is needed".to_owned())
+    serde_json::from_value(text.into()).map_err(|_| "possible values: auto, kvm, hvf, whpx, tcg".to_owned())
 }
 
-/// `[ADDRESS:]HOST:GUEST[/tcp|/udp]`, as containers have it.
+/// Parses `[ADDRESS:]HOST:GUEST[/tcp|/udp]`, as container tools write it.
 fn forward(text: &str) -> Result<HostForward, String> {
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (host, guest) = ports.rsplit_once(':').unwrap_or((ports, ports));
     let (address, host) = host.rsplit_once(':').unwrap_or(("", host));
     format!("{protocol}:{address}:{host}-:{guest}")
         .parse()
-        .map_err(|_| "ports look like 2222:22, 127.0.0.1:8080:80 or 5353:53/udp".to_owned())
+        .map_err(|_| "expected for example 2222:22, 127.0.0.1:8080:80 or 5353:53/udp".to_owned())
 }
 
-/// Where VNC listens; nothing: on a free port.
+/// Parses where VNC listens; an empty text means a free port.
 fn vnc(text: &str) -> Result<VncListen, String> {
     if text.is_empty() { Ok(VncListen::default()) } else { text.parse() }
 }
@@ -403,10 +404,10 @@ mod tests {
         0.0.0.0:80:8080 = tcp:0.0.0.0:80-:8080
         53:53/udp = udp:127.0.0.1:53-:53
         80 = tcp:127.0.0.1:80-:80
-        x:22 = ports look like 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
-        1:2:3:4 = ports look like 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
-        22:22/sctp = ports look like 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
-         = ports look like 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
+        x:22 = expected for example 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
+        1:2:3:4 = expected for example 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
+        22:22/sctp = expected for example 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
+         = expected for example 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
         ");
     }
 }

@@ -1,13 +1,13 @@
-//! The way out of a console that gets every key: a key that opens a menu.
+//! The menu of the console: an escape key followed by a command key.
 
-/// Splits what is typed between the guest and the menu.
+/// Divides typed keys between the guest and the menu.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Menu {
     escape: u8,
     is_open: bool,
 }
 
-/// What was typed, or chosen.
+/// The result of typed keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice<'a> {
     /// Keys for the guest.
@@ -18,9 +18,9 @@ pub(crate) enum Choice<'a> {
     Stop,
     /// Kill QEMU.
     Kill,
-    /// Back to the guest.
+    /// Close the menu.
     Continue,
-    /// Show what there is; the menu stays open.
+    /// Show help; the menu stays open.
     Help,
 }
 
@@ -32,28 +32,28 @@ impl Menu {
         Self { escape, is_open: false }
     }
 
-    /// The key that opens the menu, for people.
+    /// Returns the name of the escape key.
     pub(crate) fn key(self) -> String {
         format!("Ctrl-{}", char::from(self.escape + b'@'))
     }
 
-    /// The menu in one line.
+    /// Returns the menu as one line.
     pub(crate) fn line(self, vm: &str) -> String {
         format!("{vm}: s stop, k kill, c continue, {0} send {0}, ? help", self.key())
     }
 
-    /// What each key does.
+    /// Returns a description of each key.
     pub(crate) fn help(self) -> Vec<String> {
         let escape = self.key();
         vec![
-            "s       ask the guest to shut down; again: make QEMU quit, then kill it".to_owned(),
-            "k       kill QEMU at once, as a power cut would".to_owned(),
-            "c       back to the guest (also Enter and Esc)".to_owned(),
+            "s       ask the guest to shut down; repeated: stop QEMU, then kill it".to_owned(),
+            "k       kill QEMU at once, like a power cut".to_owned(),
+            "c       return to the guest (also Enter and Esc)".to_owned(),
             format!("{escape:<7} send {escape} to the guest"),
         ]
     }
 
-    /// Takes the next keys.
+    /// Processes the next keys.
     pub(crate) fn read<'a>(&mut self, mut typed: &'a [u8]) -> Vec<Choice<'a>> {
         let mut choices = Vec::new();
         while let Some(&key) = typed.first() {
@@ -85,7 +85,7 @@ impl Menu {
                 b'k' | b'K' => Choice::Kill,
                 b'c' | b'C' | b'\r' | b'\n' => Choice::Continue,
                 ESC => {
-                    // The rest of what an arrow key sends.
+                    // Skip the rest of an escape sequence, as sent by arrow keys.
                     typed = &[];
                     Choice::Continue
                 }
@@ -98,8 +98,8 @@ impl Menu {
     }
 }
 
-/// The length of what a terminal itself has answered to the guest, such as where its cursor is. Shells ask that with each
-/// prompt, and nobody has typed it.
+/// Returns the length of a terminal's own answer to the guest, such as its cursor position. Shells request it with each
+/// prompt, so it must not be taken for typed keys.
 fn report(typed: &[u8]) -> Option<usize> {
     let rest = typed.strip_prefix(b"\x1b[")?;
     let end = rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b'?' | b'>'))?;

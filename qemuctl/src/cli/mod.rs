@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and who does it.
+//! The command line: subcommands and their dispatch.
 
 mod agent;
 mod argv;
@@ -13,9 +13,12 @@ mod cp;
 mod doctor;
 mod duration;
 mod events;
+mod examples;
 mod exec;
 mod exit;
 mod failure;
+mod fields;
+mod help;
 mod hmp;
 mod home;
 mod image;
@@ -28,6 +31,7 @@ mod launch;
 mod list;
 mod loaded;
 mod machine;
+mod manual;
 mod menu;
 mod power;
 mod progress;
@@ -64,7 +68,7 @@ use vm::Vm;
 
 /// Run, watch and control QEMU virtual machines, without a daemon
 #[derive(Parser, Debug)]
-#[command(name = "qemuctl", version, propagate_version = true, max_term_width = 100, after_long_help = exit::HELP)]
+#[command(name = "qemuctl", version, propagate_version = true, max_term_width = 100, after_long_help = exit::HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     context: Context,
@@ -92,23 +96,23 @@ enum Command {
     Clone(home::clone::Args),
     Rm(home::rm::Args),
     Adopt(home::adopt::Args),
-    /// Let a VM's processors stand still
+    /// Pause a VM
     Pause {
         #[command(flatten)]
         vm: Vm,
     },
-    /// Let a paused VM run on
+    /// Resume a paused VM
     #[command(visible_alias = "unpause")]
     Resume {
         #[command(flatten)]
         vm: Vm,
     },
-    /// Press a VM's reset button
+    /// Reset a VM, like its reset button
     Reset {
         #[command(flatten)]
         vm: Vm,
     },
-    /// Wake a VM whose guest sleeps
+    /// Wake a guest from suspend
     Wake {
         #[command(flatten)]
         vm: Vm,
@@ -134,6 +138,7 @@ enum Command {
     Doctor(doctor::Args),
     Completions(completions::Completions),
     Man(completions::Manual),
+    Help(help::Args),
 }
 
 impl Command {
@@ -180,36 +185,37 @@ impl Command {
             Self::Doctor(args) => doctor::run(args, context).await,
             Self::Completions(args) => completions::completions(&args),
             Self::Man(args) => completions::manual(&args, Cli::command()),
+            Self::Help(args) => help::run(&args, Cli::command(), context),
         }
     }
 }
 
-/// Whether the few descriptors can be opened that an async runtime needs: without them it panics.
+/// Whether the file descriptors that an async runtime needs can be opened; without them it panics.
 fn check_room() -> std::io::Result<()> {
     let pipes: Result<Vec<_>, _> = (0..DESCRIPTORS.div_ceil(2)).map(|_| std::io::pipe()).collect();
     pipes.map(drop)
 }
 
-/// What the runtime of this program and the one of its signals open.
+/// The number opened by the runtimes of this program and of its signals.
 const DESCRIPTORS: usize = 10;
 
-/// Does what the command line asks for.
+/// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    // The shell asks for completions through the environment; then nothing else is done.
+    // If the shell asks for completions through the environment, prints them and exits.
     CompleteEnv::with_factory(Cli::command).complete();
     let Cli { context, command } = Cli::parse();
     context.set_up();
     if let Err(error) = check_room() {
         let failure = Failure::of(Exit::Failed, &error)
-            .with_help("raise the limit of open files, for example with `ulimit -n 1024`");
+            .with_help("raise the limit on open files, for example with `ulimit -n 1024`");
         context.fail(&failure);
         return failure.exit.into();
     }
-    // One thread: QEMU is tied to the thread that starts it, and nothing here computes.
+    // One thread is enough, and QEMU is tied to the lifetime of the thread that starts it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(Failure::from).and_then(|runtime| {
         let done = runtime.block_on(command.run(&context));
-        // A thread that waits for input must not keep the program.
+        // Do not wait for a thread that blocks on input.
         runtime.shutdown_background();
         done
     });
@@ -220,6 +226,45 @@ pub(crate) fn main() -> ExitCode {
                 context.fail(&failure);
             }
             failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Adds the letters of a command's options, and those of its subcommands.
+    fn letters(command: &clap::Command, found: &mut std::collections::BTreeMap<char, String>) {
+        for option in command.get_arguments() {
+            let (Some(letter), Some(long)) = (option.get_short(), option.get_long()) else { continue };
+            let meaning = found.entry(letter).or_insert_with(|| long.to_owned());
+            assert_eq!(meaning, long, "-{letter} of {}", command.get_name());
+        }
+        command.get_subcommands().for_each(|one| letters(one, found));
+    }
+
+    #[test]
+    fn a_letter_has_one_meaning() {
+        letters(&Cli::command(), &mut std::collections::BTreeMap::new());
+    }
+
+    #[test]
+    fn every_subcommand_has_examples_that_are_valid() {
+        for name in Cli::command().get_subcommands().map(clap::Command::get_name) {
+            assert!(!examples::of(name).is_empty(), "{name}");
+        }
+        for (name, example) in examples::all() {
+            let command = example.split(['|', '<', '>']).next().unwrap_or_default();
+            let words = command.split('\'').enumerate().flat_map(|(number, part)| {
+                let quoted = number % 2 == 1;
+                if quoted { vec![part] } else { part.split_whitespace().collect() }
+            });
+            let words: Vec<&str> = words.collect();
+            assert!(name.is_empty() || words[1] == name, "{example}");
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{example}: {error}");
+            }
         }
     }
 }

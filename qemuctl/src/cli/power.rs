@@ -1,4 +1,4 @@
-//! `pause`, `resume`, `reset` and `wake`: one word to the VM, one word back.
+//! `pause`, `resume`, `reset` and `wake`.
 
 use qemuctl::State;
 
@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::vm::Vm;
 
-/// What is done to the VM.
+/// One of the four commands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action {
     Pause,
@@ -38,9 +38,9 @@ pub(crate) async fn run(vm: &Vm, action: Action, context: &Context) -> Result<Ex
     };
     let name = vm.name();
     match (action, vm.state()) {
-        // What was stopped before the reset is so after it.
+        // A VM that was paused before the reset is paused after it.
         (Action::Reset, State::Prelaunch | State::Paused) => {
-            context.note(format_args!("{done} {name}; it waits for `qemuctl resume {name}`"));
+            context.note(format_args!("{done} {name}; it is paused, run `qemuctl resume {name}`"));
         }
         _ => context.note(format_args!("{done} {name}")),
     }

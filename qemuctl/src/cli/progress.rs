@@ -1,4 +1,4 @@
-//! What takes longer than a moment: a line on the terminal that lives, until it is done.
+//! Progress on the terminal.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use tokio::task::AbortHandle;
 
 use super::context::Context;
 
-/// What is faster is not announced: a line that flashes up only disturbs.
+/// The delay before progress is shown, so that fast operations do not flash a line.
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// Shows what is being done until it is finished or dropped. Nothing is shown where nobody looks.
+/// A progress line, shown on a terminal until it is finished or dropped.
 #[derive(Debug)]
 pub(crate) struct Progress(Option<(ProgressBar, AbortHandle)>);
 
 impl Progress {
-    /// Something that takes a while, nobody knows how long.
+    /// Starts a spinner.
     pub(crate) fn start(context: &Context, what: impl Into<String>) -> Self {
         let template = "{spinner:.cyan} {msg} ({elapsed})";
         Self::show(context, template, ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()), what)
     }
 
-    /// Something that is done byte by byte; how many there are may be unknown.
+    /// Starts a bar that counts bytes; the total may be unknown.
     pub(crate) fn bytes(context: &Context, what: impl Into<String>, total: Option<u64>) -> Self {
         let template = match total {
             Some(_) => {
@@ -38,7 +38,7 @@ impl Progress {
         )
     }
 
-    /// Something of which the hundredth part that is done is known.
+    /// Starts a bar that shows a percentage.
     pub(crate) fn percent(context: &Context, what: impl Into<String>) -> Self {
         let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::hidden());
         Self::show(context, "{msg} {bar:30.cyan} {pos} %, {eta} left", bar, what)
@@ -59,14 +59,14 @@ impl Progress {
         Self(Some((bar, timer.abort_handle())))
     }
 
-    /// Tells what is being done now.
+    /// Changes the text.
     pub(crate) fn say(&self, what: impl Into<String>) {
         if let Some((bar, _)) = &self.0 {
             bar.set_message(Printable::line(&what.into()).to_string());
         }
     }
 
-    /// Tells how many bytes are done.
+    /// Sets the number of bytes done.
     pub(crate) fn reach(&self, bytes: u64) {
         if let Some((bar, _)) = &self.0 {
             bar.set_position(bytes);

@@ -1,4 +1,4 @@
-//! `qmp`: one command of QEMU's own protocol.
+//! `qmp`: sends a QMP command.
 
 use qemuctl::{ClientError, Error, Instance};
 use qmp_proto::{ErrorClass, QueryCommands};
@@ -12,17 +12,17 @@ use super::vm::Vm;
 
 /// Send a QMP command and print the reply as JSON
 ///
-/// For example `qemuctl qmp web query-status`, or `qemuctl qmp web device_del '{"id": "net1"}'`. Other users of the host see
-/// what is on a command line: passwords belong on standard input or in a file.
+/// For example `qemuctl qmp web query-status`, or `qemuctl qmp web device_del '{"id": "net1"}'`. Other users of the
+/// host can see command lines, so pass passwords on standard input or in a file.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// The command, such as query-block
+    /// QMP command, such as query-block
     command: String,
 
-    /// Its arguments as a JSON object; -: from standard input; @FILE: from a file
+    /// Arguments as a JSON object, - to read them from standard input, or @FILE from a file
     #[arg(value_name = "JSON")]
     arguments: Option<String>,
 }
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// A command that this QEMU does not have is answered with the one that may have been meant.
+/// Adds the nearest command's name to the error about an unknown command.
 async fn explain(error: Error, vm: &Instance, command: &str) -> Failure {
     let unknown =
         matches!(&error, Error::Qmp(ClientError::Refused { class: ErrorClass::CommandNotFound, .. }));
@@ -67,22 +67,19 @@ async fn explain(error: Error, vm: &Instance, command: &str) -> Failure {
     }
 }
 
-/// Reads the arguments; QEMU takes an object only.
+/// Parses the arguments, which have to be an object.
 fn object(text: &str) -> Result<Value, Failure> {
-    let example = "write an object in single quotes: '{\"id\": \"net1\"}'";
+    let example = "give an object in single quotes: '{\"id\": \"net1\"}'";
     match serde_json::from_str(text) {
         Ok(object @ Value::Object(_)) => Ok(object),
-        Ok(_) => {
-            Err(Failure::new(Exit::Usage, "the arguments are JSON, but not an object").with_help(example))
-        }
-        // The text itself may be a secret.
-        Err(error) => {
-            Err(Failure::new(Exit::Usage, format!("the arguments are not JSON: {error}")).with_help(example))
-        }
+        Ok(_) => Err(Failure::new(Exit::Usage, "the arguments are not a JSON object").with_help(example)),
+        // The error does not quote the text, which may contain a secret.
+        Err(error) => Err(Failure::new(Exit::Usage, format!("the arguments are not valid JSON: {error}"))
+            .with_help(example)),
     }
 }
 
-/// Whether a command's arguments have a password in them, as far as their names tell.
+/// Whether a command's arguments contain a password, judged by their names.
 fn holds_secret(arguments: &Value) -> bool {
     let is_secret = arguments["qom-type"].as_str().is_some_and(|kind| kind.starts_with("secret"));
     match arguments {

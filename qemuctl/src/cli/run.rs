@@ -1,4 +1,4 @@
-//! `run`: a VM in the foreground, from start to end.
+//! `run`: runs a VM in the foreground.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
@@ -23,37 +23,38 @@ use super::terminal::{Terminal, read_keys};
 use super::ways::Ways;
 use super::window::Window;
 
-/// Run a VM in the foreground, with its serial console here
+/// Run a VM in the foreground, with its serial console
 ///
-/// FILE is a config file (TOML or JSON) or a disk image. The serial console is on standard output. On a terminal the guest
-/// gets every key, Ctrl-C too; Ctrl-] opens a menu to stop or kill the VM. SIGTERM, or Ctrl-C without a console, stops the
-/// VM: the guest is asked to shut down and gets --grace to do so, twice that if it shows that it is shutting down; if it does
-/// not, QEMU is stopped, and the exit code is 6. Asked a second time, QEMU quits at once; a third time, it is killed.
+/// FILE is a config file (TOML or JSON) or a disk image. The serial console is printed on standard output. On a
+/// terminal, all keys including Ctrl-C go to the guest; Ctrl-] opens a menu to stop or kill the VM. SIGTERM, or Ctrl-C
+/// without a console, shuts the VM down: the guest is asked to shut down and has the time of --grace to do so, or twice
+/// that once it has begun. If it does not, QEMU is stopped, and the exit code is 6. A second signal stops QEMU at once,
+/// a third kills it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     machine: MachineArgs,
 
-    /// How long the guest may take to shut down
+    /// How long to wait for the guest to shut down
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     grace: Span,
 
-    /// Neither show the serial console nor read keys for it
+    /// Do not connect the serial console
     #[arg(long)]
     no_console: bool,
 
-    /// The key that opens the menu, such as ^] or ^A
-    #[arg(short, long, value_name = "KEY", default_value = "^]", value_parser = control_key, conflicts_with = "no_console")]
+    /// Key that opens the menu, such as ^] or ^A
+    #[arg(long, value_name = "KEY", default_value = "^]", value_parser = control_key, conflicts_with = "no_console")]
     escape: u8,
 }
 
-/// How long the last words of the console may take to be read.
+/// How long to wait for the last output of the console.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// How long QEMU may take to accept what was typed; what comes later is lost, as on a real serial line.
+/// How long QEMU may take to accept typed keys; later ones are lost, as on a real serial line.
 const TYPED: Duration = Duration::from_secs(1);
 
-/// How long a QEMU that was told to quit may take.
+/// How long QEMU may take to quit.
 const QUIT_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -86,13 +87,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         None => String::new(),
     };
     let pid = vm.pid().unwrap_or_default();
-    say(terminal.is_some(), context, &format!("{} runs as process {pid}{hint}", vm.name()));
+    say(terminal.is_some(), context, &format!("started {} (process {pid}){hint}", vm.name()));
     let window = terminal.as_ref().map(|_| Window::follow(&vm));
     let output = console.clone().map(|console| tokio::spawn(copy_out(console)));
     let (ended, stopped) =
         supervise(&vm, &mut signals, console.as_ref(), &mut terminal, &args, context).await;
     if let Some(output) = output {
-        // What nobody reads in time is given up: the VM is gone, and so will be the program.
+        // Output that is not read in time is lost: the VM has ended, and so will this program.
         let _ = tokio::time::timeout(LAST_WORDS, output).await;
     }
     drop((window, terminal));
@@ -106,7 +107,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     }
 }
 
-/// Watches until the VM ends; passes keys on, and asks it to end when asked to.
+/// Runs until the VM ends: passes keys on, and shuts it down on request.
 async fn supervise(
     vm: &Instance,
     signals: &mut Signals,
@@ -136,7 +137,7 @@ async fn supervise(
             let tell = |text: &str| say(true, context, text);
             match (choice, console) {
                 (Choice::Type(text), Some(console)) => {
-                    // A guest that reads nothing must not keep the menu away.
+                    // A guest that does not read its input must not block the menu.
                     let written = tokio::time::timeout(TYPED, console.write_all(text)).await;
                     if matches!(written, Ok(Err(_))) {
                         *terminal = None;
@@ -158,20 +159,20 @@ async fn supervise(
     }
 }
 
-/// What became of the guest that was asked to shut down, if nothing harder was asked for since.
+/// Returns the outcome of asking the guest to shut down, unless QEMU was stopped since.
 async fn told(stopping: Option<Stopping>) -> Option<StopOutcome> {
     tokio::time::timeout(LAST_WORDS, stopping?).await.ok()?.ok()?
 }
 
-/// A guest that was asked to shut down.
+/// A pending request to shut down.
 type Stopping = JoinHandle<Option<StopOutcome>>;
 
-/// Tells something. A raw terminal begins a line where it is told to.
+/// Prints a note. A raw terminal needs carriage returns.
 fn say(raw: bool, context: &Context, text: &str) {
     if raw { context.note(format_args!("\r{text}\r")) } else { context.note(text) }
 }
 
-/// Asks the VM to end, harder each time.
+/// Ends the VM, more forcibly each time.
 fn ask(
     vm: &Instance,
     signal: Option<&dyn Display>,
@@ -185,17 +186,14 @@ fn ask(
     match asked {
         1 => {
             let grace = args.grace.0;
-            let text = format!(
-                "{why}asking {} to shut down within {}; once more to make QEMU quit",
-                vm.name(),
-                args.grace
-            );
+            let text =
+                format!("{why}asking {} to shut down within {}; repeat to stop QEMU", vm.name(), args.grace);
             say(raw, context, &text);
-            // How it ended is told by the wait; a step that fails leads to the next.
+            // The wait reports how the VM ended; a failed step leads to the next one.
             return Some(tokio::spawn(async move { vm.stop(grace).await.ok() }));
         }
         2 => {
-            say(raw, context, &format!("{why}telling QEMU to quit; once more to kill it"));
+            say(raw, context, &format!("{why}stopping QEMU; repeat to kill it"));
             tokio::spawn(async move { drop(vm.quit(QUIT_WITHIN).await) });
         }
         _ => {
@@ -206,7 +204,7 @@ fn ask(
     None
 }
 
-/// Copies what the guest prints to standard output until the VM ends.
+/// Copies the guest's output to standard output until the VM ends.
 async fn copy_out(console: Console) -> io::Result<()> {
     let mut reader = console.reader_with_history();
     let mut out = tokio::io::stdout();
@@ -221,7 +219,7 @@ async fn copy_out(console: Console) -> io::Result<()> {
     }
 }
 
-/// Tells why the VM ended.
+/// Reports why the VM ended.
 pub(super) fn tell(vm: &Instance, ended: &qemuctl::Exit, context: &Context) -> Result<Exit, Failure> {
     let start = if io::stderr().is_terminal() { "\r" } else { "" };
     let (exit, message) = told_end(vm, ended);
@@ -232,7 +230,7 @@ pub(super) fn tell(vm: &Instance, ended: &qemuctl::Exit, context: &Context) -> R
     Err(Failure::new(exit, message))
 }
 
-/// How the VM ended, in words; those of QEMU too where it did not end well.
+/// Describes how the VM ended, with QEMU's own output after a failure.
 pub(super) fn told_end(vm: &Instance, ended: &qemuctl::Exit) -> (Exit, String) {
     let exit = Exit::of(ended);
     let mut message = format!("{}: {}", vm.name(), ended.reason);

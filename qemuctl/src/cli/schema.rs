@@ -1,16 +1,16 @@
-//! `schema`: what a config file may hold, for editors and other programs.
+//! `schema`: prints the JSON Schema of config files.
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 
-/// The schema of this version's configs. `tests/schema.rs` keeps it true.
-const SCHEMA: &str = include_str!("../../schema/vm-1.json");
+/// The schema of this version, kept up to date by `tests/schema.rs`.
+pub(crate) const SCHEMA: &str = include_str!("../../schema/vm-1.json");
 
-/// Print the JSON Schema of config files, by which editors complete and check
+/// Print the JSON Schema of config files
 ///
-/// In TOML, for editors with Even Better TOML or taplo, the first line of a config names it: `#:schema ./vm-1.json`. In
-/// JSON: `"$schema": "./vm-1.json"`.
+/// Editors use it to complete and check configs. In TOML, for editors with Even Better TOML or taplo, name it in the
+/// first line: `#:schema ./vm-1.json`. In JSON, add `"$schema": "./vm-1.json"`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 

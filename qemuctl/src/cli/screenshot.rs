@@ -1,4 +1,4 @@
-//! `screenshot`: a picture of a VM's screen.
+//! `screenshot`: saves a VM's screen.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::vm::Vm;
 
-/// Take a picture of a VM's screen, as PNG
+/// Save a VM's screen as PNG
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// The file to write; - is standard output. Left out: the VM's name with .png
+    /// File to write, or - for standard output [default: NAME.png]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: Option<PathBuf>,
 }
@@ -24,8 +24,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let to_output = args.file.as_deref().is_some_and(|file| file.as_os_str() == "-");
     if to_output && io::stdout().is_terminal() {
-        let text = "a picture on a terminal is of no use";
-        return Err(Failure::new(Exit::Usage, text).with_help("name a file, or pipe it into a program"));
+        let text = "standard output is a terminal, which cannot show a PNG";
+        return Err(Failure::new(Exit::Usage, text).with_help("give a file name, or redirect the output"));
     }
     let vm = args.vm.attach(context).await?;
     if to_output {

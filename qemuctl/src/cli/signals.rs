@@ -1,4 +1,4 @@
-//! The signals by which people and service managers ask the program to end.
+//! Handling of SIGINT, SIGTERM and SIGHUP.
 
 use std::fmt;
 use std::io;
@@ -16,13 +16,13 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::terminal;
 
-/// Signals of a kind that come closer than that were sent at once. Nobody presses a key twice as quickly.
+/// Signals of a kind that arrive within this time count as one. Nobody presses a key twice as quickly.
 const TWINS: Duration = Duration::from_millis(80);
 
-/// How long the program may be blocked when a signal asks it to end.
+/// How long the program may take to react to a signal.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// SIGINT (Ctrl-C), SIGTERM and SIGHUP. From its making on, they no longer end the program by themselves.
+/// SIGINT (Ctrl-C), SIGTERM and SIGHUP. While this exists, they do not end the program by themselves.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
@@ -31,7 +31,7 @@ pub(crate) struct Signals {
     last: Option<(SignalKind, Instant)>,
 }
 
-/// A signal that has come.
+/// A received signal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     kind: SignalKind,
@@ -39,7 +39,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The same signal for a program in a guest.
+    /// Returns the same signal for a program in a guest.
     pub(crate) fn guest_signal(self) -> GuestSignal {
         match self.kind {
             kind if kind == SignalKind::interrupt() => GuestSignal::Int,
@@ -48,14 +48,14 @@ impl Asked {
         }
     }
 
-    /// What a program ends with that this signal ended.
+    /// Returns the exit code of a program ended by this signal.
     pub(crate) fn exit(self) -> Exit {
         Exit::Signal(self.kind.as_raw_value())
     }
 
-    /// A failure because of the signal.
+    /// Returns the failure of an operation that the signal interrupted.
     pub(crate) fn failure(self, what: &str) -> Failure {
-        Failure::new(self.exit(), format!("{what} was stopped by {self}"))
+        Failure::new(self.exit(), format!("{what} was interrupted by {self}"))
     }
 }
 
@@ -66,8 +66,8 @@ impl fmt::Display for Asked {
 }
 
 impl Signals {
-    /// From now on a signal comes to [`next`](Self::next). If it finds this thread blocked, in a file that gives no answer or a
-    /// terminal that nobody reads, it ends the program after [`PATIENCE`].
+    /// Installs the handlers; [`next`](Self::next) returns the signals. If this thread does not react within
+    /// [`PATIENCE`], because it is blocked in a file or terminal, the program is ended.
     pub(crate) fn listen() -> io::Result<Self> {
         static WATCHED: Once = Once::new();
         let signals = Self::new()?;
@@ -85,8 +85,8 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one. Two of a kind at once are one: `timeout` sends its signal to the program and then to the whole
-    /// process group.
+    /// Waits for the next signal. Two of a kind at once count as one: `timeout` sends its signal to the program and
+    /// then to the whole process group.
     ///
     /// # Cancel safety
     ///
@@ -108,12 +108,12 @@ impl Signals {
     }
 }
 
-/// Answers for the program when it cannot: a thread that hears the same signals and asks the program's own whether it hears them.
+/// A watchdog thread: it receives the same signals, and checks that the program's own thread reacts to them.
 fn watch_for_blocking() -> io::Result<()> {
     let (questions, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1);
     tokio::spawn(async move {
         while let Some(answer) = asked.recv().await {
-            // Nobody waits for a late answer.
+            // A late answer is ignored.
             let _ = answer.send(());
         }
     });
@@ -128,7 +128,7 @@ fn watch_for_blocking() -> io::Result<()> {
             };
             match timeout(PATIENCE, is_heard).await {
                 Ok(true) => continue,
-                // The program is ending, and may be blocked in its last words.
+                // The program is ending, and may be blocked in its last output.
                 Ok(false) => tokio::time::sleep(PATIENCE).await,
                 Err(_) => {}
             }

@@ -1,4 +1,4 @@
-//! `start`: a VM in the background.
+//! `start`: starts a VM in the background.
 
 use std::path::{Path, PathBuf};
 
@@ -18,13 +18,15 @@ use super::ways::Ways;
 
 /// Start a VM in the background
 ///
-/// It outlives this program. If it has ended by the time it is started, the exit code is that of `run`. Find it with `list`, look at its console with `console`, end it with `stop`. A machine of the home is kept by a small process of its own, which writes down what happens to it and starts it again if its `[keep]` section says so.
+/// The VM outlives this program: see it with `list`, connect to it with `console`, shut it down with `stop`. If it has
+/// ended by the time this command returns, the exit code is that of `run`. A machine gets a keeper, a small background
+/// process that records its events and restarts it according to its `[keep]` section.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     machine: MachineArgs,
 
-    /// Further machines to start
+    /// More machines to start
     #[arg(value_name = "MORE")]
     more: Vec<PathBuf>,
 }
@@ -43,7 +45,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
             Ok(loaded) => start(loaded, context).await,
             Err(failure) => Err(failure),
         };
-        // One that does not start keeps the others from nothing.
+        // A failure does not prevent the others from starting.
         let of_this = started.unwrap_or_else(|failure| {
             context.fail(&failure);
             failure.exit
@@ -64,17 +66,17 @@ async fn start(loaded: Loaded, context: &Context) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
     let vm = launch(&loaded, Ownership::Detached, LaunchOptions::default(), &mut signals, context).await?;
     let ways = Ways::of(&vm).await;
-    // After the last wait: an end that is seen from here on is left for the next command to tell.
+    // Checked after the last wait: an end that comes later is reported by the next command.
     let ended = vm.exit();
     if context.json {
         context.print_json(&Started::new(&vm, &ways, ended.as_ref()))?;
     }
     if let Some(ended) = ended {
-        // A guest that ends at once is a VM that ran, and its end the result.
+        // A guest that ends at once has run, so its exit reason is the result.
         return run::tell(&vm, &ended, context);
     }
     if !context.json {
-        context.note(format_args!("{} runs as process {}", vm.name(), vm.pid().unwrap_or_default()));
+        context.note(format_args!("started {} (process {})", vm.name(), vm.pid().unwrap_or_default()));
         ways.tell(context);
     }
     Ok(Exit::Done)

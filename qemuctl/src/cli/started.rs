@@ -1,4 +1,4 @@
-//! A VM that was started in the background, as it is printed.
+//! The result of `start`.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(super) struct Started<'a> {
     /// The monitor socket.
     socket: Option<&'a Path>,
     warnings: &'a [String],
-    /// Why the VM has ended already, if it has.
+    /// The exit reason, if the VM has ended already.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! `status`: everything about one VM on one screen.
+//! `status`: shows a running VM.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::uptime::{Uptime, uptime_s};
 use super::vm::Vm;
 use super::ways::Ways;
 
-/// Show what a VM does and what it has
+/// Show a running VM
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -27,22 +27,22 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Status {
     name: String,
-    /// What the VM does, such as `running`.
+    /// The state, such as `running`.
     state: String,
-    /// The disks whose errors have stopped the guest, with what is wrong.
+    /// The disks whose errors have paused the guest, with the error.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     disk_errors: Vec<String>,
     pid: Option<u32>,
     uptime_s: Option<u64>,
-    /// The version of its QEMU.
+    /// QEMU's version.
     qemu: String,
-    /// What the guest's processor is, such as `x86_64`.
+    /// The guest's architecture, such as `x86_64`.
     arch: String,
-    /// The file it was started from.
+    /// The config file or image it was started from.
     config: Option<PathBuf>,
     cpus: usize,
     memory_bytes: u64,
-    /// What executes the guest, such as `kvm`; none for a VM that something else started.
+    /// The accelerator, such as `kvm`; null if the VM was not started by qemuctl.
     accelerator: Option<&'static str>,
     disks: Vec<Disk>,
     #[serde(flatten)]

@@ -2,39 +2,60 @@
 
 use std::fmt;
 
+use anstyle::Style;
 use qemu_argv::Size;
 use qemuctl::qmp_client::Printable;
+use unicode_width::UnicodeWidthStr;
 
-/// A table with a head; its columns are as wide as they need to be.
+/// A table with a header; columns are as wide as their content.
 #[derive(Debug)]
-pub(crate) struct Table<const COLUMNS: usize>(Vec<[String; COLUMNS]>);
+pub(crate) struct Table<const COLUMNS: usize>(Vec<[Cell; COLUMNS]>);
+
+#[derive(Debug)]
+struct Cell {
+    text: String,
+    style: Style,
+}
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
     pub(crate) fn new(head: [&str; COLUMNS]) -> Self {
-        Self(vec![head.map(str::to_owned)])
+        Self(vec![head.map(|text| Cell { text: text.to_owned(), style: Style::new() })])
     }
 
     pub(crate) fn row(&mut self, cells: [String; COLUMNS]) {
-        // A cell is one line of text, whatever a guest or a file name puts into it.
-        self.0.push(cells.map(|cell| Printable::line(&cell).to_string().replace('\t', " ")));
+        // Cells are a single line, whatever a guest or a file name contains.
+        let text = |cell: String| Printable::line(&cell).to_string().replace('\t', " ");
+        self.0.push(cells.map(|cell| Cell { text: text(cell), style: Style::new() }));
+    }
+
+    /// Sets the style of a cell in the last row.
+    pub(crate) fn style(&mut self, column: usize, style: Style) {
+        if let Some(cell) = self.0.last_mut().and_then(|row| row.get_mut(column)) {
+            cell.style = style;
+        }
     }
 }
 
 impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |column: usize| self.0.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        // A terminal shows some characters two cells wide, and others on top of the one before.
+        let width = |column: usize| self.0.iter().map(|row| row[column].text.width()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
         for (number, row) in self.0.iter().enumerate() {
-            let cells: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-            let end = if number == 0 { "" } else { "\n" };
-            write!(f, "{end}{}", cells.join("  ").trim_end())?;
+            let last = row.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or(0);
+            f.write_str(if number == 0 { "" } else { "\n" })?;
+            for (column, Cell { text, style }) in row.iter().enumerate().take(last + 1) {
+                write!(f, "{style}{text}{style:#}")?;
+                if column < last {
+                    write!(f, "{:1$}", "", widths[column].saturating_sub(text.width()) + 2)?;
+                }
+            }
         }
         Ok(())
     }
 }
 
-/// A number of bytes: exact where that is short, else rounded.
+/// Formats a number of bytes, rounded if the exact number would be long.
 pub(crate) fn size(bytes: u64) -> String {
     let exact = Size::bytes(bytes).to_string();
     let mut rest = bytes;
@@ -46,7 +67,7 @@ pub(crate) fn size(bytes: u64) -> String {
     if exact.ends_with('B') || bytes < 1 << 10 {
         return if exact.ends_with('B') { exact } else { format!("{exact}B") };
     }
-    // The larger of the two parts is exact up to a thousandth, which is more than is printed.
+    // Exact to a thousandth, which is more than is printed.
     let tenths = rest * 10 / 1024;
     format!("{}.{}{}", tenths / 10, tenths % 10, ["KiB", "MiB", "GiB", "TiB", "PiB"][unit.min(4)])
 }
@@ -69,5 +90,18 @@ mod tests {
         NAME       STATE
         webserver  run�ning
         ");
+    }
+
+    #[test]
+    fn cells_are_measured_as_a_terminal_shows_them() {
+        let mut table = Table::new(["NAME", "STATE", "ENDED"]);
+        for name in ["日本", "e\u{301}te\u{301}", "web"] {
+            table.row([name.to_owned(), "running".to_owned(), String::new()]);
+        }
+        table.style(1, anstyle::AnsiColor::Green.on_default());
+        assert_eq!(
+            table.to_string().replace('\x1b', "^"),
+            "NAME  STATE    ENDED\n日本  running\ne\u{301}te\u{301}   running\nweb   ^[32mrunning^[0m"
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! The terminal that the program runs in: its modes, its keys, its size.
+//! The terminal of the program: modes, keys and size.
 //!
-//! A terminal belongs to the process group in its foreground. A job in the background (`qemuctl run … &`, and everything
-//! below `timeout`) that reads from it or changes its modes is stopped by the kernel, for ever if nobody continues it. So
-//! it is touched only while it is ours, and taken again when the job comes to the foreground.
+//! A terminal belongs to its foreground process group. The kernel stops a background job (`qemuctl run … &`, or
+//! anything run by `timeout`) that reads from the terminal or changes its modes. So the terminal is used only while
+//! this program is in the foreground, and set up again when it returns there.
 
 use std::io::{self, IsTerminal, Stdin};
 use std::os::fd::AsFd;
@@ -20,25 +20,24 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How often a job in the background looks whether it is in the foreground by now. A shell continues a stopped job with a
-/// signal, but takes one that runs to the foreground without a word.
+/// How often a background job checks whether it is in the foreground. There is no signal for that: a shell sends
+/// SIGCONT only to a stopped job.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// The modes to put back, for as long as they are changed.
+/// The modes to restore, while they are changed.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
-/// Standard input as a terminal whose every byte is read as it is: the other end is a terminal's end too. Dropped, it puts
-/// the terminal back as it was.
+/// Standard input as a terminal in raw mode. Restores the terminal when dropped.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     input: AsyncFd<Stdin>,
     continued: Signal,
-    /// Whether the modes are set, as far as is known.
+    /// Whether the raw mode is set, as far as is known.
     raw: bool,
 }
 
 impl Terminal {
-    /// Takes over standard input, at once or when this program comes to the foreground; `None` if it is no terminal.
+    /// Takes over standard input, as soon as this program is in the foreground. Returns `None` if it is not a terminal.
     pub(crate) fn take() -> io::Result<Option<Self>> {
         if !io::stdin().is_terminal() {
             return Ok(None);
@@ -60,17 +59,17 @@ impl Terminal {
             Some(modes) => modes.clone(),
             None => before.insert(tcgetattr(io::stdin())?).clone(),
         };
-        // Waiting until the output has been read could last for ever.
+        // Waiting for the output to be read could block forever.
         tcsetattr(io::stdin(), SetArg::TCSANOW, &changed(&modes))?;
         self.raw = true;
         Ok(())
     }
 
-    /// The next keys, as many as fit and are there. 0: the terminal is gone.
+    /// Reads the available keys. Returns 0 if the terminal is gone.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if !is_ours() {
@@ -87,7 +86,7 @@ impl Terminal {
             tokio::select! {
                 ready = self.input.readable() => {
                     let mut ready = ready?;
-                    // What made it ready may have been read by another program that had the foreground meanwhile.
+                    // The input may have been read by another program that was in the foreground in between.
                     if !is_ours() || !has_input()? {
                         ready.clear_ready();
                         continue;
@@ -98,14 +97,14 @@ impl Terminal {
                         Err(error) => return Err(error.into()),
                     }
                 }
-                // It was stopped; whoever had the terminal meanwhile had modes of its own.
+                // This program was stopped, and another one may have changed the modes.
                 _ = self.continued.recv() => self.raw = false,
             }
         }
     }
 }
 
-/// Reads keys from a terminal; for ever, where there is none.
+/// Reads keys from a terminal; never returns if there is none.
 pub(crate) async fn read_keys(terminal: Option<&mut Terminal>, buffer: &mut [u8]) -> io::Result<usize> {
     match terminal {
         Some(terminal) => terminal.read(buffer).await,
@@ -119,22 +118,22 @@ impl Drop for Terminal {
     }
 }
 
-/// Puts the terminal back as it was, if it was changed and is still ours.
+/// Restores the terminal, if it was changed and this program is in the foreground.
 pub(crate) fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before.filter(|_| is_ours()) {
-        // A terminal that has gone away needs no care.
+        // Errors are ignored: the terminal may be gone.
         let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &before);
     }
 }
 
-/// Whether this program is in the terminal's foreground. A terminal that is not the one that controls this program's
-/// session has no foreground, and is for everybody.
+/// Whether this program is in the terminal's foreground. A terminal other than the session's controlling one has no
+/// foreground process group, and may always be used.
 fn is_ours() -> bool {
     tcgetpgrp(io::stdin()).map_or(true, |foreground| foreground == getpgrp())
 }
 
-/// Whether a read returns at once: with something, or with the end.
+/// Whether a read would not block.
 fn has_input() -> io::Result<bool> {
     let stdin = io::stdin();
     let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
@@ -150,7 +149,7 @@ fn changed(before: &Termios) -> Termios {
     modes.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG | LocalFlags::IEXTEN);
     modes.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
     modes.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-    // The guest's shell expects what the Enter key sends, and has its own use for Ctrl-S and Ctrl-Q.
+    // The guest's shell expects a carriage return for Enter, and uses Ctrl-S and Ctrl-Q itself.
     modes.input_flags.remove(InputFlags::ICRNL | InputFlags::IXON);
     modes.input_flags.remove(InputFlags::INLCR | InputFlags::IGNCR | InputFlags::ISTRIP);
     modes.input_flags.remove(InputFlags::BRKINT | InputFlags::PARMRK);

@@ -1,5 +1,6 @@
-//! `throttle`: how much a disk of a VM may read and write.
+//! `throttle`: limits the I/O of a disk.
 
+use clap_complete::ArgValueCompleter;
 use qemu_argv::Size;
 use qemuctl::{IoBurst, IoLimits};
 
@@ -9,46 +10,47 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::vm::Vm;
 
-/// Limit how much a disk of a VM reads and writes
+/// Limit the I/O of a VM's disk
 ///
-/// The limits replace all earlier ones; none given removes them.
+/// Replaces all earlier limits. Without any limit, they are removed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// The disk, such as disk0
+    /// Disk id, such as disk0
+    #[arg(add = ArgValueCompleter::new(super::complete::disks))]
     disk: String,
 
-    /// Bytes a second, reading and writing together, such as 100M
+    /// Bytes per second, reads and writes together, such as 100M
     #[arg(long, value_name = "SIZE")]
     bytes: Option<Size>,
 
-    /// Bytes a second, reading
+    /// Bytes per second, reads
     #[arg(long, value_name = "SIZE", conflicts_with = "bytes")]
     read_bytes: Option<Size>,
 
-    /// Bytes a second, writing
+    /// Bytes per second, writes
     #[arg(long, value_name = "SIZE", conflicts_with = "bytes")]
     write_bytes: Option<Size>,
 
-    /// Requests a second, reading and writing together
+    /// Requests per second, reads and writes together
     #[arg(long, value_name = "COUNT")]
     requests: Option<u64>,
 
-    /// Requests a second, reading
+    /// Requests per second, reads
     #[arg(long, value_name = "COUNT", conflicts_with = "requests")]
     read_requests: Option<u64>,
 
-    /// Requests a second, writing
+    /// Requests per second, writes
     #[arg(long, value_name = "COUNT", conflicts_with = "requests")]
     write_requests: Option<u64>,
 
-    /// Bytes a second for a moment, at least --bytes
+    /// Bytes per second in a burst, at least --bytes
     #[arg(long, value_name = "SIZE", requires = "bytes")]
     burst_bytes: Option<Size>,
 
-    /// Requests a second for a moment, at least --requests
+    /// Requests per second in a burst, at least --requests
     #[arg(long, value_name = "COUNT", requires = "requests")]
     burst_requests: Option<u64>,
 
@@ -79,7 +81,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     if let Err(error) = vm.set_io_limits(&args.disk, limits).await {
         return Err(explain(error, &vm, &args.disk).await);
     }
-    let what = if limits == IoLimits::default() { "has no limits" } else { "is limited" };
-    context.note(format_args!("{} of {} {what}", args.disk, vm.name()));
+    let what = if limits == IoLimits::default() { "removed the limits of" } else { "limits set on" };
+    context.note(format_args!("{what} {} of {}", args.disk, vm.name()));
     Ok(Exit::Done)
 }

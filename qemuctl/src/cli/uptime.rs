@@ -1,17 +1,17 @@
-//! How long a process has been there, for people.
+//! The uptime of a process.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
-/// How long the process has run, in seconds: the kernel makes its directory in /proc when it starts.
+/// Returns the process's uptime in seconds: the kernel creates its directory in /proc when it starts.
 pub(crate) fn uptime_s(pid: u32) -> Option<u64> {
     let started = std::fs::metadata(format!("/proc/{pid}")).ok()?.ctime();
     let started = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(started).ok()?);
     SystemTime::now().duration_since(started).ok().map(|uptime| uptime.as_secs())
 }
 
-/// Seconds, printed as the two largest units.
+/// Seconds, printed in the two largest units.
 pub(crate) struct Uptime(pub(crate) u64);
 
 impl fmt::Display for Uptime {

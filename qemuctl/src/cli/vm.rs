@@ -1,4 +1,4 @@
-//! The VM that a command is about.
+//! The VM arguments.
 
 use std::path::Path;
 
@@ -14,21 +14,21 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 
-/// Which VM.
+/// The VM argument of a command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Vm {
-    /// The VM's name, or the path of its monitor socket
+    /// VM name, or path of its monitor socket
     #[arg(value_name = "VM", add = ArgValueCompleter::new(complete::vm_names))]
     vm: String,
 }
 
 impl Vm {
-    /// The VM of that name.
+    /// Returns the argument for the given name.
     pub(crate) fn named(vm: String) -> Self {
         Self { vm }
     }
 
-    /// What the launch of the VM wrote down, if its process can be seen.
+    /// Returns the record that the VM's launch wrote, if its process is visible.
     pub(crate) fn record(&self, context: &Context) -> Result<Option<Record>, Failure> {
         if self.vm.contains('/') {
             return Ok(None);
@@ -37,7 +37,7 @@ impl Vm {
         Ok(record.filter(Record::is_visible))
     }
 
-    /// Its name or path, as it was typed.
+    /// Returns the name or path as it was typed.
     pub(crate) fn typed(&self) -> &str {
         &self.vm
     }
@@ -58,20 +58,20 @@ impl Vm {
     }
 }
 
-/// Which VMs.
+/// The VM arguments of a command that takes several.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Vms {
-    /// The VMs' names, or the paths of their monitor sockets
+    /// VM names, or paths of their monitor sockets
     #[arg(value_name = "VM", required_unless_present = "all", add = ArgValueCompleter::new(complete::vm_names))]
     vms: Vec<String>,
 
-    /// All VMs that run
+    /// All running VMs
     #[arg(short, long, conflicts_with = "vms")]
     all: bool,
 }
 
 impl Vms {
-    /// Those that were asked for.
+    /// Returns the chosen VMs.
     pub(crate) fn chosen(self, context: &Context) -> Result<Vec<Vm>, Failure> {
         if !self.all {
             return Ok(self.vms.into_iter().map(Vm::named).collect());
@@ -81,7 +81,7 @@ impl Vms {
     }
 }
 
-/// Waits for what is done to several VMs. A failure is told, and keeps nothing else from being done.
+/// Waits for a command on several VMs. A failure is printed and does not stop the others.
 pub(crate) async fn all(
     mut works: Vec<JoinHandle<Result<Exit, Failure>>>,
     context: &Context,
@@ -108,30 +108,31 @@ pub(crate) async fn all(
 }
 
 fn busy(name: &str) -> Failure {
-    Failure::new(Exit::Failed, format!("other programs are using all of {name}'s monitors"))
-        .with_help("QEMU serves 16 visitors at a time, one if something else started it; end one of them")
+    Failure::new(Exit::Failed, format!("all monitors of {name} are in use by other programs")).with_help(
+        "QEMU serves 16 monitor clients at a time, or one if qemuctl did not start it; close one of them",
+    )
 }
 
 fn unresponsive(name: &str) -> Failure {
-    Failure::new(Exit::Failed, format!("{name} does not answer: its QEMU is stopped or hangs")).with_help(
-        format!("`kill -CONT` resumes a stopped process; `qemuctl kill {name}` ends it in any case"),
+    Failure::new(Exit::Failed, format!("{name} does not answer: QEMU is stopped or hangs")).with_help(
+        format!("continue a stopped process with `kill -CONT`, or end the VM with `qemuctl kill {name}`"),
     )
 }
 
 fn not_found(name: &str, dir: &Path) -> Failure {
-    // If it was there, that is more than "not found", and what it left goes.
+    // If the VM ended unobserved, report that instead of "not found", and remove its leftovers.
     if let Ok(Some(ended)) = sweep_name(dir, name) {
         return Failure::new(Exit::NotFound, ended.to_string());
     }
-    let failure = Failure::new(
-        Exit::NotFound,
-        format!("no VM called {name:?} runs with its socket in {}", dir.display()),
-    );
+    let failure =
+        Failure::new(Exit::NotFound, format!("no running VM called {name:?} (looked in {})", dir.display()));
     let names = complete::names_in(dir);
     let nearest = qemuctl::config::nearest(name, names.iter().map(String::as_str));
     match (nearest, names.as_slice()) {
         (Some(nearest), _) => failure.with_help(format!("did you mean `{nearest}`?")),
-        (None, []) => failure.with_help("none runs there; start one with `qemuctl run` or `qemuctl start`"),
-        (None, names) => failure.with_help(format!("these run: {}", names.join(", "))),
+        (None, []) => {
+            failure.with_help("no VM is running there; start one with `qemuctl run` or `qemuctl start`")
+        }
+        (None, names) => failure.with_help(format!("running VMs: {}", names.join(", "))),
     }
 }

@@ -1,4 +1,4 @@
-//! `vnc`: where a VM's screen can be seen, and the password for it.
+//! `vnc`: the address and password of a VM's VNC server.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -16,27 +16,27 @@ use super::failure::Failure;
 use super::input::Input;
 use super::vm::Vm;
 
-/// Show where a VM's screen can be seen by VNC, or set the password for it
+/// Show a VM's VNC address, or set its password
 ///
-/// A password is never an argument: other users of the host see those.
+/// The password is never an argument, since other users of the host can see those.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// Ask for a new password on the terminal, unshown
+    /// Ask for a new password on the terminal, without echo
     #[arg(long, group = "new")]
     password: bool,
 
-    /// Set the password to the first line of standard input
+    /// Read the new password from the first line of standard input
     #[arg(long, group = "new")]
     password_stdin: bool,
 
-    /// Set the password to the content of a file, without the end of its last line
+    /// Read the new password from a file, without the final newline
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "new")]
     password_file: Option<PathBuf>,
 
-    /// The password's lifetime; 0 expires it now [default: unchanged]
+    /// Lifetime of the password; 0 expires it now [default: unchanged]
     #[arg(long, value_name = "DURATION")]
     expire: Option<Span>,
 }
@@ -44,13 +44,13 @@ pub(crate) struct Args {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Server {
-    /// Whether there is one.
+    /// Whether there is a VNC server.
     enabled: bool,
-    /// Where it listens, such as `127.0.0.1:5901`.
+    /// The address it listens on, such as `127.0.0.1:5901`.
     address: Option<String>,
-    /// How it checks who connects, such as `none` or `vnc`.
+    /// The authentication of clients, such as `none` or `vnc`.
     auth: Option<String>,
-    /// Who is connected.
+    /// The connected clients.
     clients: Vec<String>,
 }
 
@@ -61,9 +61,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         None if args.password && !io::stdin().is_terminal() => {
             return Err(Failure::new(
                 Exit::Usage,
-                "--password asks on a terminal, and standard input is none",
+                "--password requires a terminal, and standard input is not one",
             )
-            .with_help("give it with --password-stdin or --password-file FILE"));
+            .with_help("use --password-stdin or --password-file FILE"));
         }
         None => (args.password || args.password_stdin).then_some(Input::Line),
     };
@@ -75,13 +75,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
             let is_refused = matches!(error, Error::Qmp(ClientError::Refused { .. }));
             let failure = Failure::from(error);
             return Err(if is_refused {
-                failure
-                    .with_help("QEMU asks for passwords only if the config has `vnc = { password = true }`")
+                failure.with_help("passwords require `vnc = { password = true }` in the config")
             } else {
                 failure
             });
         }
-        context.note("the password is set");
+        context.note("password set");
     }
     if let Some(Span(lifetime)) = args.expire {
         let expiry = if lifetime.is_zero() { Expiry::Now } else { Expiry::After(lifetime) };
@@ -110,7 +109,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
             let clients = server.clients.iter().map(|client| format!("\n  connected: {client}"));
             format!("{address}{auth}{}", clients.collect::<String>())
         }
-        _ if server.enabled => "VNC takes clients that are handed over; it listens nowhere".to_owned(),
+        _ if server.enabled => "VNC is on but has no address; set `vnc.listen`".to_owned(),
         _ => "no VNC server".to_owned(),
     };
     context.show(&server, text)?;

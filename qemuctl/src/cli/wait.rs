@@ -1,4 +1,4 @@
-//! `wait`: until a VM ends, or does something.
+//! `wait`: waits for a VM to end or to reach a state.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::vm::Vm;
 
-/// Wait until a VM ends, or is in some state
+/// Wait until a VM ends or reaches a state
 ///
-/// The exit code tells how it ended, as that of `run` does; 5: the time was up.
+/// The exit code says how the VM ended, as for `run`; 5 means that the wait timed out.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     vm: Vm,
 
-    /// Wait for this state instead of the end; `agent`: until the guest's agent answers
+    /// Wait for this state instead of the end; `agent` waits for the guest agent to answer
     #[arg(long, value_name = "STATE", value_parser = GOALS)]
     r#for: Option<String>,
 
-    /// If no such VM runs, wait until one is started
+    /// Wait for the VM to be started, if it is not running
     #[arg(long)]
     appear: bool,
 
-    /// How long to wait [default: for ever]
+    /// How long to wait [default: forever]
     #[arg(short, long, value_name = "DURATION")]
     timeout: Option<Span>,
 }
 
-/// What can be waited for: the agent, or the name of a state.
+/// The values of `--for`: the agent, or a state.
 const GOALS: [&str; 12] = [
     "agent",
     "running",
@@ -51,7 +51,7 @@ const GOALS: [&str; 12] = [
     "unresponsive",
 ];
 
-/// How long until a VM that has not appeared is looked for again.
+/// The interval between looks for a VM that has not been started yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
             Found::Process(record) => {
                 record.ended().await?;
                 let reason = ExitReason::Lost;
-                context.note(format_args!("{name}: {reason}: its monitors were in use"));
+                context.note(format_args!("{name}: {reason} (its monitors were in use)"));
                 Ok(Exit::Failed)
             }
         }
@@ -81,8 +81,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     waited.unwrap_or_else(|_| {
         let limit = Span(limit);
         let text = match (found.get(), goal) {
-            (None, _) if args.appear => format!("no VM called {name} has appeared within {limit}"),
-            (_, Some("agent")) => format!("no guest agent has answered in {name} within {limit}"),
+            (None, _) if args.appear => format!("no VM called {name} was started within {limit}"),
+            (_, Some("agent")) => format!("the guest agent of {name} did not answer within {limit}"),
             (Some(vm), _) => format!("{name} is still {} after {limit}", vm.state()),
             (None, _) => format!("{name} is still running after {limit}"),
         };
@@ -90,11 +90,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     })
 }
 
-/// What can be waited for.
+/// The two ways to wait for a VM.
 enum Found {
-    /// A VM whose monitor tells what it does and how it ends.
+    /// A VM whose monitor reports its state and exit reason.
     Vm(Instance),
-    /// A VM whose monitors are all in use. Its process tells its end.
+    /// A VM whose monitors are all in use; its process shows when it ends.
     Process(Box<Record>),
 }
 
@@ -116,7 +116,7 @@ async fn find(args: &Args, context: &Context) -> Result<Found, Failure> {
     }
 }
 
-/// How long one question to the agent lasts; then it is asked again.
+/// The timeout of one ping of the agent, after which it is repeated.
 const ATTEMPT: Duration = Duration::from_secs(60);
 
 async fn reach(vm: &Instance, goal: Option<&str>, context: &Context) -> Result<Exit, Failure> {
@@ -125,14 +125,14 @@ async fn reach(vm: &Instance, goal: Option<&str>, context: &Context) -> Result<E
         context.note(format_args!("{}: {}", vm.name(), ended.reason));
         return Ok(Exit::of(&ended));
     };
-    let never = || Failure::new(Exit::Failed, format!("{} has ended and was never {goal}", vm.name()));
+    let never = || Failure::new(Exit::Failed, format!("{} ended without having been {goal}", vm.name()));
     if goal == "agent" {
         loop {
             return match vm.wait_agent(ATTEMPT).await {
                 Ok(_) => Ok(Exit::Done),
                 Err(_) if vm.exit_reason().is_some() => Err(Failure::new(
                     Exit::Failed,
-                    format!("{} has ended and its agent never answered", vm.name()),
+                    format!("{} ended before its guest agent answered", vm.name()),
                 )),
                 Err(error @ Error::Missing { .. }) => Err(Failure::from(error).with_help(NO_CHANNEL)),
                 // QEMU is there, and the guest still boots.

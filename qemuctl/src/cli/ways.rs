@@ -1,4 +1,4 @@
-//! The ways into a VM: forwarded ports, screens, networks with their addresses.
+//! How to connect to a VM: forwarded ports, screens and network addresses.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -10,27 +10,27 @@ use serde::Serialize;
 
 use super::context::Context;
 
-/// How long the guest's agent may take to tell addresses. Most guests have none, and nobody wants to wait for it.
+/// The timeout for addresses from the guest agent. It is short, since many guests have no agent.
 const ADDRESSES: Duration = Duration::from_millis(500);
-/// How long QEMU may take for each question after a start: the VM runs whether it answers or not.
+/// The timeout of each query after a start, which the VM does not depend on.
 const ANSWERS: Duration = Duration::from_secs(2);
-/// Where SSH listens in a guest.
+/// The guest's SSH port.
 const SSH: u16 = 22;
 
-/// What leads into a VM from outside.
+/// How to connect to a VM from outside.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Ways {
-    /// Ports of the host that lead into the guest.
+    /// Host ports that are forwarded to the guest.
     pub(crate) ports: Vec<Port>,
-    /// Where the VNC server listens.
+    /// The VNC server's address.
     pub(crate) vnc: Option<String>,
-    /// Where the SPICE server listens.
+    /// The SPICE server's address.
     pub(crate) spice: Option<String>,
     /// The guest's network interfaces.
     pub(crate) networks: Vec<Net>,
 }
 
-/// A port of the host that leads into the guest.
+/// A host port that is forwarded to the guest.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the words of `--json`")]
 pub(crate) struct Port {
@@ -49,17 +49,17 @@ pub(crate) struct Port {
 pub(crate) struct Net {
     /// The network's id.
     id: String,
-    /// What is behind it, such as `user`.
+    /// The backend, such as `user`.
     backend: Option<String>,
     /// The device that the guest sees.
     model: String,
     mac: String,
-    /// The guest's addresses, if its agent tells them at once.
+    /// The guest's addresses, if its agent reports them quickly.
     addresses: Vec<String>,
 }
 
 impl Ways {
-    /// What QEMU tells, without the addresses that only the guest knows. What it does not tell in time is left out.
+    /// Collects what QEMU reports in time, without the addresses that only the guest knows.
     pub(crate) async fn of(vm: &Instance) -> Self {
         let (ports, networks, vnc, spice) = tokio::join!(
             soon(vm.forwarded_ports()),
@@ -85,7 +85,7 @@ impl Ways {
         Self { ports: ports.collect(), vnc, spice, networks: networks.collect() }
     }
 
-    /// The same with the guest's addresses, if its agent answers quickly.
+    /// The same, with the guest's addresses if its agent answers quickly.
     pub(crate) async fn with_addresses(vm: &Instance) -> Self {
         let mut ways = Self::of(vm).await;
         if vm.agent_socket().is_none() || ways.networks.is_empty() {
@@ -103,12 +103,12 @@ impl Ways {
         ways
     }
 
-    /// Tells how to get in.
+    /// Prints how to connect.
     pub(crate) fn tell(&self, context: &Context) {
         self.told().iter().for_each(|line| context.note(line));
     }
 
-    /// How to get in, line by line.
+    /// Returns the lines that say how to connect.
     pub(crate) fn told(&self) -> Vec<String> {
         let ports = self.ports.iter().map(|port| format!("  {}", port.told()));
         let screens = [("VNC", &self.vnc), ("SPICE", &self.spice)];
@@ -118,7 +118,7 @@ impl Ways {
         ports.chain(screens).collect()
     }
 
-    /// Lines of a key and its value.
+    /// Returns lines of a key and its value.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
         let networks = self.networks.iter().map(|net| ("network", net.told()));
         let ports = self.ports.iter().map(|port| ("port", port.told()));
@@ -131,14 +131,14 @@ impl Ways {
 impl Port {
     fn told(&self) -> String {
         let here = SocketAddrV4::new(self.host_address, self.host_port);
-        let text = format!("{} {here} leads to port {} of the guest", self.protocol, self.guest_port);
+        let text = format!("{} {here} is forwarded to guest port {}", self.protocol, self.guest_port);
         match self.login() {
             Some(login) => format!("{text}: {login}"),
             None => text,
         }
     }
 
-    /// How to log in, where the guest's side is that of SSH.
+    /// Returns the ssh command, if the guest port is that of SSH.
     fn login(&self) -> Option<String> {
         let host = if self.host_address.is_unspecified() { Ipv4Addr::LOCALHOST } else { self.host_address };
         (self.guest_port == SSH && self.protocol == "tcp")

@@ -1,6 +1,6 @@
-//! The size of this terminal, told to a guest on whose console it is.
+//! Passes the size of this terminal on to the guest of its console.
 //!
-//! A serial line has no word for it. A guest with an agent is told through that one; another keeps what it has.
+//! A serial line cannot carry the size, so the guest agent is used. A guest without an agent keeps its own setting.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -15,14 +15,14 @@ use tokio::task::AbortHandle;
 
 use super::agent::SHORT;
 
-/// How long the agent may take to show itself once it may be there.
+/// How long to wait for the agent to answer.
 const ANSWERS: Duration = Duration::from_secs(5);
 
-/// Linux's console is the last of those it lists, the one that `console=` named last.
+/// Linux lists its main console last: the one that the last `console=` option names.
 const SCRIPT: &str =
     r#"for tty in $(cat /sys/class/tty/console/active); do :; done; stty -F "/dev/$tty" rows "$0" cols "$1""#;
 
-/// Tells the guest the size, now and whenever it changes, until dropped.
+/// Sends the size to the guest, now and after each change, until dropped.
 #[derive(Debug)]
 pub(crate) struct Window(AbortHandle);
 

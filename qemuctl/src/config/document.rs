@@ -1,7 +1,7 @@
-//! A config file as a value, and where in the text each part of it stands.
+//! A config file as a value, with the position of each part in the text.
 //!
-//! Both formats become the same: a JSON value to read the config from, and a tree of positions, so that whatever is
-//! wrong can be shown in the file, also when it is found long after reading.
+//! Both formats are turned into a JSON value and a tree of positions, so that a problem can be shown in the file even
+//! if it is found long after parsing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,21 +16,21 @@ use super::fault::MOST;
 use super::hint::short;
 use super::path::Step;
 
-/// What is wrong with a text as such, and where.
+/// A syntax error and its place.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) message: String,
     pub(super) span: Range<usize>,
 }
 
-/// What is wrong with a text: the first faults in it, and how many more there are.
+/// The first syntax errors of a text, and the number of further ones.
 #[derive(Debug, Default)]
 pub(super) struct SyntaxErrors {
     pub(super) first: Vec<SyntaxError>,
     pub(super) left_out: usize,
 }
 
-/// Without this a config that was lost on its way would be another machine.
+/// An empty file is an error, since a config that was lost on its way must not become a default machine.
 const EMPTY: &str = "the file is empty";
 
 impl SyntaxErrors {
@@ -47,10 +47,10 @@ impl SyntaxErrors {
     }
 }
 
-/// Where a value stands, and what is in it.
+/// The position of a value and of its parts.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// Of the key, in a table.
+    /// The position of the key, in a table.
     pub(super) key: Option<Range<usize>>,
     pub(super) value: Range<usize>,
     inner: Inner,
@@ -65,7 +65,7 @@ enum Inner {
 }
 
 impl Node {
-    /// The node at the end of `steps`, or the last one on the way that is there.
+    /// Returns the node at the end of `steps`, or the last one that exists on the way.
     pub(super) fn nearest(&self, steps: &[Step]) -> &Self {
         let mut node = self;
         for step in steps {
@@ -81,7 +81,7 @@ impl Node {
     }
 }
 
-/// Reads TOML. What could be read comes with everything that could not.
+/// Parses TOML. Returns what could be parsed, and all errors.
 pub(super) fn from_toml(text: &str) -> (Value, Node, SyntaxErrors) {
     if text.trim().is_empty() {
         return (Value::Object(Map::new()), Node::default(), SyntaxErrors::one(EMPTY.to_owned(), 0..0));
@@ -136,7 +136,7 @@ fn toml_value(value: &DeValue<'_>) -> (Value, Inner) {
     (leaf, Inner::Leaf)
 }
 
-/// A number too large for 64 bits stays a text, which no number field takes.
+/// A number that does not fit into 64 bits remains a string, which no number field accepts.
 fn integer(digits: &str, radix: u32) -> Value {
     u64::from_str_radix(digits, radix)
         .map(Number::from)
@@ -144,7 +144,7 @@ fn integer(digits: &str, radix: u32) -> Value {
         .map_or_else(|_| Value::String(digits.to_owned()), Value::Number)
 }
 
-/// JSON has no infinities; they stay a text, which no number field takes.
+/// JSON has no infinities; they remain a string, which no number field accepts.
 fn float(digits: &str) -> Value {
     digits
         .parse()
@@ -153,7 +153,7 @@ fn float(digits: &str) -> Value {
         .map_or_else(|| Value::String(digits.to_owned()), Value::Number)
 }
 
-/// Reads JSON.
+/// Parses JSON.
 pub(super) fn from_json(text: &str) -> (Value, Node, SyntaxErrors) {
     match serde_json::from_str(text) {
         Ok(value) => {
@@ -165,7 +165,7 @@ pub(super) fn from_json(text: &str) -> (Value, Node, SyntaxErrors) {
         Err(error) => {
             let at = offset(text, error.line(), error.column());
             let message = error.to_string();
-            // The place is told by the span.
+            // The span has the place already.
             let message = match message.split_once(" at line ") {
                 _ if text.trim().is_empty() => EMPTY.to_owned(),
                 Some((message, _)) => message.to_owned(),
@@ -176,13 +176,13 @@ pub(super) fn from_json(text: &str) -> (Value, Node, SyntaxErrors) {
     }
 }
 
-/// The position in the text of `serde_json`'s line and column, which count bytes from 1.
+/// Converts `serde_json`'s line and column, which count bytes from 1, to a position in the text.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     (start + column.saturating_sub(1)).min(text.len())
 }
 
-/// The positions within `text[span]`, which is known to be one JSON value.
+/// Returns the positions within `text[span]`, which is known to be one JSON value.
 fn json_node(text: &str, span: Range<usize>, key: Option<Range<usize>>, errors: &mut SyntaxErrors) -> Node {
     let raw = &text[span.clone()];
     let inner = match raw.as_bytes().first() {
@@ -207,20 +207,20 @@ fn json_table(text: &str, entries: &Entries<'_>, errors: &mut SyntaxErrors) -> I
         let value = position(text, raw);
         let key = json_key(text, value.start);
         if nodes.contains_key(name) {
-            errors.push(|| format!("`{}` is here twice", short(name)), key.clone());
+            errors.push(|| format!("`{}` is set twice", short(name)), key.clone());
         }
         nodes.insert(name.clone(), json_node(text, value, Some(key), errors));
     }
     Inner::Table(nodes)
 }
 
-/// Where a value that was borrowed from `text` stands in it.
+/// Returns the position of a value that was borrowed from `text`.
 fn position(text: &str, raw: &RawValue) -> Range<usize> {
     let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
     start..start + raw.get().len()
 }
 
-/// Where the key in front of the value at `value` stands, with its quotes.
+/// Returns the position of the key before the value at `value`, including its quotes.
 fn json_key(text: &str, value: usize) -> Range<usize> {
     let end = text[..value].trim_end().trim_end_matches(':').trim_end().len();
     let bytes = text.as_bytes();
@@ -235,7 +235,7 @@ fn json_key(text: &str, value: usize) -> Range<usize> {
     start..end
 }
 
-/// The entries of a JSON object as they stand in the text, also those of the same name.
+/// The entries of a JSON object in the order of the text, including duplicates.
 struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {

@@ -1,4 +1,4 @@
-//! What is wrong with a config file, told with the line it stands in.
+//! Errors in a config file, with the lines they are in.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use super::hide::Lines;
 
 use qmp_client::Printable;
 
-/// Why a config file is of no use.
+/// Why a config file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -19,7 +19,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The file is not text.
@@ -38,35 +38,35 @@ pub enum ConfigError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// The file is a pipe or a terminal, and nobody writes to it.
-    #[error("nothing came from {} within {} s; is anything writing to it?", path.display(), within.as_secs())]
+    /// The file is a pipe or a terminal to which nothing is written.
+    #[error("no data from {} within {} s; is anything writing to it?", path.display(), within.as_secs())]
     NothingCame {
         /// The file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// The time that was waited.
         within: Duration,
     },
-    /// Something in the file is wrong. Printed, each fault comes with its line.
+    /// The file has faults. `Display` prints each with its line.
     #[error("{}", Report(faults))]
     Invalid {
-        /// Everything that was found, in the order of the file. Never empty.
+        /// All faults, in the order of the file. Never empty.
         faults: Vec<ConfigFault>,
     },
 }
 
-/// One thing that is wrong in a config file.
+/// A fault in a config file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigFault {
     /// The file.
     pub file: PathBuf,
-    /// Which part of the config, such as `disks[1].throttle.group`. Empty: the whole, or the text as such.
+    /// The config field, such as `disks[1].throttle.group`. Empty for the whole file, or for its syntax.
     pub field: String,
     /// What is wrong.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub help: Option<String>,
-    /// Where it stands, if it stands anywhere: a missing field does not.
+    /// The place in the file. `None` if there is none, as for a missing field.
     pub place: Option<Place>,
 }
 
@@ -78,23 +78,24 @@ pub struct Place {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// The text of the line, of a very long one the part around the place. What may be a secret in it is left out.
+    /// The text of the line, or the part around the place if the line is very long. A part that may be a secret is
+    /// omitted.
     pub text: String,
-    /// How many characters are meant, at least 1.
+    /// The number of characters, at least 1.
     pub width: usize,
-    /// How many characters of `text` stand before what is meant.
+    /// The number of characters of `text` before the place.
     before: usize,
 }
 
-/// A line may not flood a terminal: as much of it is shown, in characters.
+/// The most characters of a line that are printed, so that it cannot flood a terminal.
 const WIDEST: usize = 400;
 
-/// So much of it before what is meant.
+/// The most characters that are printed before the place.
 const LEAD: usize = 100;
 
 impl Place {
-    /// The place of `span` in `text`, as far as it lies in one line. A value that may be a secret, which the line does not
-    /// tell, is `hidden`.
+    /// Returns the place of `span` in `text`, limited to one line. `hidden` says that the value may be a secret,
+    /// although the line does not show that.
     pub(super) fn of(text: &str, lines: &Lines, span: Range<usize>, hidden: bool) -> Self {
         let at = |offset: usize| {
             (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
@@ -132,7 +133,7 @@ impl Place {
     }
 }
 
-/// More marks below a long value tell no more.
+/// More marks below a long value would not help.
 const MARKS: usize = 60;
 
 impl fmt::Display for ConfigFault {
@@ -148,7 +149,7 @@ impl fmt::Display for ConfigFault {
                     write!(f, "{}: ", self.field)?;
                 }
                 let number = line.to_string();
-                // Tabs are kept, so that the marks stand below what they mean.
+                // Tabs are kept, so that the marks are aligned with the text.
                 let indent: String =
                     text.chars().take(*before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
                 let marks = "^".repeat((*width).min(MARKS));
@@ -170,7 +171,7 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// A line of somebody's file: control characters must not reach the terminal.
+/// Replaces control characters, which must not reach the terminal.
 struct Harmless<'a>(&'a str);
 
 impl fmt::Display for Harmless<'_> {
@@ -183,10 +184,10 @@ impl fmt::Display for Harmless<'_> {
     }
 }
 
-/// More faults than a person can correct at a time are counted only.
+/// The most faults that are reported; further ones are only counted.
 pub(super) const MOST: usize = 50;
 
-/// Puts faults into the order of the file, and tells of those that were left out.
+/// Sorts faults by their place in the file, and adds one that counts the omitted ones.
 pub(super) fn in_order(mut faults: Vec<ConfigFault>, left_out: usize) -> Vec<ConfigFault> {
     let left_out = left_out + faults.len().saturating_sub(MOST);
     faults.sort_by_key(|fault| fault.place.as_ref().map(|place| (place.line, place.column)));
@@ -197,7 +198,7 @@ pub(super) fn in_order(mut faults: Vec<ConfigFault>, left_out: usize) -> Vec<Con
         faults.push(ConfigFault {
             file,
             field: String::new(),
-            message: format!("{left_out} more mistakes are not shown; correct these first"),
+            message: format!("{left_out} more problems are not shown; fix these first"),
             help: None,
             place: None,
         });
@@ -205,7 +206,7 @@ pub(super) fn in_order(mut faults: Vec<ConfigFault>, left_out: usize) -> Vec<Con
     faults
 }
 
-/// Every fault, one below the other.
+/// Prints all faults.
 struct Report<'a>(&'a [ConfigFault]);
 
 impl fmt::Display for Report<'_> {

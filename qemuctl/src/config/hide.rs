@@ -1,28 +1,28 @@
-//! Keeps secrets out of error messages: a line that may hold one is shown up to where it may begin.
+//! Keeps secrets out of error messages: a line that may contain one is printed only up to where it may begin.
 //!
-//! The text need not be valid, so this looks at lines, and rather hides too much.
+//! Since the text may be invalid, this works on lines, and hides too much rather than too little.
 
-/// What stands in place of the rest of a line.
-pub(super) const HIDDEN: &str = "… (not shown, it may be a secret)";
+/// Replaces the rest of a line.
+pub(super) const HIDDEN: &str = "… (hidden, may be a secret)";
 
-/// Keys of a secret whose values are none.
+/// Keys of a secret whose values are not secret.
 const HARMLESS: [&str; 3] = ["id", "file", "format"];
 
-/// Words for secrets, wherever they stand.
+/// Words for secrets, anywhere.
 const WORDS: [&str; 5] = ["value", "password", "passwd", "passphrase", "secret"];
 
-/// How alike a word must be to one of these, from 0 to 1, to be taken for it.
+/// The similarity, from 0 to 1, from which a word is taken for one of these.
 const ALIKE: f64 = 0.9;
 
-/// Longer words are none of these.
+/// Longer words cannot be one of these.
 const LONGEST_WORD: usize = 24;
 
-/// For each line of a text: where it begins, and how much of it can be shown.
+/// For each line of a text, where it begins and how much of it can be printed.
 #[derive(Debug, Default)]
 pub(super) struct Lines(Vec<(usize, Option<usize>)>);
 
 impl Lines {
-    /// Looks at a text once, so that many faults in it cost no more than one.
+    /// Scans a text once, so that many faults cost no more than one.
     pub(super) fn of(text: &str) -> Self {
         let mut section = Section::default();
         let mut start = 0;
@@ -40,8 +40,8 @@ impl Lines {
         Self(lines)
     }
 
-    /// The line that has the byte at `offset`: its number from 0, where it begins, how many of its bytes can be shown (all
-    /// of them: `None`).
+    /// Returns the line that contains the byte at `offset`: its number from 0, where it begins, and how many bytes of
+    /// it can be printed (`None` for all).
     pub(super) fn at(&self, offset: usize) -> (usize, usize, Option<usize>) {
         let number = self.0.partition_point(|(start, _)| *start <= offset).saturating_sub(1);
         let (start, visible) = self.0.get(number).copied().unwrap_or_default();
@@ -49,7 +49,7 @@ impl Lines {
     }
 }
 
-/// Whether a word is one for secrets, or a slip of the fingers away from one.
+/// Whether a word means a secret, possibly misspelt.
 pub(super) fn is_word(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     WORDS.iter().any(|known| word.contains(known))
@@ -57,7 +57,7 @@ pub(super) fn is_word(word: &str) -> bool {
             && WORDS.iter().any(|known| strsim::jaro_winkler(&word, known) >= ALIKE))
 }
 
-/// How much of a line can be shown; all of it: `None`.
+/// Returns how much of a line can be printed; `None` for all of it.
 fn visible(in_secrets: bool, line: &str) -> Option<usize> {
     let key = key(line);
     if is_header(line) {
@@ -69,16 +69,17 @@ fn visible(in_secrets: bool, line: &str) -> Option<usize> {
         let closes = line.trim().chars().all(|c| "[]{},".contains(c));
         return if harmless || closes { None } else { Some(key.map_or(0, |(_, end)| end)) };
     }
-    // Elsewhere: the section in one line, and a secret where none belongs. `password = true` is none.
+    // Elsewhere, there may be a whole section in one line, or a secret in the wrong place. `password = true` is not
+    // one.
     let separator = separator_of_secret(line)?;
     let rest = line[separator..].trim_start();
     let is_switch = ["true", "false"].iter().any(|switch| rest.trim_end_matches(',') == *switch);
-    // `password_secret` and `key_secret` name a secret by its id.
+    // `password_secret` and `key_secret` contain the id of a secret.
     let names_one = key.is_some_and(|(name, _)| name.ends_with("_secret")) && is_alone(line);
     if is_switch || names_one { None } else { Some(separator) }
 }
 
-/// Behind the first `=` or `:` that follows a word for secrets.
+/// Returns the position after the first `=` or `:` that follows a word for secrets.
 fn separator_of_secret(line: &str) -> Option<usize> {
     let lower = line.to_ascii_lowercase();
     let inside = WORDS.iter().filter_map(|word| lower.find(word).map(|at| at + word.len()));
@@ -96,7 +97,7 @@ fn separator_of_secret(line: &str) -> Option<usize> {
     line[after..].find(['=', ':']).map(|at| after + at + 1)
 }
 
-/// The key that a line begins with, and where its separator ends.
+/// Returns the key at the beginning of a line, and where its separator ends.
 fn key(line: &str) -> Option<(&str, usize)> {
     let separator = line.find(['=', ':'])?;
     let name = line[..separator].trim().trim_matches(['"', '\'']);
@@ -104,7 +105,7 @@ fn key(line: &str) -> Option<(&str, usize)> {
     plain.then_some((name, separator + 1))
 }
 
-/// Whether a line holds one key and one value.
+/// Whether a line has one key and one value.
 fn is_alone(line: &str) -> bool {
     line.matches(['=', ':']).count() == 1 && !line.contains(['{', '}'])
 }
@@ -115,12 +116,12 @@ fn is_header(line: &str) -> bool {
     line.starts_with('[') && line.trim_start_matches(['[', ' ', '"', '\'']).starts_with("secrets")
 }
 
-/// What the lines so far say about the next one.
+/// What is known about the next line from the previous ones.
 #[derive(Default)]
 struct Section {
     /// Whether the next line belongs to the secrets.
     inside: bool,
-    /// Brackets that the section has opened; what a string holds is counted too, and then more is hidden.
+    /// Open brackets of the section. Brackets in strings are counted, too, which only hides more.
     open: isize,
     quoted: bool,
 }
@@ -133,7 +134,7 @@ impl Section {
         if is_header(line) || starts_here {
             self.open = if starts_here { opening - closing } else { isize::MIN };
             self.quoted = false;
-            // Both in one line: nothing follows.
+            // Opened and closed in one line.
             self.inside = !starts_here || self.open != 0;
             return;
         }
@@ -184,38 +185,38 @@ mod tests {
         assert!(!shown.contains("hunter2"), "{shown}");
         insta::assert_snapshot!(shown, @r#"
         name = "web"
-        secrets =… (not shown, it may be a secret)
+        secrets =… (hidden, may be a secret)
         memory = "1GiB"
         [[secrets]]
         id = "a"
-        value =… (not shown, it may be a secret)
+        value =… (hidden, may be a secret)
         [[secrets]]
         file = "/x"
-        vaule =… (not shown, it may be a secret)
-        … (not shown, it may be a secret)
-        value =… (not shown, it may be a secret)
-        … (not shown, it may be a secret)
-        … (not shown, it may be a secret)
-        … (not shown, it may be a secret)
-        id =… (not shown, it may be a secret)
-        … (not shown, it may be a secret)
+        vaule =… (hidden, may be a secret)
+        … (hidden, may be a secret)
+        value =… (hidden, may be a secret)
+        … (hidden, may be a secret)
+        … (hidden, may be a secret)
+        … (hidden, may be a secret)
+        id =… (hidden, may be a secret)
+        … (hidden, may be a secret)
         password = true
         password_secret = "k"
-        password =… (not shown, it may be a secret)
+        password =… (hidden, may be a secret)
         [[disks]]
         backend = "/a"
-        secrets =… (not shown, it may be a secret)
-        … (not shown, it may be a secret)
+        secrets =… (hidden, may be a secret)
+        … (hidden, may be a secret)
         ]
         name = "x"
-        vnc = { passwrod =… (not shown, it may be a secret)
-        pasword =… (not shown, it may be a secret)
+        vnc = { passwrod =… (hidden, may be a secret)
+        pasword =… (hidden, may be a secret)
         volume = 7
         {"name": "x",
-         "secrets":… (not shown, it may be a secret)
+         "secrets":… (hidden, may be a secret)
           {
            "id": "k",
-           "value":… (not shown, it may be a secret)
+           "value":… (hidden, may be a secret)
           }
          ],
          "memory": 1

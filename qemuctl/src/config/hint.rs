@@ -1,19 +1,19 @@
-//! Turns serde's messages into ones for people who write config files, and finds what they may have meant.
+//! Turns serde's messages into ones for authors of config files, with suggestions.
 
-/// How alike two words must be, from 0 to 1, to be taken for a slip of the fingers.
+/// The similarity, from 0 to 1, from which a word is taken for a misspelling of another.
 const ALIKE: f64 = 0.82;
 
-/// More choices than this are not listed; the reference has them.
+/// The most choices that are listed.
 const LISTED: usize = 16;
 
-/// A message for people, and what to do about it.
+/// A message and how to fix the problem.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Advice {
     pub(super) message: String,
     pub(super) help: Option<String>,
 }
 
-/// What serde said, for people.
+/// Translates a message of serde.
 pub(super) fn advice(message: &str) -> Advice {
     for (opening, what) in [("unknown field `", "field"), ("unknown variant `", "value")] {
         let Some((word, expected)) = message.strip_prefix(opening).and_then(|rest| rest.split_once('`'))
@@ -31,7 +31,7 @@ pub(super) fn advice(message: &str) -> Advice {
     Advice { message: short(&with_plain_words(message)), help: None }
 }
 
-/// A text that somebody wrote, shortened for a message.
+/// Shortens a user's text for a message.
 pub(super) fn short(text: &str) -> String {
     const KEEP: usize = 300;
     match text.char_indices().nth(KEEP) {
@@ -40,7 +40,7 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// The words in backticks of a text.
+/// Returns the words in backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -51,15 +51,15 @@ fn choose(word: &str, choices: &[&str], what: &str) -> Option<String> {
     }
     match choices {
         [] => None,
-        [only] => Some(format!("only `{only}` can be here")),
+        [only] => Some(format!("only `{only}` is allowed here")),
         many if many.len() <= LISTED => Some(format!("one of {}", many.join(", "))),
-        _ => Some(format!("there is no such {what} here; the documentation of `VmConfig` lists all of them")),
+        _ => Some(format!("`qemuctl help config` lists the known {what}s")),
     }
 }
 
-/// The choice that `word` most likely was meant to be, if any is near: a slip of the fingers, or another tool's word.
+/// Returns the choice that `word` most likely means, if any: a misspelling, or another tool's word.
 pub fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Nothing that a word could be a slip for is as long.
+    /// Longer words are not compared.
     const LONGEST: usize = 100;
     if word.len() > LONGEST {
         return None;
@@ -80,7 +80,7 @@ pub fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option
     best.map(|(choice, _)| choice)
 }
 
-/// What other tools call things.
+/// Other tools' words and ours.
 fn synonym(word: &str) -> &'static [&'static str] {
     match word {
         "ram" | "mem" => &["memory"],
@@ -100,18 +100,18 @@ fn synonym(word: &str) -> &'static [&'static str] {
     }
 }
 
-/// serde names Rust's types; a config has numbers, texts, lists and tables.
+/// Translates serde's names of Rust types into the terms of a config: numbers, strings, lists and tables.
 fn with_plain_words(message: &str) -> String {
     let Some((before, expected)) = message.split_once(", expected ") else { return message.to_owned() };
     let expected = match expected {
-        "u8" => "a whole number from 0 to 255",
-        "u16" => "a whole number from 0 to 65535",
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" | "usize" => "a whole number from 0 on",
-        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "u8" => "an integer from 0 to 255",
+        "u16" => "an integer from 0 to 65535",
+        "u32" => "an integer from 0 to 4294967295",
+        "u64" | "usize" => "a non-negative integer",
+        "i8" | "i16" | "i32" | "i64" => "an integer",
         "f64" | "f32" => "a number",
         "a boolean" => "true or false",
-        "a string" | "path string" => "a text in quotes",
+        "a string" | "path string" => "a string in quotes",
         "a sequence" => "a list",
         "a map" => "a table",
         _ if expected.starts_with("struct ") || expected.starts_with("internally tagged enum") => "a table",
@@ -120,7 +120,7 @@ fn with_plain_words(message: &str) -> String {
     let found = before.strip_prefix("invalid type: ").or_else(|| before.strip_prefix("invalid value: "));
     let Some(found) = found else { return message.to_owned() };
     let found = match (found, found.strip_prefix("string ")) {
-        (_, Some(text)) => format!("the text {text}"),
+        (_, Some(text)) => format!("the string {text}"),
         ("map", _) => "a table".to_owned(),
         ("sequence", _) => "a list".to_owned(),
         ("null", _) => "nothing".to_owned(),
@@ -161,13 +161,13 @@ mod tests {
         unknown field `memry` | did you mean `memory`?
         unknown field `ram` | did you mean `memory`?
         unknown field `colour` | one of name, memory, disks
-        unknown field `x` | only `name` can be here
+        unknown field `x` | only `name` is allowed here
         unknown field `x` | 
         unknown value `quow2` | did you mean `qcow2`?
         unknown value `read-only` | did you mean `read_only`?
         `backend` is missing here | 
-        expected a whole number from 0 to 4294967295, found the text "4" | 
-        expected a whole number from 0 to 4294967295, found integer -1 | 
+        expected an integer from 0 to 4294967295, found the string "4" | 
+        expected an integer from 0 to 4294967295, found integer -1 | 
         expected a list, found a table | 
         expected a table, found boolean true | 
         "2 gigs" is no size; sizes look like 2GiB |

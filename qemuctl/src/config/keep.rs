@@ -1,6 +1,6 @@
-//! The section `[keep]`: what happens to a machine of the home when its VM ends.
+//! The section `[keep]`: what happens to a machine when its VM ends.
 //!
-//! It is no part of the virtual machine, so a plan does not know it.
+//! It is not part of the virtual machine, so plans do not contain it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,16 +8,16 @@ use serde_json::Value;
 use super::path::Step;
 use super::typed::{self, Finding, Read};
 
-/// How a machine of the [home](crate::home) is kept. Ignored for a config that is elsewhere.
+/// How a [machine](crate::home) is supervised. Ignored for other configs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Keep {
-    /// Whether the machine is started again when its VM ends. Default: no.
+    /// When the machine is restarted. Defaults to never.
     pub restart: Restart,
 }
 
-/// When a machine is started again that nobody has stopped.
+/// When a machine is restarted, unless it was stopped by a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -25,13 +25,13 @@ pub enum Restart {
     /// Never.
     #[default]
     No,
-    /// When QEMU crashed or was killed, when the guest panicked, or when QEMU ended with another exit code than 0.
+    /// If QEMU crashed, was killed or exited with a code other than 0, or the guest panicked.
     OnFailure,
-    /// Also when the guest shut down.
+    /// Also if the guest shut down.
     Always,
 }
 
-/// Takes the section out of a config file's content, with what is wrong in it.
+/// Removes the section from a config file's content and returns it, with its faults.
 pub(super) fn take(content: &mut Value) -> (Keep, Vec<Finding>) {
     let Some(section) = content.as_object_mut().and_then(|table| table.remove("keep")) else {
         return (Keep::default(), Vec::new());

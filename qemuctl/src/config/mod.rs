@@ -1,7 +1,7 @@
-//! Reads a [`VmConfig`] from a TOML or JSON file, and tells what is wrong with it in terms of that file.
+//! Reads a [`VmConfig`] from a TOML or JSON file, and reports problems with their places in the file.
 //!
-//! Reading changes one thing: a relative path counts from the folder that the file is in, not from wherever the
-//! program was started. Nothing else is interpreted; there are no variables and no `~`.
+//! Relative paths are resolved against the folder of the file, not against the working directory. Nothing else is
+//! interpreted; there are no variables and no `~`.
 
 mod document;
 mod fault;
@@ -139,7 +139,7 @@ impl ConfigFile {
         &self.config
     }
 
-    /// How the machine is kept, by the section `[keep]`.
+    /// The section `[keep]` of a machine.
     pub fn keep(&self) -> &Keep {
         &self.keep
     }

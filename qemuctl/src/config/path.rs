@@ -1,8 +1,8 @@
-//! The way to a value in a config: `disks[1].throttle.group`.
+//! The path of a value in a config: `disks[1].throttle.group`.
 
 use std::fmt;
 
-/// One step on the way.
+/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Into a field of a table.
@@ -11,7 +11,7 @@ pub(super) enum Step {
     Item(usize),
 }
 
-/// The steps that a path is made of. What does not look like a path has as many steps as could be read.
+/// Splits a path into steps, up to the first part that cannot be parsed.
 pub(super) fn steps(path: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     for part in path.split('.').filter(|part| !part.is_empty()) {
@@ -26,7 +26,7 @@ pub(super) fn steps(path: &str) -> Vec<Step> {
     steps
 }
 
-/// Prints the steps as a path.
+/// Formats steps as a path.
 pub(super) struct Display<'a>(pub(super) &'a [Step]);
 
 impl fmt::Display for Display<'_> {

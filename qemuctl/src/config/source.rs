@@ -1,4 +1,4 @@
-//! Opens a config file and reads its text, once: what comes through a pipe is there only once.
+//! Reads the text of a config file, exactly once, since it may come through a pipe.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -12,22 +12,22 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::ConfigError;
 
-/// No config is larger; a disk image given by mistake is.
+/// Larger than any config. The limit keeps a disk image that was given by mistake from being read whole.
 const LARGEST: u64 = 4 << 20;
 
-/// How long a pipe or a terminal may say nothing.
+/// How long to wait for data from a pipe or a terminal.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The text of a config.
 pub(super) struct Source {
     pub(super) text: String,
-    /// Whether it is from a regular file, which is in a folder that its relative paths count from.
+    /// Whether it is from a regular file, whose folder relative paths are resolved against.
     pub(super) is_file: bool,
 }
 
 pub(super) fn read(path: &Path) -> Result<Source, ConfigError> {
     let fail = |source| ConfigError::Read { path: path.into(), source };
-    // A pipe without a writer would hold up the opening.
+    // Opening a pipe without a writer would block.
     let file =
         OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).map_err(fail)?;
     let kind = file.metadata().map_err(fail)?.file_type();
@@ -52,7 +52,7 @@ pub(super) fn read(path: &Path) -> Result<Source, ConfigError> {
     Ok(Source { text, is_file: kind.is_file() })
 }
 
-/// Reads what comes in pieces until its end.
+/// Reads data that arrives in pieces, up to its end.
 fn read_slowly(mut file: File, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut buffer = [0; 8 << 10];
     let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);

@@ -1,4 +1,4 @@
-//! What people get wrong in config files, and what they are told.
+//! Mistakes in config files, and how they are reported.
 
 use super::{ConfigError, ConfigFile};
 
@@ -56,16 +56,16 @@ backend = { type = "user", forwards = ["2222:22"] }
 mac = "52:54"
 "#;
     insta::assert_snapshot!(told("vm.toml", toml), @r#"
-    vm.toml:2:8: name: expected a text in quotes, found integer 7
+    vm.toml:2:8: name: expected a string in quotes, found integer 7
      2 | name = 7
        |        ^
     vm.toml:3:1: unknown field `ram`
      3 | ram = "2GiB"
        | ^^^ did you mean `memory`?
-    vm.toml:4:10: memory: "2 gigs" is no size; sizes look like 2GiB, 512MiB, 64KiB or a plain number of bytes
+    vm.toml:4:10: memory: "2 gigs" is not a valid size; expected for example 2GiB, 512MiB, 64KiB or a number of bytes
      4 | memory = "2 gigs"
        |          ^^^^^^^^
-    vm.toml:7:9: cpu.count: expected a whole number from 0 to 4294967295, found the text "many"
+    vm.toml:7:9: cpu.count: expected an integer from 0 to 4294967295, found the string "many"
      7 | count = "many"
        |         ^^^^^^
     vm.toml:8:1: cpu: unknown field `cors`
@@ -86,10 +86,10 @@ mac = "52:54"
     vm.toml:19:13: disks[2].interface: unknown value `scsi`
      19 | interface = "scsi"
         |             ^^^^^^ one of virtio, virtio-scsi, sata, ide, nvme, usb
-    vm.toml:22:11: networks[0].backend: "2222:22" is no port to forward; write tcp:127.0.0.1:2222-:22, udp::5353-10.0.2.15:53 or the like (IPv4 only)
+    vm.toml:22:11: networks[0].backend: "2222:22" is not a valid port forwarding; expected for example tcp:127.0.0.1:2222-:22 or udp::5353-10.0.2.15:53 (IPv4 only)
      22 | backend = { type = "user", forwards = ["2222:22"] }
         |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    vm.toml:23:7: networks[0].mac: "52:54" is no MAC address; they look like 52:54:00:12:34:56
+    vm.toml:23:7: networks[0].mac: "52:54" is not a valid MAC address; expected for example 52:54:00:12:34:56
      23 | mac = "52:54"
         |       ^^^^^^^
     "#);
@@ -99,7 +99,7 @@ mac = "52:54"
 fn json_is_shown_as_well() {
     let json = "{\n  \"name\": \"web\",\n  \"disks\": [\n    {\"backend\": \"/a\", \"fromat\": \"raw\"},\n    {\"formt\": 1}\n  ],\n  \"name\": \"x\"\n}\n";
     insta::assert_snapshot!(told("vm.json", json), @r#"
-    vm.json:7:3: `name` is here twice
+    vm.json:7:3: `name` is set twice
      7 |   "name": "x"
        |   ^^^^^^
     "#);
@@ -143,7 +143,7 @@ fn text_that_is_no_config_is_shown_where_it_breaks() {
        | ^
     ");
     insta::assert_snapshot!(told("vm", "{\"name\": 1}"), @r#"
-    vm:1:10: name: expected a text in quotes, found integer 1
+    vm:1:10: name: expected a string in quotes, found integer 1
      1 | {"name": 1}
        |          ^
     "#);

@@ -1,7 +1,7 @@
-//! From a plain value to a config, with everything that is wrong found in one go.
+//! Deserializes a config from a plain value, finding all faults at once.
 //!
-//! serde stops at the first fault. So the part that is at fault is cut out and the rest is read again, until nothing
-//! is left to say.
+//! serde stops at the first fault. So the faulty part is removed and the rest is deserialized again, until there are no
+//! more faults.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use super::hide::{Lines, is_word};
 use super::hint::{Advice, advice, short};
 use super::path::{Display, Step};
 
-/// Something wrong at some place of a config.
+/// A fault at some place of a config.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) steps: Vec<Step>,
@@ -26,17 +26,17 @@ pub(super) struct Finding {
 impl Finding {
     pub(super) fn in_file(self, file: &Path, text: &str, lines: &Lines, root: &Node) -> ConfigFault {
         let node = root.nearest(&self.steps);
-        // A long table is told by its name; a single value by itself.
+        // A long table is identified by its name, a single value by itself.
         let span = match &node.key {
             Some(key) if text.get(node.value.clone()).is_none_or(|value| value.contains('\n')) => key.clone(),
             Some(key) if is_unknown(&self.message) => key.clone(),
             _ => node.value.clone(),
         };
         let somewhere = !self.steps.is_empty() && !span.is_empty();
-        // The message has the name of a field that does not exist.
+        // The message already contains the name of an unknown field.
         let known =
             if is_unknown(&self.message) { &self.steps[..self.steps.len().max(1) - 1] } else { &self.steps };
-        // Where the id of a secret belongs, people write the secret itself.
+        // Users write the secret itself in place of its id.
         let hidden = matches!(self.steps.last(), Some(Step::Field(name)) if name.ends_with("_secret"));
         ConfigFault {
             file: file.into(),
@@ -52,16 +52,16 @@ fn is_unknown(message: &str) -> bool {
     message.starts_with("unknown field ")
 }
 
-/// What could be read of a value.
+/// What could be deserialized of a value.
 pub(super) struct Read<T> {
-    /// What is left without the parts that are at fault, if anything is.
+    /// The result without the faulty parts, if anything is left.
     pub(super) whole: Option<T>,
     pub(super) findings: Vec<Finding>,
-    /// The ways in the file to the parts that were cut out.
+    /// The paths in the file of the parts that were removed.
     pub(super) cut: Vec<Vec<Step>>,
 }
 
-/// Reads a `T`, and everything that stands in its way.
+/// Deserializes a `T`, and collects all faults.
 pub(super) fn read<T: DeserializeOwned>(mut value: Value) -> Read<T> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut cut: Vec<Vec<Step>> = Vec::new();
@@ -102,7 +102,7 @@ pub(super) fn read<T: DeserializeOwned>(mut value: Value) -> Read<T> {
     Read { whole: None, findings, cut }
 }
 
-/// Takes what may be a secret out of a message about the value at `steps`.
+/// Removes what may be a secret from a message about the value at `steps`.
 fn without_secrets(message: &mut String, steps: &[Step], value: &Value) {
     let is_word = |step: &Step| matches!(step, Step::Field(name) if is_word(name));
     let mut secrets = Vec::new();
@@ -122,7 +122,7 @@ fn without_secrets(message: &mut String, steps: &[Step], value: &Value) {
     }
 }
 
-/// The texts in `value` that may be secrets: all of them if it is in a field for secrets itself.
+/// Returns the strings in `value` that may be secrets: all of them if it is itself in a field for secrets.
 fn collect_secrets<'a>(value: &'a Value, is_secret: bool, found: &mut Vec<&'a str>) {
     match value {
         Value::Object(table) => {
@@ -132,13 +132,13 @@ fn collect_secrets<'a>(value: &'a Value, is_secret: bool, found: &mut Vec<&'a st
         }
         Value::Array(list) => list.iter().for_each(|value| collect_secrets(value, is_secret, found)),
         Value::String(text) if is_secret => found.push(text),
-        // Its text is in no quotes.
+        // Its text is not quoted.
         Value::Number(_) if is_secret => found.push("number"),
         _ => {}
     }
 }
 
-/// A field that is there under a misspelt name is not missing as well.
+/// A field with a misspelt name is not reported as missing, too.
 fn without_repetition(findings: &mut Vec<Finding>) {
     let meant: Vec<(Vec<Step>, String)> = findings
         .iter()
@@ -157,7 +157,7 @@ fn missing(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
-/// Inside a tagged table serde forgets the way; the name in its message finds it again.
+/// Inside a tagged table serde loses the path, which is found again by the name in its message.
 fn locate(message: &str, steps: &mut Vec<Step>, value: &Value) {
     let Some((name, _)) = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'))
     else {
@@ -178,7 +178,7 @@ fn follow<'a>(value: &'a Value, steps: &[Step]) -> Option<&'a Value> {
     })
 }
 
-/// The way to the first entry of that name in `value`, at any depth.
+/// Returns the path of the first entry of this name in `value`, at any depth.
 fn find(value: &Value, name: &str) -> Option<Vec<Step>> {
     let inside = |step: Step, value: &Value| {
         let mut way = vec![step];
@@ -195,7 +195,7 @@ fn find(value: &Value, name: &str) -> Option<Vec<Step>> {
     }
 }
 
-/// The way in the file to what stands at `steps` now, after the elements in `cut` have gone from their lists.
+/// Returns the path in the file of what is now at `steps`, after the elements in `cut` were removed from their lists.
 pub(super) fn in_the_file(steps: &[Step], cut: &[Vec<Step>]) -> Vec<Step> {
     let mut way: Vec<Step> = Vec::new();
     for step in steps {
@@ -216,7 +216,7 @@ pub(super) fn in_the_file(steps: &[Step], cut: &[Vec<Step>]) -> Vec<Step> {
     way
 }
 
-/// Cuts the part at `steps` out; tells whether there was one.
+/// Removes the part at `steps`. Returns whether there was one.
 fn remove(value: &mut Value, steps: &[Step]) -> bool {
     let Some((last, way)) = steps.split_last() else { return false };
     let parent = way.iter().try_fold(value, |value, step| match step {

@@ -1,10 +1,10 @@
-//! A config as text: as short as a person would write it.
+//! Formats a config as a person would write it.
 
 use qemu_argv::VmConfig;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The config as TOML without what is the default anyway, and with short forms where there are any.
+/// Formats the config as TOML, without defaults, and with short forms where possible.
 ///
 /// ```
 /// use qemuctl::{Disk, Memory, Size, VmConfig};
@@ -19,23 +19,23 @@ use serde_json::{Map, Value};
 #[must_use]
 pub fn to_toml(config: &VmConfig) -> String {
     let mut whole = serde_json::to_value(config).unwrap_or_default();
-    // What has no value has no word in TOML; the default of all that may have none is none.
+    // TOML has no null. It is the default of all fields that accept it, so these can be omitted.
     without_nulls(&mut whole);
     let paths = paths(&whole);
-    // What is empty or off first, so that the last one that is left in a section says something.
+    // Remove empty or false values first, so that the last one left in a section is meaningful.
     for says_something in [false, true] {
         for path in &paths {
             attempt(&mut whole, config, |whole| remove(whole, path, says_something));
         }
     }
-    // From the inside out, so that a short form can be a part of another.
+    // From the inside out, since a short form can contain another.
     for path in paths.iter().rev() {
         attempt(&mut whole, config, |whole| shorten(whole, path));
     }
     toml::to_string(&whole).unwrap_or_default()
 }
 
-/// Makes a change if the text then still means the same config.
+/// Makes a change if the result still means the same config.
 fn attempt(whole: &mut Value, config: &VmConfig, change: impl FnOnce(&mut Value) -> bool) {
     let mut changed = whole.clone();
     if change(&mut changed) && VmConfig::deserialize(&changed).is_ok_and(|read| read == *config) {
@@ -43,7 +43,7 @@ fn attempt(whole: &mut Value, config: &VmConfig, change: impl FnOnce(&mut Value)
     }
 }
 
-/// A way to a value: keys, and numbers of items.
+/// The path of a value: keys and indices.
 type Way = Vec<Step>;
 
 #[derive(Clone)]
@@ -52,7 +52,7 @@ enum Step {
     Item(usize),
 }
 
-/// The ways to everything in a value, outer ones first.
+/// Returns the paths of all parts of a value, outer ones first.
 fn paths(value: &Value) -> Vec<Way> {
     fn collect(value: &Value, way: &mut Way, found: &mut Vec<Way>) {
         let mut visit = |step: Step, inner: &Value| {
@@ -63,7 +63,7 @@ fn paths(value: &Value) -> Vec<Way> {
         };
         match value {
             Value::Object(table) => {
-                // The first ones tend to be those that matter, so they are the last to go.
+                // The first ones tend to be the important ones, so they are removed last.
                 table.iter().rev().for_each(|(key, inner)| visit(Step::Key(key.clone()), inner));
             }
             Value::Array(list) => {
@@ -84,7 +84,8 @@ fn at<'v>(value: &'v mut Value, way: &[Step]) -> Option<&'v mut Value> {
     })
 }
 
-/// Removes a key; tells whether it was there. The last one in a section stays: an empty section says nothing to a reader.
+/// Removes a key. Returns whether it existed. The last key of a section is kept, since an empty section would be
+/// meaningless.
 fn remove(whole: &mut Value, way: &[Step], says_something: bool) -> bool {
     let Some((Step::Key(key), before)) = way.split_last() else { return false };
     let Some(table) = at(whole, before).and_then(Value::as_object_mut) else { return false };
@@ -103,10 +104,10 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Puts the only value of a table in the place of the table.
+/// Replaces a table by its only value.
 fn shorten(whole: &mut Value, way: &[Step]) -> bool {
     let Some(value) = at(whole, way) else { return false };
-    // A kind that says what a path is for is implied in the short form, as is a table within the table.
+    // The short form implies the kind of a path, and a nested table.
     let mut rest = match value {
         Value::Object(table) => std::mem::take(table),
         _ => return false,

@@ -1,4 +1,4 @@
-//! Disks while the VM runs: what there is, and removable media.
+//! Block devices and removable media of a running VM.
 
 #![allow(
     deprecated,
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::instance::Instance;
 
 impl Instance {
-    /// The VM's block devices, with what is in them.
+    /// Returns the VM's block devices and their media.
     ///
     /// # Errors
     ///
@@ -23,29 +23,29 @@ impl Instance {
         self.execute(QueryBlock::default()).await
     }
 
-    /// Opens the tray of the drive `drive` and takes out what is in it.
+    /// Ejects the medium of the drive `drive`.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the VM has no such drive. QEMU refuses if the guest has locked the tray, and asks it to
-    /// unlock: try again then.
+    /// [`Error::Missing`] if the VM has no such drive. If the guest has locked the tray, QEMU refuses and asks it to
+    /// unlock: try again later.
     pub async fn eject(&self, drive: &str) -> Result<(), Error> {
         let id = Some(self.device_of(drive).await?);
         self.execute(Eject { id, ..Eject::default() }).await.map(drop)
     }
 
-    /// Puts the image `image` into the drive `drive`, for the guest to read only.
+    /// Inserts the image `image` into the drive `drive`, read-only.
     ///
-    /// `format` is the image's format, such as `raw` for an ISO image; QEMU is never left to guess it.
+    /// `format` is the image's format, such as `raw` for an ISO image; it is never guessed.
     ///
     /// # Errors
     ///
     /// As [`eject`](Self::eject), and if QEMU cannot open the image.
     pub async fn change_medium(&self, drive: &str, image: &Path, format: &str) -> Result<(), Error> {
         let path = image.to_str().ok_or_else(|| Error::Unsupported {
-            action: "the path of a medium",
+            action: "changing a medium of",
             name: image.display().to_string(),
-            reason: "QMP only takes UTF-8".to_owned(),
+            reason: "QMP supports only UTF-8".to_owned(),
         })?;
         let mut command = BlockdevChangeMedium::new(path.to_owned());
         command.id = Some(self.device_of(drive).await?);
@@ -54,14 +54,14 @@ impl Instance {
         self.execute(command).await.map(drop)
     }
 
-    /// The path by which QEMU's block commands know a device. For a virtio disk that is not its id but the path of its
-    /// inner half: "Device does not have a block device backend" is the answer to the id.
+    /// Returns the path by which QEMU's block commands identify a device. For a virtio disk that is the path of its
+    /// inner device, not its id, for which QEMU answers "Device does not have a block device backend".
     pub(super) async fn device_of(&self, name: &str) -> Result<String, Error> {
         let found = self.block_device(name).await?.qdev;
         found.ok_or_else(|| self.missing(&format!("disk {name}")))
     }
 
-    /// The disk or drive with this id, node name or backend name.
+    /// Returns the disk or drive with this id, node name or backend name.
     pub(super) async fn block_device(&self, name: &str) -> Result<BlockInfo, Error> {
         let is_it = |info: &BlockInfo| {
             let node = info.inserted.as_ref().and_then(|inserted| inserted.node_name.as_deref());
@@ -73,7 +73,7 @@ impl Instance {
     }
 }
 
-/// The id of the device in a path such as `/machine/peripheral/disk0/virtio-backend`, or the id itself.
+/// Returns the id of the device in a path such as `/machine/peripheral/disk0/virtio-backend`, or the id itself.
 pub(super) fn device_id(qdev: &str) -> &str {
     let inner = qdev.strip_prefix("/machine/peripheral/").unwrap_or(qdev);
     inner.split_once('/').map_or(inner, |(id, _)| id)

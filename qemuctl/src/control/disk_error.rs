@@ -1,4 +1,4 @@
-//! Which disk has stopped a guest, and why.
+//! The disk error that paused a guest.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use crate::error::Error;
 use crate::instance::Instance;
 use crate::state::{State, word};
 
-/// A disk whose error has stopped the guest, which is then in the state [`IoError`](crate::State::IoError).
+/// A disk whose error has paused the guest, which is then in the state [`IoError`](crate::State::IoError).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskError {
     /// The disk's id.
     pub disk: String,
-    /// Whether there is no space left where its image lies; else reading or writing has failed in another way.
+    /// Whether the image's file system is full; otherwise it is another I/O error.
     pub no_space: bool,
 }
 
@@ -37,10 +37,10 @@ impl DiskError {
 }
 
 impl Instance {
-    /// The disks whose errors have stopped the guest. None once it has been resumed.
+    /// Returns the disks whose errors have paused the guest; none after it was resumed.
     ///
-    /// What was heard since the guest stopped is exact. One who attaches later is told of each disk that has ever failed, since
-    /// QEMU keeps that until the VM ends.
+    /// For a handle that received the events, the result is exact. A handle that was attached later gets all disks that
+    /// have ever failed, since QEMU keeps that until the VM ends.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Displays: clients handed over to QEMU's VNC and SPICE servers, and their passwords.
+//! VNC and SPICE: passing clients to QEMU's servers, and passwords.
 
 use std::fmt;
 use std::io;
@@ -17,11 +17,11 @@ use crate::instance::Instance;
 /// The longest VNC password, in bytes: the protocol uses no more.
 const VNC_PASSWORD: usize = 8;
 
-/// A connected stream that can be handed over.
+/// A connected stream that can be passed to QEMU.
 ///
-/// Implemented for the TCP and Unix streams of std and tokio, and for bare descriptors of sockets.
+/// Implemented for the TCP and Unix streams of std and tokio, and for file descriptors of sockets.
 pub trait ClientStream {
-    /// The descriptor, in the blocking mode that a program expects of a descriptor it is given.
+    /// Returns the file descriptor in blocking mode, as QEMU expects it.
     ///
     /// # Errors
     ///
@@ -57,39 +57,39 @@ impl ClientStream for OwnedFd {
     }
 }
 
-/// Whether a client that is handed over must still authenticate.
+/// Whether a client that is passed to QEMU must still authenticate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Authentication {
-    /// As the display is configured.
+    /// As configured for the display.
     #[default]
     Required,
-    /// Not at all: whoever hands it over has seen to it.
+    /// Not at all: the caller has authenticated the client.
     Skipped,
 }
 
-/// When a password ends to be good.
+/// When a password expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expiry {
-    /// Now: nobody can log in any more. Who is in, stays in.
+    /// Now: no further clients can log in. Connected ones are not affected.
     Now,
     /// Never.
     Never,
-    /// So long from now, in whole seconds.
+    /// After this time, in whole seconds.
     After(Duration),
     /// At this time, in whole seconds.
     At(SystemTime),
 }
 
 impl fmt::Display for Expiry {
-    /// In the words of `expire_password`.
+    /// Formats the value for `expire_password`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Now => f.write_str("now"),
             Self::Never => f.write_str("never"),
             Self::After(duration) => write!(f, "+{}", duration.as_secs()),
             Self::At(time) => {
-                // What lies before 1970 is over.
+                // A time before 1970 is in the past.
                 let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 write!(f, "{}", since.as_secs())
             }
@@ -98,9 +98,9 @@ impl fmt::Display for Expiry {
 }
 
 impl Instance {
-    /// Hands a connected client over to QEMU's VNC server.
+    /// Passes a connected client to QEMU's VNC server.
     ///
-    /// The server needs no listener of its own (`listen = "none"`).
+    /// The server does not need to listen itself (`listen = "none"`).
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Instance {
         self.add_client("vnc", client, authentication).await
     }
 
-    /// Hands a connected client over to QEMU's SPICE server.
+    /// Passes a connected client to QEMU's SPICE server.
     ///
     /// # Errors
     ///
@@ -148,16 +148,16 @@ impl Instance {
         self.execute(command).await.map(drop)
     }
 
-    /// Sets the password that VNC clients must give.
+    /// Sets the password for VNC clients.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if it has more than 8 bytes (VNC would use only those), or if the display does not ask for
-    /// passwords; else as [`Instance::execute`].
+    /// [`Error::Unsupported`] if it has more than 8 bytes (VNC would use only those), or if passwords are not enabled
+    /// for the display; otherwise as [`Instance::execute`].
     pub async fn set_vnc_password(&self, password: &str) -> Result<(), Error> {
         if password.len() > VNC_PASSWORD {
             return Err(Error::Unsupported {
-                action: "a VNC password",
+                action: "setting the VNC password of",
                 name: self.name().to_owned(),
                 reason: format!("VNC passwords have at most {VNC_PASSWORD} bytes"),
             });
@@ -166,7 +166,7 @@ impl Instance {
         self.execute(SetPassword(SetPasswordOptions::new(branch, password))).await.map(drop)
     }
 
-    /// Sets when the VNC password ends to be good.
+    /// Sets when the VNC password expires.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl Instance {
         self.execute(ExpirePassword(ExpirePasswordOptions::new(branch, expiry.to_string()))).await.map(drop)
     }
 
-    /// Sets the password that SPICE clients must give.
+    /// Sets the password for SPICE clients.
     ///
     /// # Errors
     ///
@@ -187,7 +187,7 @@ impl Instance {
         self.execute(SetPassword(SetPasswordOptions::new(branch, password))).await.map(drop)
     }
 
-    /// Sets when the SPICE password ends to be good.
+    /// Sets when the SPICE password expires.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl Instance {
     }
 
     async fn need_spice(&self) -> Result<(), Error> {
-        // A QEMU built without SPICE does not know the question.
+        // A QEMU that was built without SPICE does not have this command.
         match self.execute(QuerySpice {}).await {
             Ok(info) if info.enabled => Ok(()),
             Ok(_) | Err(Error::Qmp(qmp_client::ClientError::Refused { .. })) => {

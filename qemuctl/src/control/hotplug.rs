@@ -1,8 +1,8 @@
-//! Devices that come and go while the VM runs.
+//! Device hotplug.
 //!
-//! The plan decides where a device goes, as it did at the start, and is kept in the VM's record. One surprising rule: on
-//! most machines it is the guest that lets go of a device. QEMU only asks it, and a guest without a running system never
-//! answers.
+//! As at the start, the plan decides where a device is placed; it is stored in the VM's record. Note that on most
+//! machines the guest has to release a device: QEMU only asks it to, and a guest without a running operating system
+//! never does.
 
 mod capacity;
 mod commands;
@@ -20,10 +20,10 @@ use crate::launch::{self, Plugged};
 use commands::{Failure, Outcome, add, remove};
 
 impl Instance {
-    /// Adds a device to the running VM, as its configuration would describe it: a [`Disk`](qemu_argv::Disk), a
-    /// [`Network`](qemu_argv::Network), and so on. Returns its id, by which [`unplug`](Self::unplug) removes it.
+    /// Adds a device to the running VM, described as in a config: a [`Disk`](qemu_argv::Disk), a
+    /// [`Network`](qemu_argv::Network), and so on. Returns its id, for [`unplug`](Self::unplug).
     ///
-    /// It gets a free place that takes hotplug (see [`VmConfig::hotplug_ports`](qemu_argv::VmConfig::hotplug_ports)); no
+    /// It is placed on a free hotplug port (see [`VmConfig::hotplug_ports`](qemu_argv::VmConfig::hotplug_ports)); no
     /// other device moves.
     ///
     /// ```no_run
@@ -39,14 +39,14 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// - [`Error::Plan`] lists everything that is wrong with the device; nothing was sent to QEMU then.
-    /// - [`Error::Unsupported`] if the VM was launched by something else: its plan is not known. Send it the command
-    ///   `device_add` with [`execute`](Self::execute).
-    /// - [`Error::Qmp`] if QEMU refuses a part; those before it are taken back.
+    /// - [`Error::Plan`] with all problems of the device; nothing was sent to QEMU then.
+    /// - [`Error::Unsupported`] if the VM was not started by this library, so its plan is unknown. Use the command
+    ///   `device_add` with [`execute`](Self::execute) instead.
+    /// - [`Error::Qmp`] if QEMU rejects a part; the parts before it are removed again.
     ///
     /// # Cancel safety
     ///
-    /// Once begun it is carried out to its end, or taken back, even if the future is dropped.
+    /// Once begun, the operation is completed or undone, even if the future is dropped.
     #[doc(alias = "device_add")]
     #[doc(alias = "add_disk")]
     #[doc(alias = "add_nic")]
@@ -54,12 +54,12 @@ impl Instance {
         self.plug_with(device, Vec::new()).await
     }
 
-    /// Like [`plug`](Self::plug), with descriptors that QEMU gets for the device, such as the queues of a tap
-    /// interface, by what the plan wants them for.
+    /// Like [`plug`](Self::plug), with file descriptors for the device, such as the queues of a TAP interface, by the
+    /// role they have in the plan.
     ///
     /// # Errors
     ///
-    /// As [`plug`](Self::plug), and [`Error::Missing`] if a descriptor that the device needs is not among them.
+    /// As [`plug`](Self::plug), and [`Error::Missing`] if a required file descriptor is missing.
     ///
     /// # Cancel safety
     ///
@@ -93,15 +93,16 @@ impl Instance {
             crate::runtime::check_socket_path(&socket.path)?;
         }
         self.vm().own_files(addition.sockets().map(|socket| socket.path.clone()));
-        // A place that is written down and not used is no harm; one used and not written down would be.
+        // Record the place first: a recorded place that is not used is harmless, unlike a used one that is not
+        // recorded.
         let (id, commands) = (addition.id.clone(), addition.commands());
         self.plans().set(addition.plan)?;
         let (session, plans) = (self.qmp().clone(), self.plans().clone());
         let task = tokio::spawn(async move {
             let added = add(&session, commands, passed).await;
-            // What QEMU may have keeps its place.
+            // If QEMU may have the device, its place stays reserved.
             if added.as_ref().is_err_and(|failed| failed.is_undone) {
-                // The error of the device is the one to tell.
+                // Report the error of the device.
                 let _ = plans.set(plan.as_ref().clone());
             }
             drop(changing);
@@ -114,19 +115,19 @@ impl Instance {
         }
     }
 
-    /// Removes a device from the running VM, and what is behind it: a disk's image is closed, a network's backend ends.
-    /// Waits at most `limit` for the guest to let go of it.
+    /// Removes a device from the running VM together with its backend: a disk's image is closed, a network's backend is
+    /// stopped. Waits at most `limit` for the guest to release it.
     ///
     /// # Errors
     ///
-    /// - [`Error::Topology`] if the device cannot be removed from where it is, or there is none.
-    /// - [`Error::StillPlugged`] if the guest refuses, or has not let go of it in time: it may be in use there, or no
-    ///   system runs that would answer. The device is still there then, and may go later; ask again to find out.
-    /// - [`Error::Qmp`] if QEMU refuses.
+    /// - [`Error::Topology`] if the device cannot be removed from its bus, or does not exist.
+    /// - [`Error::StillPlugged`] if the guest refuses to release the device or does not do so in time: it may be in
+    ///   use, or no operating system is running. The guest may still release it later; call this again to find out.
+    /// - [`Error::Qmp`] if QEMU rejects the command.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the guest has been asked nevertheless, and what was behind the device is cleared away.
+    /// If the future is dropped, the guest is still asked to release the device, and the backend is removed after that.
     #[doc(alias = "device_del")]
     #[doc(alias = "remove_disk")]
     #[doc(alias = "remove_nic")]
@@ -147,8 +148,8 @@ impl Instance {
             |why: String| Error::StillPlugged { name: self.name().to_owned(), device: id.to_owned(), why };
         match task.await {
             Ok(Ok(Outcome::Gone)) => Ok(()),
-            Ok(Ok(Outcome::Refused)) => Err(keeps("its guest refuses to let go of it".to_owned())),
-            Ok(Ok(Outcome::Late)) => Err(keeps(format!("its guest has not let go of it within {limit:?}"))),
+            Ok(Ok(Outcome::Refused)) => Err(keeps("the guest refused to release it".to_owned())),
+            Ok(Ok(Outcome::Late)) => Err(keeps(format!("the guest did not release it within {limit:?}"))),
             Ok(Ok(Outcome::NoSuch)) => Err(self.missing(&format!("device {id}"))),
             Ok(Err(Failure::Client(error))) => Err(self.explain("device_del", error)),
             Ok(Err(Failure::Other(error))) => Err(error),
@@ -158,19 +159,19 @@ impl Instance {
 
     fn unplanned(&self) -> Error {
         Error::Unsupported {
-            action: "adding a device",
+            action: "adding a device to",
             name: self.name().to_owned(),
-            reason: "it was launched by something else, which keeps its plan to itself".to_owned(),
+            reason: "it was not started by qemuctl, so its device plan is unknown".to_owned(),
         }
     }
 }
 
-/// Whether a device is planned, or a network backend without one.
+/// Whether the plan has this device, or a network backend without a device.
 fn has(plan: &Plan, id: &str) -> bool {
     plan.devices().any(|device| device.id == id) || plan.netdevs().any(|netdev| netdev.id == id)
 }
 
-/// The runtime shuts down.
+/// The runtime is shutting down.
 fn task_ended(error: tokio::task::JoinError) -> Error {
     Error::Io { action: "wait for", path: "the change of devices".into(), source: error.into() }
 }

@@ -18,45 +18,45 @@ use super::keymap;
 /// How long it takes to type a character.
 const PACE: Duration = Duration::from_millis(30);
 
-/// How long its keys are held at the most. Guests repeat a key that is held for some 250 ms.
+/// The longest time its keys are pressed. Guests repeat a key that is pressed for some 250 ms.
 const HOLD: Duration = Duration::from_millis(15);
 
 /// The largest coordinate of an absolute pointer, at the right and lower edge.
 const POINTER_MAX: f64 = 32767.0;
 
-/// A button of the mouse, or a step of its wheel.
+/// A mouse button, or a step of the wheel.
 pub type MouseButton = InputButton;
 
 impl Instance {
-    /// Presses keys together and lets them go, such as `["ctrl", "alt", "delete"]`: QEMU's key names in any
-    /// case of letters, or the usual ones, such as `Enter`, `Space`, `Del`, `PageUp`.
+    /// Sends a key combination, such as `["ctrl", "alt", "delete"]`. Accepts QEMU's key names and common ones, such as
+    /// `Enter`, `Space`, `Del` and `PageUp`, ignoring case.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if a name is no key, else as [`Instance::execute`].
+    /// [`Error::Unsupported`] for an unknown key name; otherwise as [`Instance::execute`].
     pub async fn send_keys<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<(), Error> {
         let keys = keys.into_iter().map(|key| self.key(key.as_ref())).collect::<Result<_, _>>()?;
         self.execute(SendKey::new(keys)).await.map(drop)
     }
 
-    /// Types text on an American keyboard, as fast as a guest can follow, and returns when QEMU has typed it.
+    /// Types text with the US keyboard layout, at a speed that guests can follow, and returns when it has been typed.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if the keyboard has no key for a character; nothing is typed then. Else as
+    /// [`Error::Unsupported`] if the layout has no key for a character; nothing is typed then. Otherwise as
     /// [`Instance::execute`].
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, a part has been typed.
+    /// If the future is dropped, part of the text has been typed.
     pub async fn type_text(&self, text: &str) -> Result<(), Error> {
         self.type_text_at(PACE, text).await
     }
 
-    /// As [`Instance::type_text`], with so much time for each character, at least 2 ms.
+    /// Like [`Instance::type_text`], with a given time for each character, at least 2 ms.
     ///
-    /// A keyboard holds a dozen bytes, fewer than three capital letters, and loses what does not fit. A guest that does not
-    /// read it for 80 ms, since it or its host is busy, needs more than the 30 ms of [`Instance::type_text`].
+    /// A keyboard buffers a dozen bytes, which is less than three capital letters, and loses the rest. A busy guest
+    /// that does not read it for 80 ms needs more than the 30 ms of [`Instance::type_text`].
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Instance {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, a part has been typed.
+    /// If the future is dropped, part of the text has been typed.
     pub async fn type_text_at(&self, pace: Duration, text: &str) -> Result<(), Error> {
         let hold = (pace / 2).clamp(Duration::from_millis(1), HOLD);
         let strokes: Vec<_> = text
@@ -76,13 +76,14 @@ impl Instance {
             let mut command = SendKey::new(keys.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?);
             command.hold_time = Some(i64::try_from(hold.as_millis()).unwrap_or(i64::MAX));
             self.execute(command).await?;
-            // QEMU queues keys and drops what does not fit: it is given the time that it takes for this one.
+            // QEMU's queue is short and drops keys, so wait as long as this one takes.
             tokio::time::sleep(pace.max(2 * hold)).await;
         }
         Ok(())
     }
 
-    /// Moves an absolute pointer (a tablet) to a place on the screen: (0, 0) is the upper left corner, (1, 1) the lower right.
+    /// Moves an absolute pointer (a tablet) to a position on the screen: (0, 0) is the upper left corner, (1, 1) the
+    /// lower right.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Instance {
         self.send_input(vec![axis(InputAxis::X, x), axis(InputAxis::Y, y)]).await
     }
 
-    /// Moves a relative pointer (a mouse) by so many units.
+    /// Moves a relative pointer (a mouse) by a number of units.
     ///
     /// # Errors
     ///
@@ -105,7 +106,7 @@ impl Instance {
         self.send_input(vec![axis(InputAxis::X, dx), axis(InputAxis::Y, dy)]).await
     }
 
-    /// Presses a button of the mouse and lets it go.
+    /// Clicks a mouse button.
     ///
     /// # Errors
     ///
@@ -133,9 +134,9 @@ impl Instance {
 
     fn no_key(&self, name: &str) -> Error {
         Error::Unsupported {
-            action: "a keystroke",
+            action: "sending keys to",
             name: self.name().to_owned(),
-            reason: format!("there is no key {name:?}"),
+            reason: format!("no key is called {name:?}"),
         }
     }
 }

@@ -5,8 +5,8 @@ use qmp_client::Job;
 use crate::instance::Instance;
 
 impl Instance {
-    /// A handle on the job `id`, which sees all that happens to the job from now on. Make it before the command that starts
-    /// the job, so that the end of a short one is not missed. See [`Job`] for an example.
+    /// Returns a handle to the job `id`, which tracks the job from now on. Create it before the command that starts the
+    /// job, so that the end of a short job is not missed. See [`Job`] for an example.
     pub fn job(&self, id: impl Into<String>) -> Job {
         self.qmp().job(id)
     }

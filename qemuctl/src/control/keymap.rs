@@ -1,6 +1,6 @@
-//! The American keyboard: which keys make a character.
+//! The US keyboard layout.
 
-/// The keys to press together for a character, in QEMU's names.
+/// Returns the keys to press for a character, by QEMU's names.
 pub(super) fn stroke(letter: char) -> Option<Vec<&'static str>> {
     let plain = |key| Some(vec![key]);
     let shifted = |key| Some(vec!["shift", key]);
@@ -21,7 +21,7 @@ pub(super) fn stroke(letter: char) -> Option<Vec<&'static str>> {
     })
 }
 
-/// QEMU's name of a key that people call otherwise, in any case of letters; others are left as they are.
+/// Translates a common key name to QEMU's, ignoring case. Other names are returned unchanged.
 pub(super) fn canonical(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     let known = match name.as_str() {
@@ -46,7 +46,7 @@ fn same(letter: char) -> Option<&'static str> {
     NAMES.get(at..=at)
 }
 
-/// A key, what it makes, and what it makes with shift.
+/// A key, its character, and its character with shift.
 const SYMBOLS: &[(&str, char, Option<char>)] = &[
     ("spc", ' ', None),
     ("ret", '\n', None),

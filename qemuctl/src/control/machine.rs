@@ -1,4 +1,4 @@
-//! The machine as a whole: sleep, and the monitor for humans.
+//! Wakeup, and the human monitor.
 
 use qmp_proto::{HumanMonitorCommand, SystemWakeup};
 
@@ -6,18 +6,18 @@ use crate::error::Error;
 use crate::instance::Instance;
 
 impl Instance {
-    /// Wakes a guest that sleeps (ACPI S3).
+    /// Wakes a suspended guest (ACPI S3).
     ///
     /// # Errors
     ///
-    /// QEMU refuses if the guest does not sleep; else as [`Instance::execute`].
+    /// QEMU refuses if the guest is not suspended; otherwise as [`Instance::execute`].
     pub async fn wake(&self) -> Result<(), Error> {
         self.execute(SystemWakeup {}).await.map(drop)
     }
 
-    /// Executes a command of QEMU's monitor for humans, and returns what it prints.
+    /// Executes a command of QEMU's human monitor, and returns its output.
     ///
-    /// Its text is not meant for programs: it differs between QEMU's releases, and errors are text too.
+    /// The output is not meant for programs: it differs between QEMU releases, and errors are text, too.
     ///
     /// # Errors
     ///

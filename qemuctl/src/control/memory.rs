@@ -1,4 +1,4 @@
-//! The memory balloon: how much of its memory a guest leaves to the host, and what it says of the rest.
+//! The memory balloon, and the guest's memory statistics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use tokio::time::{Instant, sleep};
 use crate::error::Error;
 use crate::instance::Instance;
 
-/// How often the guest is asked for its statistics while somebody waits for them, in seconds; QEMU knows no less.
+/// The polling interval while statistics are being waited for, in seconds; QEMU's minimum.
 const POLLING_S: u32 = 1;
 
-/// How often QEMU is asked whether the guest has answered.
+/// How often to check whether the guest has answered.
 const LOOKS_AGAIN: Duration = Duration::from_millis(100);
 
-/// What a guest says of its memory, in bytes. What its driver does not tell is left out.
+/// A guest's memory statistics, in bytes. `None` if its driver does not report a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct BalloonStats {
-    /// All that it can use.
+    /// Total memory.
     pub total: Option<u64>,
-    /// Used for nothing.
+    /// Free memory.
     pub free: Option<u64>,
-    /// What programs could get without swapping.
+    /// Memory available to programs without swapping.
     pub available: Option<u64>,
-    /// Used for what could be read again from disks.
+    /// Memory used for disk caches.
     pub caches: Option<u64>,
-    /// Read from swap space so far.
+    /// Total memory read from swap space.
     pub swapped_in: Option<u64>,
-    /// Written to swap space so far.
+    /// Total memory written to swap space.
     pub swapped_out: Option<u64>,
-    /// Page faults so far that needed a disk; a number.
+    /// The number of page faults that required a disk access.
     pub major_faults: Option<u64>,
-    /// Page faults so far that did not; a number.
+    /// The number of other page faults.
     pub minor_faults: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ struct GuestStats {
 
 impl From<BTreeMap<String, u64>> for BalloonStats {
     fn from(stats: BTreeMap<String, u64>) -> Self {
-        // All ones is QEMU's word for what the guest does not tell.
+        // QEMU uses all ones for a value that the guest does not report.
         let told = |name: &str| stats.get(name).copied().filter(|&value| value != u64::MAX);
         Self {
             total: told("stat-total-memory"),
@@ -65,17 +65,18 @@ impl From<BTreeMap<String, u64>> for BalloonStats {
 }
 
 impl Instance {
-    /// Asks the guest's balloon driver to leave the guest this much memory, in bytes. The guest follows in its own time.
+    /// Asks the guest's balloon driver to change the guest's memory to this size, in bytes. The guest does so
+    /// gradually.
     ///
     /// # Errors
     ///
-    /// QEMU refuses if the VM has no balloon; else as [`Instance::execute`].
+    /// QEMU refuses if the VM has no balloon; otherwise as [`Instance::execute`].
     pub async fn set_balloon(&self, bytes: u64) -> Result<(), Error> {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.execute(Balloon::new(bytes)).await.map(drop)
     }
 
-    /// How much memory the guest has now, in bytes.
+    /// Returns the guest's current memory size, in bytes.
     ///
     /// # Errors
     ///
@@ -85,16 +86,16 @@ impl Instance {
         Ok(u64::try_from(info.actual).unwrap_or_default())
     }
 
-    /// Asks the guest's balloon driver what it knows of the guest's memory, and waits for the answer for at most `limit`.
+    /// Asks the guest's balloon driver for memory statistics, and waits for at most `limit`.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the VM has no balloon, [`Error::Timeout`] if the guest does not answer in time: it may not
-    /// have the driver. Else as [`Instance::execute`].
+    /// [`Error::Missing`] if the VM has no balloon, [`Error::Timeout`] if the guest does not answer in time, for
+    /// example because it has no driver. Otherwise as [`Instance::execute`].
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, QEMU goes on asking the guest once a second.
+    /// If the future is dropped, QEMU continues to poll the guest once a second.
     #[doc(alias = "guest-stats")]
     pub async fn balloon_stats(&self, limit: Duration) -> Result<BalloonStats, Error> {
         let deadline = Instant::now() + limit;
@@ -109,7 +110,7 @@ impl Instance {
             }
             if Instant::now() >= deadline {
                 break Err(Error::Timeout {
-                    action: "the memory statistics",
+                    action: "reading the memory statistics of",
                     name: self.name().to_owned(),
                     after: limit,
                 });
@@ -123,13 +124,13 @@ impl Instance {
     async fn guest_stats(&self, path: &str) -> Result<GuestStats, Error> {
         let value = self.execute(QomGet::new(path, "guest-stats")).await?;
         serde_json::from_value(value).map_err(|error| Error::Unsupported {
-            action: "the memory statistics",
+            action: "reading the memory statistics of",
             name: self.name().to_owned(),
-            reason: format!("QEMU tells them in an unexpected form: {error}"),
+            reason: format!("QEMU's reply is invalid: {error}"),
         })
     }
 
-    /// Where QEMU has the balloon, whether it was given an id or not.
+    /// Returns the QOM path of the balloon, which may have no id.
     async fn balloon_path(&self) -> Result<String, Error> {
         for place in ["/machine/peripheral", "/machine/peripheral-anon"] {
             let devices = self.execute(QomList::new(place)).await?;

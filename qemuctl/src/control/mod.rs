@@ -1,4 +1,4 @@
-//! What one does to a VM.
+//! Control of a running VM.
 
 mod block;
 mod disk_error;
@@ -23,5 +23,5 @@ pub use input::MouseButton;
 pub use memory::BalloonStats;
 pub use network::{ForwardedPort, NetworkInterface};
 pub use stats::{DiskStats, ProcessStats, Stats, TapStats, VcpuStats};
-pub use stop::{GuestAnswer, Rung, StopOutcome};
+pub use stop::{GuestAnswer, StopOutcome, StopStep};
 pub use throttle::{IoBurst, IoLimits};

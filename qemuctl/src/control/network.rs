@@ -7,7 +7,7 @@ use qemu_argv::Transport;
 use crate::error::Error;
 use crate::instance::Instance;
 
-/// A port of the host that leads into the guest.
+/// A host port that is forwarded to the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForwardedPort {
@@ -15,9 +15,9 @@ pub struct ForwardedPort {
     pub network: String,
     /// TCP or UDP.
     pub transport: Transport,
-    /// Where QEMU listens on the host; the port that the system chose where the config says 0.
+    /// The address on the host. If the config sets port 0, the port that the system chose.
     pub host: SocketAddrV4,
-    /// Where it leads in the guest's network.
+    /// The target in the guest's network.
     pub guest: SocketAddrV4,
 }
 
@@ -31,17 +31,17 @@ pub struct NetworkInterface {
     pub model: String,
     /// Its MAC address.
     pub mac: String,
-    /// The id of the network behind it. `None` if it is not connected.
+    /// The id of its network. `None` if it is not connected.
     pub network: Option<String>,
-    /// What that network is, such as `user` or `tap`.
+    /// The kind of that network, such as `user` or `tap`.
     pub backend: Option<String>,
 }
 
 impl Instance {
-    /// The guest's network interfaces as QEMU has them, those that were plugged in included. What the guest makes of
-    /// them is told by [`network_interfaces`](Self::network_interfaces).
+    /// Returns the guest's network interfaces from QEMU's point of view, including hotplugged ones. For the guest's
+    /// point of view see [`network_interfaces`](Self::network_interfaces).
     ///
-    /// QEMU tells them only to people, so this reads what `info network` prints.
+    /// There is no QMP command for this, so the output of `info network` is parsed.
     ///
     /// # Errors
     ///
@@ -54,9 +54,9 @@ impl Instance {
         Ok(interfaces(&self.human_monitor("info network").await?))
     }
 
-    /// The host's ports that lead into the guest through user-mode networks.
+    /// Returns the host ports that are forwarded to the guest by user-mode networks.
     ///
-    /// QEMU tells them only to people, so this reads what `info usernet` prints.
+    /// There is no QMP command for this, so the output of `info usernet` is parsed.
     ///
     /// # Errors
     ///
@@ -70,8 +70,8 @@ impl Instance {
     }
 }
 
-/// Reads `net0-dev: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56`, each with a line ` \\ net0:
-/// index=0,type=user,…` for what is behind it. Further queues of an interface have lines of their own.
+/// Parses `net0-dev: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56`, each with a line ` \\ net0:
+/// index=0,type=user,…` for the backend. Additional queues of an interface have separate lines.
 fn interfaces(text: &str) -> Vec<NetworkInterface> {
     let mut interfaces: Vec<NetworkInterface> = Vec::new();
     let mut of_interface = false;
@@ -118,7 +118,7 @@ fn parse(text: &str) -> Vec<ForwardedPort> {
     ports
 }
 
-/// Reads `TCP[HOST_FORWARD]  12  127.0.0.1 40123  10.0.2.15  22  0  0`.
+/// Parses `TCP[HOST_FORWARD] 12 127.0.0.1 40123 10.0.2.15 22 0 0`.
 fn port(network: &str, line: &str) -> Option<ForwardedPort> {
     let mut words = line.split_whitespace();
     let transport = match words.next()? {
@@ -128,7 +128,7 @@ fn port(network: &str, line: &str) -> Option<ForwardedPort> {
     };
     let mut words = words.skip(1);
     let mut address = || {
-        // A star stands for any address.
+        // An asterisk means any address.
         let host = words.next().map(|host| if host == "*" { "0.0.0.0" } else { host })?;
         Some(SocketAddrV4::new(host.parse().ok()?, words.next()?.parse().ok()?))
     };

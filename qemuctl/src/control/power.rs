@@ -13,23 +13,23 @@ use crate::reason::ExitReason;
 use crate::state::State;
 use crate::supervise::KILL_LIMIT;
 
-/// How long a guest that a disk had stopped is watched after it was resumed: what failed is tried again at once.
+/// How long to watch a guest that is resumed after a disk error: the failed request is retried at once.
 const FAILS_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long the machine may take to be reset once QEMU has agreed to do so.
+/// How long a reset may take after QEMU has accepted the command.
 const RESETS: Duration = Duration::from_secs(2);
 
 impl Instance {
-    /// Stops the guest's virtual CPUs.
+    /// Pauses the guest's virtual CPUs.
     ///
     /// # Errors
     ///
-    /// [`Error::WrongState`] if the guest is not paused afterwards, since it had stopped for another reason before; else as
-    /// [`Instance::execute`].
+    /// [`Error::WrongState`] if the guest is not paused afterwards, because it had stopped for another reason before;
+    /// otherwise as [`Instance::execute`].
     pub async fn pause(&self) -> Result<(), Error> {
         self.execute(Stop {}).await.map_err(|error| error.of("pause"))?;
         match self.query_state().await? {
-            // One that has never run stays so until `resume`, too.
+            // A guest that was never started is not running, either.
             State::Paused | State::Prelaunch => Ok(()),
             state => Err(self.wrong_state("pause", state).await),
         }
@@ -39,8 +39,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongState`] if the guest does not run afterwards: a disk that had stopped it has done so again. Else as
-    /// [`Instance::execute`].
+    /// [`Error::WrongState`] if the guest is not running afterwards, because a disk error has paused it again.
+    /// Otherwise as [`Instance::execute`].
     #[doc(alias = "cont")]
     pub async fn resume(&self) -> Result<(), Error> {
         let before = self.state();
@@ -60,8 +60,8 @@ impl Instance {
         }
     }
 
-    /// Resets the machine as its reset button would, and returns when that is done. A machine that was stopped is stopped
-    /// afterwards, too: its [state](Self::state) is [`State::Prelaunch`] until [`resume`](Self::resume).
+    /// Resets the machine like its reset button, and returns when that is done. A paused machine is paused afterwards,
+    /// too: its [state](Self::state) is [`State::Prelaunch`] until [`resume`](Self::resume).
     ///
     /// # Errors
     ///
@@ -69,12 +69,12 @@ impl Instance {
     pub async fn reset(&self) -> Result<(), Error> {
         let mut resets = self.events_of::<Reset>();
         let Err(error) = self.vm().session.execute(SystemReset {}).await else {
-            // The reply says that it will be done. What is asked next is answered afterwards.
+            // The reply only announces the reset; the next query is answered after it.
             let _ = timeout(RESETS, resets.recv()).await;
             let _ = timeout(RESETS, self.query_state()).await;
             return Ok(());
         };
-        // A VM that was told to end at a reset (`-no-reboot`) may be gone before its reply.
+        // A VM that ends on reset (`-no-reboot`) may be gone before the reply.
         if matches!(error, ClientError::Closed { .. })
             && let Ok(exit) = self.wait_for_exit("resetting", KILL_LIMIT).await
             && exit.reason == ExitReason::HostReset
@@ -84,8 +84,7 @@ impl Instance {
         Err(self.explain(SystemReset::NAME, error).of("reset"))
     }
 
-    /// Presses the power button (ACPI) and returns at once. Whether the guest obeys is the guest's affair: see
-    /// [`stop`](Self::stop).
+    /// Presses the power button (ACPI) and returns at once. The guest may ignore it; see [`stop`](Self::stop).
     ///
     /// # Errors
     ///
@@ -95,18 +94,18 @@ impl Instance {
         self.execute(SystemPowerdown {}).await.map(drop).map_err(|error| error.of("shut down"))
     }
 
-    /// Tells QEMU to quit, and waits until it has. The guest is not asked.
+    /// Makes QEMU quit, and waits until it has ended. The guest is not asked.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if QEMU lives on after `limit`.
+    /// [`Error::Timeout`] if QEMU has not ended after `limit`.
     pub async fn quit(&self, limit: Duration) -> Result<ExitReason, Error> {
-        // QEMU may be gone before the reply: how it ended tells whether that was this command's doing.
+        // QEMU may be gone before the reply; the exit reason shows whether this command was the cause.
         let _ = self.vm().session.execute(Quit {}).await;
         self.wait_for_exit("quitting", limit).await.map(|exit| exit.reason)
     }
 
-    /// Says why the VM is in a state that is not the one it was to be in.
+    /// Makes the error for a VM that is not in the expected state.
     async fn wrong_state(&self, action: &'static str, state: State) -> Error {
         let mut reason = state.clause();
         if state == State::IoError {

@@ -1,8 +1,8 @@
-//! Portable pixmaps, as `screendump` writes them where QEMU has no PNG: `P6`, eight bits a colour.
+//! Converts portable pixmaps (`P6`, eight bits per colour), which `screendump` writes if QEMU was built without PNG.
 
-/// Converts a picture to PNG.
+/// Converts an image to PNG.
 pub(super) fn to_png(picture: &[u8]) -> Result<Vec<u8>, String> {
-    let (width, height, pixels) = parse(picture).ok_or("QEMU wrote a picture of an unexpected form")?;
+    let (width, height, pixels) = parse(picture).ok_or("QEMU wrote an invalid image")?;
     let mut png = Vec::new();
     let mut encoder = png::Encoder::new(&mut png, width, height);
     encoder.set_color(png::ColorType::Rgb);
@@ -13,7 +13,7 @@ pub(super) fn to_png(picture: &[u8]) -> Result<Vec<u8>, String> {
     Ok(png)
 }
 
-/// Width, height and pixels, if the picture is whole.
+/// Returns width, height and pixels, if the image is complete.
 fn parse(picture: &[u8]) -> Option<(u32, u32, &[u8])> {
     let mut rest = picture.strip_prefix(b"P6")?;
     let mut numbers = [0_u32; 3];

@@ -1,6 +1,6 @@
-//! Pictures of a VM's screen.
+//! Screenshots.
 //!
-//! QEMU writes the picture into a file without a name that we hand over, so that no path is shared and nobody
+//! QEMU writes the image to an unnamed file that is passed as a file descriptor, so that no path is shared and nobody
 //! else can read it.
 
 use std::fs::{File, OpenOptions};
@@ -19,13 +19,13 @@ use crate::instance::Instance;
 use super::ppm;
 
 impl Instance {
-    /// Takes a picture of the first screen, as PNG.
+    /// Takes a screenshot of the first screen, as PNG.
     ///
-    /// A QEMU that cannot write PNG (built without it) is asked for PPM, which is converted.
+    /// If QEMU was built without PNG, it writes PPM, which is converted.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the VM has no screen, else as [`Instance::execute`].
+    /// [`Error::Missing`] if the VM has no screen; otherwise as [`Instance::execute`].
     pub async fn screenshot(&self) -> Result<Vec<u8>, Error> {
         match self.screendump(ImageFormat::Png).await {
             Err(Error::Qmp(ClientError::Refused { desc, .. })) if desc.contains("console to take") => {
@@ -34,7 +34,7 @@ impl Instance {
             Err(Error::Qmp(ClientError::Refused { .. })) => {
                 let picture = self.screendump(ImageFormat::Ppm).await?;
                 ppm::to_png(&picture).map_err(|reason| Error::Unsupported {
-                    action: "a screenshot",
+                    action: "taking a screenshot of",
                     name: self.name().to_owned(),
                     reason,
                 })
@@ -43,8 +43,8 @@ impl Instance {
         }
     }
 
-    /// Takes a picture of the first screen into the file `path`, as PNG. A new file is readable for its owner alone: a screen may
-    /// show what is nobody else's business. One that is there keeps its permissions.
+    /// Saves a screenshot of the first screen to the file `path`, as PNG. A new file is readable only by its owner,
+    /// since a screen may show private data. An existing one keeps its permissions.
     ///
     /// # Errors
     ///
@@ -75,8 +75,8 @@ impl Instance {
     }
 }
 
-/// A file in memory: to read from, and to write to only. QEMU takes a descriptor only if it is opened for just what
-/// it does with it.
+/// Creates a file in memory. Returns a file for reading and one opened only for writing, since QEMU accepts only the
+/// latter.
 fn unnamed_file() -> io::Result<(File, File)> {
     let memory = File::from(memfd_create(c"screenshot", MFdFlags::MFD_CLOEXEC)?);
     let path = format!("/proc/self/fd/{}", memory.as_raw_fd());

@@ -1,4 +1,4 @@
-//! What a VM uses of its host now: processor time, memory, what its disks and taps have moved.
+//! Resource usage of a VM: CPU time, memory, and I/O of disks and TAP interfaces.
 
 use std::fs;
 use std::path::Path;
@@ -10,75 +10,76 @@ use qmp_proto::{BlockStats, QueryBlockstats, QueryCpusFast};
 use crate::error::Error;
 use crate::instance::Instance;
 
-/// What a VM uses of its host. All counters begin with QEMU's start and only grow; a rate is the difference of two.
+/// The resource usage of a VM. All counters start with QEMU and only increase; compute a rate from the difference of
+/// two values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The whole QEMU process. `None` for an attached VM whose process cannot be seen from here.
+    /// The whole QEMU process. `None` for an attached VM whose process is not visible.
     pub process: Option<ProcessStats>,
-    /// The virtual processors, in the order of their numbers. TCG may run all of them on one thread: then each has
-    /// the time of that thread.
+    /// The virtual CPUs, in the order of their numbers. TCG may run all of them on one thread, whose time is then
+    /// reported for each.
     pub vcpus: Vec<VcpuStats>,
-    /// The drives that have a medium.
+    /// The disks, and drives with a medium.
     pub disks: Vec<DiskStats>,
-    /// The TAP interfaces. QEMU counts nothing of other networks; what a guest counts itself is in
+    /// The TAP interfaces. There are no counters for other networks; for the guest's own counters see
     /// [`Instance::network_interfaces`].
     pub taps: Vec<TapStats>,
 }
 
-/// What QEMU's process uses.
+/// The resource usage of QEMU's process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessStats {
-    /// Processor time in user mode so far, of all its threads; the guest's own time is part of it.
+    /// CPU time of all threads in user mode, including the guest's own time.
     pub user: Duration,
-    /// Processor time in the kernel so far.
+    /// CPU time in the kernel.
     pub system: Duration,
-    /// Memory that is in RAM now, in bytes: the guest's and QEMU's own.
+    /// Resident memory in bytes, of the guest and of QEMU itself.
     pub resident: u64,
-    /// Memory that was swapped out, in bytes.
+    /// Swapped-out memory, in bytes.
     pub swapped: u64,
-    /// How many threads it has.
+    /// The number of threads.
     pub threads: u64,
 }
 
-/// A virtual processor.
+/// A virtual CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VcpuStats {
     /// Its number.
     pub index: u64,
-    /// Processor time of its thread so far. `None` if that cannot be seen from here.
+    /// CPU time of its thread. `None` if that is not visible.
     pub time: Option<Duration>,
 }
 
-/// A drive, as the guest has used it.
+/// The I/O of a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskStats {
-    /// The id of its device, such as `disk0`; else QEMU's own name for it.
+    /// The id of its device, such as `disk0`, or else QEMU's own name for it.
     pub id: String,
     /// Bytes read.
     pub read_bytes: u64,
     /// Bytes written.
     pub written_bytes: u64,
-    /// Requests to read.
+    /// Read requests.
     pub reads: u64,
-    /// Requests to write.
+    /// Write requests.
     pub writes: u64,
-    /// Requests to make what was written permanent.
+    /// Flush requests.
     pub flushes: u64,
-    /// Requests to read or write that failed.
+    /// Failed read and write requests.
     pub failed: u64,
-    /// How long all requests to read took together.
+    /// The total time of all read requests.
     pub read_time: Duration,
-    /// How long all requests to write took together.
+    /// The total time of all write requests.
     pub write_time: Duration,
-    /// How long all flushes took together.
+    /// The total time of all flush requests.
     pub flush_time: Duration,
 }
 
-/// A TAP interface, seen from the guest.
+/// A TAP interface, from the guest's point of view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TapStats {
@@ -88,18 +89,18 @@ pub struct TapStats {
     pub received_bytes: u64,
     /// Packets that the guest received.
     pub received_packets: u64,
-    /// Packets to the guest that were dropped on their way.
+    /// Packets to the guest that were dropped.
     pub received_dropped: u64,
     /// Bytes that the guest sent.
     pub sent_bytes: u64,
     /// Packets that the guest sent.
     pub sent_packets: u64,
-    /// Packets from the guest that were dropped on their way.
+    /// Packets from the guest that were dropped.
     pub sent_dropped: u64,
 }
 
 impl Instance {
-    /// Counts what the VM uses of its host: processor time, memory, what its disks and TAP interfaces have moved.
+    /// Returns the VM's resource usage: CPU time, memory, and I/O of disks and TAP interfaces.
     ///
     /// ```no_run
     /// # async fn example(vm: &qemuctl::Instance) -> Result<(), qemuctl::Error> {
@@ -166,7 +167,7 @@ fn disk(drive: &BlockStats) -> DiskStats {
     }
 }
 
-/// A device's id, which QEMU may tell as its path: `/machine/peripheral/disk0/virtio-backend`.
+/// Returns a device's id, which QEMU may report as a path: `/machine/peripheral/disk0/virtio-backend`.
 fn name(drive: &BlockStats) -> String {
     let device = drive.qdev.as_deref().unwrap_or_default();
     let id = device.strip_prefix("/machine/peripheral/").unwrap_or(device).split('/').next();
@@ -186,9 +187,9 @@ impl Times {
     }
 }
 
-/// The times in a `stat` of `/proc`.
+/// Parses the times in a `stat` file of `/proc`.
 fn times(stat: &str) -> Option<Times> {
-    // The program's name, in parentheses, may itself hold spaces and parentheses.
+    // The program's name in parentheses may itself contain spaces and parentheses.
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?.max(1);
@@ -208,14 +209,14 @@ fn process(proc: &Path) -> Option<ProcessStats> {
     Some(ProcessStats {
         user: times.user,
         system: times.system,
-        // A process that has just ended has none.
+        // A process that has just ended has no memory.
         resident: bytes("VmRSS:").unwrap_or_default(),
         swapped: bytes("VmSwap:").unwrap_or_default(),
         threads: times.threads,
     })
 }
 
-/// The TAP interfaces that the process has open, by the names that the kernel tells of its descriptors.
+/// Returns the TAP interfaces that the process has open, by the names the kernel reports for its file descriptors.
 fn taps(proc: &Path) -> Vec<TapStats> {
     let Ok(descriptors) = fs::read_dir(proc.join("fd")) else { return Vec::new() };
     let mut names: Vec<String> = descriptors
@@ -227,14 +228,14 @@ fn taps(proc: &Path) -> Vec<TapStats> {
         })
         .collect();
     names.sort();
-    // An interface has a descriptor for each of its queues.
+    // An interface has one file descriptor for each queue.
     names.dedup();
-    // The interfaces of the network namespace that QEMU is in.
+    // The interfaces of QEMU's network namespace.
     let table = fs::read_to_string(proc.join("net/dev")).unwrap_or_default();
     names.iter().filter_map(|name| tap(&table, name)).collect()
 }
 
-/// The line of an interface in `/proc/<pid>/net/dev`. What the host receives is what the guest sent.
+/// Parses the line of an interface in `/proc/<pid>/net/dev`. What the host received is what the guest sent.
 fn tap(table: &str, interface: &str) -> Option<TapStats> {
     let find = |line: &str| line.trim_start().strip_prefix(interface)?.strip_prefix(':').map(str::to_owned);
     let line = table.lines().find_map(find)?;

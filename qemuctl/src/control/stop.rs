@@ -1,4 +1,4 @@
-//! Ending a VM: as gently as it lets us, and in bounded time.
+//! Ending a VM as gently as possible, in bounded time.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,40 +16,40 @@ use crate::reason::ExitReason;
 use crate::state::State;
 use crate::supervise::KILL_LIMIT;
 
-/// The power button is pressed again after this, then after twice as long, and so on: a guest that still boots
-/// does not hear it the first time.
+/// The first interval before the power button is pressed again; it doubles each time. A guest that is still booting
+/// ignores the first press.
 const PRESS_AGAIN: Duration = Duration::from_secs(1);
-/// The longest pause between two presses.
+/// The longest interval between two presses.
 const PRESS_AT_LEAST: Duration = Duration::from_secs(8);
-/// How long QEMU may take to end after `quit`: it writes its caches first.
+/// How long QEMU may take to end after `quit`, including writing its caches.
 const QEMU_ENDS: Duration = Duration::from_secs(10);
-/// How long the guest's agent may take to be reached and asked.
+/// How long to wait for the guest agent to accept the request.
 const AGENT: Duration = Duration::from_secs(5);
-/// How long a command on the way down may take. A QEMU that is that slow is not waited for.
+/// The timeout of each QMP command during the shutdown.
 const COMMAND: Duration = Duration::from_secs(2);
-/// Longer than any guest is waited for.
+/// Longer than any timeout.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// The step of the ladder that ended a VM.
+/// The step that ended a VM, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Rung {
-    /// It had ended before.
+pub enum StopStep {
+    /// It had already ended.
     AlreadyEnded,
-    /// The guest's agent shut the guest down.
+    /// The guest shut down through its agent.
     Agent,
-    /// The guest obeyed the power button.
+    /// The guest shut down after the power button was pressed.
     PowerButton,
-    /// QEMU was told to quit.
+    /// QEMU was stopped by `quit`.
     Quit,
-    /// Nothing but SIGKILL helped.
+    /// QEMU was killed by SIGKILL.
     Kill,
 }
 
-impl fmt::Display for Rung {
+impl fmt::Display for StopStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AlreadyEnded => "it had ended before",
+            Self::AlreadyEnded => "it had already ended",
             Self::Agent => "by its agent",
             Self::PowerButton => "by the power button",
             Self::Quit => "by `quit`",
@@ -58,15 +58,15 @@ impl fmt::Display for Rung {
     }
 }
 
-/// What became of the request to shut down that a guest gets first.
+/// The outcome of asking the guest to shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GuestAnswer {
-    /// The guest was not asked: there was no time for it, or it could not have heard.
+    /// The guest was not asked: the timeout was 0, or the guest could not react.
     NotAsked,
-    /// The guest has shut down, or ended in another way by itself.
+    /// The guest shut down, or ended by itself in another way.
     ShutDown,
-    /// The guest has not shut down in time. QEMU was stopped under it, which for the guest is a power cut.
+    /// The guest did not shut down in time. QEMU was stopped, which is like a power cut for the guest.
     Ignored,
 }
 
@@ -74,11 +74,11 @@ pub enum GuestAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopOutcome {
-    /// What it took.
-    pub rung: Rung,
-    /// Why QEMU ended, by its own account.
+    /// The step that ended it.
+    pub step: StopStep,
+    /// The exit reason.
     pub reason: ExitReason,
-    /// What the guest did.
+    /// The guest's reaction.
     pub guest: GuestAnswer,
     /// How long it took.
     pub took: Duration,
@@ -89,28 +89,29 @@ impl fmt::Display for StopOutcome {
         let seconds = self.took.as_secs_f64();
         match self.guest {
             GuestAnswer::Ignored => {
-                write!(f, "the guest did not shut down, QEMU was stopped ({}, {seconds:.1} s)", self.rung)
+                write!(f, "the guest did not shut down, QEMU was stopped ({}, {seconds:.1} s)", self.step)
             }
-            _ => write!(f, "{} ({}, {seconds:.1} s)", self.reason, self.rung),
+            _ => write!(f, "{} ({}, {seconds:.1} s)", self.reason, self.step),
         }
     }
 }
 
-/// How long a guest is waited for: longer if it shows that it is shutting down.
+/// The deadlines for the guest: a later one applies once it has begun to shut down.
 struct Patience {
     began: Instant,
     limit: Duration,
-    /// The guest has closed a channel since it was asked: the program there, such as its agent, has ended.
+    /// The guest has closed a channel since it was asked, because the program that used it, such as its agent, has
+    /// ended.
     shuts_down: bool,
     channels: Events,
     states: watch::Receiver<State>,
 }
 
-/// What was seen of the guest.
+/// What happened to the guest.
 enum Seen {
     /// It has shut down.
     Over,
-    /// It cannot go on, and so it cannot shut down.
+    /// It cannot continue, so it cannot shut down, either.
     Stuck,
     /// Nothing until the deadline.
     Nothing,
@@ -121,7 +122,7 @@ impl Patience {
         after(self.began, if self.shuts_down { self.limit.saturating_mul(2) } else { self.limit })
     }
 
-    /// Watches the guest until something has become of it, at most until `deadline`.
+    /// Waits for the guest to shut down or fail, at most until `deadline`.
     async fn watch(&mut self, deadline: Instant) -> Seen {
         loop {
             tokio::select! {
@@ -138,7 +139,7 @@ impl Patience {
                         AnyEvent::VserportChange(VserportChange { open: false, .. })
                     ),
                     Err(EventsError::Missed(_)) => {}
-                    // QEMU closes its monitor a moment before it has ended.
+                    // QEMU closes its monitor a moment before it ends.
                     Err(_) => return Seen::Over,
                 },
                 () = sleep_until(deadline) => return Seen::Nothing,
@@ -151,62 +152,62 @@ fn after(begin: Instant, time: Duration) -> Instant {
     begin.checked_add(time).unwrap_or_else(|| begin + FOR_EVER)
 }
 
-/// Whether a guest has stopped for good where it is.
+/// Whether a guest cannot continue.
 fn is_stuck(state: &State) -> bool {
     matches!(state, State::IoError | State::InternalError | State::GuestPanicked | State::PostMigrate)
 }
 
 impl Instance {
-    /// Ends the VM: asks the guest for up to `patience`, then QEMU, then the kernel.
+    /// Ends the VM: asks the guest to shut down within `patience`, then stops QEMU, and finally kills it.
     ///
-    /// The ladder: the guest's agent where there is one, the power button (pressed again
-    /// and again, ever less often), QEMU's `quit`, SIGKILL. A guest that has closed a channel since it was asked, as its agent
-    /// does when it ends, is shutting down, and gets twice the time. A paused guest is resumed first, a sleeping one is woken, so
-    /// that it can obey; one that has never run, or cannot go on, is not asked, and with no patience none is. Returns as soon
-    /// as QEMU has ended; [`StopOutcome::guest`] tells whether the guest obeyed.
+    /// The steps are: the guest agent if there is one, the power button (pressed repeatedly, at increasing intervals),
+    /// QEMU's `quit`, and SIGKILL. A guest that closes a channel after it was asked, as happens when its agent ends, is
+    /// shutting down and gets twice the time. A paused guest is resumed first, and a suspended one is woken. A guest
+    /// that has never run or cannot continue is not asked, and with a `patience` of zero no guest is. Returns as soon
+    /// as QEMU has ended; [`StopOutcome::guest`] says whether the guest shut down.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if even SIGKILL does not end QEMU within 10 s (it hangs in the kernel), or if the
-    /// process of an attached VM cannot be seen from here and QEMU does not obey.
+    /// [`Error::Timeout`] if SIGKILL does not end QEMU within 10 s because it hangs in the kernel, or if the process of
+    /// an attached VM is not visible and QEMU does not quit.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the VM stays on the rung it was on: the guest may still shut down.
+    /// If the future is dropped, no further steps are taken; the guest may still shut down.
     pub async fn stop(&self, patience: Duration) -> Result<StopOutcome, Error> {
         let began = Instant::now();
-        // Without the runtime that watched it, a connection of this runtime's own is needed.
+        // If the runtime that supervised the VM has ended, a new connection is needed.
         let fresh = match self.socket() {
             Some(socket) if self.vm().is_left() && self.exit_reason().is_none() => {
                 Self::attach(socket).await.ok()
             }
             _ => None,
         };
-        let (rung, guest) = fresh.as_ref().unwrap_or(self).climb(began, patience).await?;
+        let (step, guest) = fresh.as_ref().unwrap_or(self).climb(began, patience).await?;
         let reason = self.wait_for_exit("stop", KILL_LIMIT).await?.reason;
-        // It may have shut down just when QEMU was told to quit.
+        // The guest may have shut down just before QEMU quit.
         let guest = match &reason {
             ExitReason::GuestShutdown if guest == GuestAnswer::Ignored => GuestAnswer::ShutDown,
             _ => guest,
         };
-        Ok(StopOutcome { rung, reason, guest, took: began.elapsed() })
+        Ok(StopOutcome { step, reason, guest, took: began.elapsed() })
     }
 
-    /// Kills QEMU at once, as a power cut would, and waits until it is gone.
+    /// Kills QEMU at once, like a power cut, and waits until it is gone.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if it is still there after 10 s, [`Error::Unsupported`] if the process is not known
-    /// (see [`attach`](Self::attach)), [`Error::Io`] if it may not be signalled.
+    /// [`Error::Timeout`] if it has not ended after 10 s, [`Error::Unsupported`] if the process is not known (see
+    /// [`attach`](Self::attach)), [`Error::Io`] if there is no permission to signal it.
     pub async fn kill(&self) -> Result<ExitReason, Error> {
-        self.kill_process("kill")?;
+        self.kill_process("killing")?;
         self.wait_for_exit("kill", KILL_LIMIT).await.map(|exit| exit.reason)
     }
 
-    /// Goes up the ladder until QEMU has ended; tells the rung, and what the guest did.
-    async fn climb(&self, began: Instant, limit: Duration) -> Result<(Rung, GuestAnswer), Error> {
+    /// Takes one step after the other until QEMU has ended. Returns the last step, and the guest's reaction.
+    async fn climb(&self, began: Instant, limit: Duration) -> Result<(StopStep, GuestAnswer), Error> {
         if self.exit_reason().is_some() {
-            return Ok((Rung::AlreadyEnded, GuestAnswer::NotAsked));
+            return Ok((StopStep::AlreadyEnded, GuestAnswer::NotAsked));
         }
         let mut answer = GuestAnswer::NotAsked;
         if !limit.is_zero() && self.wants_asking().await {
@@ -214,57 +215,57 @@ impl Instance {
             let channels = self.events_of::<VserportChange>();
             let states = self.states();
             let mut patience = Patience { began, limit, shuts_down: false, channels, states };
-            let (mut rung, mut seen) = (Rung::Agent, self.ask_agent(&mut patience).await);
+            let (mut step, mut seen) = (StopStep::Agent, self.ask_agent(&mut patience).await);
             if matches!(seen, Seen::Nothing) {
-                (rung, seen) = (Rung::PowerButton, self.ask_guest(&mut patience).await);
+                (step, seen) = (StopStep::PowerButton, self.ask_guest(&mut patience).await);
             }
             if matches!(seen, Seen::Over) {
                 answer = GuestAnswer::ShutDown;
-                // A VM that is told to stay after its guest's end (`-no-shutdown`) does.
+                // With `-no-shutdown`, QEMU does not end after the guest has shut down.
                 if self.ended_by(Instant::now() + COMMAND).await {
-                    return Ok((rung, answer));
+                    return Ok((step, answer));
                 }
             }
         }
-        // The reply may be lost in QEMU's haste; its end is what counts.
+        // QEMU may end before it replies, so the reply is ignored.
         let _ = self.brief(Quit {}).await;
         if self.ended_by(Instant::now() + QEMU_ENDS).await {
-            return Ok((Rung::Quit, answer));
+            return Ok((StopStep::Quit, answer));
         }
-        self.kill_process("stop")?;
-        Ok((Rung::Kill, answer))
+        self.kill_process("stopping")?;
+        Ok((StopStep::Kill, answer))
     }
 
-    /// Whether the guest can be asked; brings it to where it can.
+    /// Resumes or wakes the guest if necessary. Returns whether it can be asked.
     async fn wants_asking(&self) -> bool {
         let woken = match timeout(COMMAND, self.query_state()).await {
             Ok(Ok(State::Running)) => return true,
-            // So stands a guest after a snapshot could not be restored, or until its disk or watchdog was seen to.
+            // For example after a snapshot could not be restored, or after a disk error or a watchdog timeout.
             Ok(Ok(State::Paused | State::RestoreVm | State::IoError | State::Watchdog)) => {
                 self.brief(Cont {}).await
             }
             Ok(Ok(State::Suspended)) => self.brief(SystemWakeup {}).await,
             _ => return false,
         };
-        // The newest state is known before the guest is watched.
+        // The current state has to be known before the guest is watched.
         woken.is_ok() && matches!(timeout(COMMAND, self.query_state()).await, Ok(Ok(_)))
     }
 
-    /// Has the guest's agent, if it answers, shut the guest down.
+    /// Asks the guest agent, if it answers, to shut the guest down.
     async fn ask_agent(&self, patience: &mut Patience) -> Seen {
         if self.agent_socket().is_none() {
             return Seen::Nothing;
         }
         let asked = async {
             let agent = self.agent().await?;
-            agent.execute_within(GuestPing {}, COMMAND).await?;
+            agent.execute_timeout(GuestPing {}, COMMAND).await?;
             agent.execute_unanswered(GuestShutdown { mode: Some("powerdown".to_owned()) }, COMMAND).await?;
             Ok::<_, Error>(())
         };
         if !matches!(timeout(AGENT, asked).await, Ok(Ok(()))) {
             return Seen::Nothing;
         }
-        // It has said yes: half of the patience is for it to keep its word, and all if it is seen to.
+        // The agent has accepted: wait for half of the time, or for all of it once the guest has begun to shut down.
         let half = after(Instant::now(), patience.end().saturating_duration_since(Instant::now()) / 2);
         match patience.watch(half).await {
             Seen::Nothing if patience.shuts_down => patience.watch(patience.end()).await,
@@ -272,12 +273,12 @@ impl Instance {
         }
     }
 
-    /// Presses the power button until the guest has shut down or patience ends.
+    /// Presses the power button repeatedly until the guest has shut down or the time is up.
     async fn ask_guest(&self, patience: &mut Patience) -> Seen {
         let mut pause = PRESS_AGAIN;
         while Instant::now() < patience.end() {
             if self.brief(SystemPowerdown {}).await.is_err() {
-                // It may have ended just now.
+                // It may just have ended.
                 let ended = self.ended_by(Instant::now() + COMMAND).await;
                 return if ended { Seen::Over } else { Seen::Nothing };
             }
@@ -292,7 +293,7 @@ impl Instance {
     }
 
     async fn brief<C: Command>(&self, command: C) -> Result<C::Return, ClientError> {
-        self.qmp().call(command).within(COMMAND).send().await
+        self.qmp().call(command).timeout(COMMAND).send().await
     }
 
     async fn ended_by(&self, deadline: Instant) -> bool {
@@ -304,7 +305,7 @@ impl Instance {
             return Err(Error::Unsupported {
                 action,
                 name: self.name().to_owned(),
-                reason: "what serves its monitor is not known to be a QEMU on this host".to_owned(),
+                reason: "the process behind its monitor is not known to be a QEMU of this host".to_owned(),
             });
         };
         self.vm().send_kill(process).map_err(|source| Error::Io {

@@ -1,7 +1,7 @@
-//! Limits of a disk's throughput, set while the VM runs.
+//! I/O limits of a disk of a running VM.
 //!
-//! A disk whose configuration has limits goes through a filter that knows them, alone or with other disks of its group;
-//! the new ones take their place. Any other disk gets them at its device.
+//! A disk with limits in its config uses a throttle filter, possibly shared by a group; its limits are replaced. For
+//! other disks the limits are set on the device.
 
 #![allow(deprecated, reason = "QEMU deprecates one member of this command, `device`, which is not used here")]
 
@@ -11,46 +11,46 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 use crate::instance::Instance;
 
-/// Limits of a disk's throughput. 0 is no limit; a total excludes its two parts.
+/// I/O limits of a disk. 0 means no limit; a total cannot be combined with separate limits of reads and writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IoLimits {
-    /// Bytes a second, reading and writing together.
+    /// Bytes per second, reads and writes together.
     pub bytes_total: u64,
-    /// Bytes a second, reading.
+    /// Bytes per second, reads only.
     pub bytes_read: u64,
-    /// Bytes a second, writing.
+    /// Bytes per second, writes only.
     pub bytes_write: u64,
-    /// Requests a second, reading and writing together.
+    /// Requests per second, reads and writes together.
     pub requests_total: u64,
-    /// Requests a second, reading.
+    /// Requests per second, reads only.
     pub requests_read: u64,
-    /// Requests a second, writing.
+    /// Requests per second, writes only.
     pub requests_write: u64,
-    /// How far the limits may be exceeded for a moment. Left out: not at all.
+    /// Higher limits for short bursts. Defaults to none.
     pub burst: Option<IoBurst>,
 }
 
-/// How far limits may be exceeded for a moment. 0 is not at all.
+/// Limits for short bursts. 0 means no bursts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IoBurst {
-    /// Bytes a second, reading and writing together.
+    /// Bytes per second, reads and writes together.
     pub bytes_total: u64,
-    /// Bytes a second, reading.
+    /// Bytes per second, reads only.
     pub bytes_read: u64,
-    /// Bytes a second, writing.
+    /// Bytes per second, writes only.
     pub bytes_write: u64,
-    /// Requests a second, reading and writing together.
+    /// Requests per second, reads and writes together.
     pub requests_total: u64,
-    /// Requests a second, reading.
+    /// Requests per second, reads only.
     pub requests_read: u64,
-    /// Requests a second, writing.
+    /// Requests per second, writes only.
     pub requests_write: u64,
-    /// How long a burst may last, in seconds; at least 1.
+    /// The maximum length of a burst, in seconds; at least 1.
     pub seconds: u64,
 }
 
 impl IoLimits {
-    /// Each limit with its burst, in the words of a throttle group.
+    /// Returns each limit and its burst, by the names of a throttle group.
     fn pairs(&self) -> [(&'static str, u64, u64); 6] {
         let burst = self.burst.unwrap_or_default();
         [
@@ -63,12 +63,12 @@ impl IoLimits {
         ]
     }
 
-    /// How long a burst lasts, in seconds; QEMU refuses a length without a burst.
+    /// Returns the length of a burst in seconds. QEMU rejects a length without a burst.
     fn seconds(&self, burst: u64) -> u64 {
         if burst == 0 { 1 } else { self.burst.map_or(1, |burst| burst.seconds.max(1)) }
     }
 
-    /// The `limits` of a throttle group, all of them: what is left out would stay as it is.
+    /// Returns the `limits` of a throttle group. All are given, since omitted ones would not be changed.
     fn to_group(self) -> Value {
         let mut limits = Map::new();
         for (key, limit, burst) in self.pairs() {
@@ -107,22 +107,21 @@ impl IoLimits {
 }
 
 impl Instance {
-    /// Limits the throughput of the disk `disk` (the name that the plan gives it) to exactly this. The default value removes
-    /// all limits.
+    /// Replaces the I/O limits of the disk with the id `disk`. The default value removes all limits.
     ///
-    /// A disk that shares its limits with others, by a group in its configuration, changes them for the whole group.
+    /// If the disk shares its limits with others through a group in its config, they are changed for the whole group.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the VM has no such disk, [`Error::Unsupported`] if a number is more than QEMU takes; else as
-    /// [`Instance::execute`], such as for a burst that is lower than its limit.
+    /// [`Error::Missing`] if the VM has no such disk, [`Error::Unsupported`] if a number is too large; otherwise as
+    /// [`Instance::execute`], for example for a burst that is lower than its limit.
     #[doc(alias = "block_set_io_throttle")]
     pub async fn set_io_limits(&self, disk: &str, limits: IoLimits) -> Result<(), Error> {
         let number = |value: u64| {
             i64::try_from(value).map_err(|_| Error::Unsupported {
-                action: "the I/O limit",
+                action: "limiting the I/O of",
                 name: disk.to_owned(),
-                reason: format!("{value} is more than QEMU takes"),
+                reason: format!("{value} is too large"),
             })
         };
         for (_, limit, burst) in limits.pairs() {
@@ -158,11 +157,11 @@ impl Instance {
         self.execute(BlockSetIoThrottle(throttle)).await.map(drop)
     }
 
-    /// The limits of the disk `disk` as they are now.
+    /// Returns the current I/O limits of the disk with the id `disk`.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the VM has no such disk, else as [`Instance::execute`].
+    /// [`Error::Missing`] if the VM has no such disk; otherwise as [`Instance::execute`].
     pub async fn io_limits(&self, disk: &str) -> Result<IoLimits, Error> {
         if let Some(group) = self.throttle_group(disk) {
             let limits = self.execute(QomGet::new(object(&group), "limits")).await?;
@@ -201,7 +200,7 @@ impl Instance {
         })
     }
 
-    /// The group that limits a planned disk, if it goes through a filter.
+    /// Returns the throttle group of a planned disk, if it uses a filter.
     fn throttle_group(&self, disk: &str) -> Option<String> {
         let plan = self.plan()?;
         let device = plan.devices().find(|device| device.id == disk)?;

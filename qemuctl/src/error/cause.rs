@@ -1,13 +1,13 @@
-//! What kept QEMU from starting, read from its own words.
+//! Why QEMU did not start, derived from its own output.
 
 use std::fmt;
 use std::io;
 
-/// The class of a failed start. QEMU's own words are in the error beside it.
+/// The class of a failed start. The error also has QEMU's own output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// `/dev/kvm` may not be used.
+    /// No permission to use `/dev/kvm`.
     KvmPermission,
     /// The host has no KVM, or the accelerator is not built in.
     AcceleratorMissing,
@@ -15,15 +15,15 @@ pub enum Cause {
     DiskLocked,
     /// A disk image is not in the format that the config names.
     ImageFormat,
-    /// The secret of an encrypted image is wrong.
+    /// The key of an encrypted image is wrong.
     WrongSecret,
     /// A port or socket is in use.
     AddressInUse,
-    /// A file may not be read or written.
+    /// No permission to read or write a file.
     PermissionDenied,
     /// The firmware was not found or does not fit.
     MissingFirmware,
-    /// A file is not there.
+    /// A file does not exist.
     NoSuchFile,
     /// The host has no memory left for the guest.
     OutOfMemory,
@@ -35,49 +35,49 @@ pub enum Cause {
     UnknownCpu,
     /// This QEMU does not have the device.
     UnknownDevice,
-    /// A device does not have the property, or refuses its value.
+    /// A device does not have the property, or rejects its value.
     BadProperty,
     /// This QEMU does not have the option, or the option does not have the parameter.
     UnknownOption,
-    /// A device's address is taken or not possible.
+    /// A device's address is taken or invalid.
     PciAddress,
     /// A connection to a server (NBD, iSCSI, …) failed.
     ConnectionFailed,
-    /// A server showed a certificate or key that is not trusted.
+    /// A server presented a certificate or key that is not trusted.
     Untrusted,
-    /// A server did not accept the name, password or key it was given.
+    /// A server rejected the user, password or key.
     NotAuthenticated,
     /// QEMU's driver for the disk's backend is not installed.
     MissingDriver,
-    /// A file that should be a device of the host is none.
+    /// A file is not the expected kind of host device.
     BadDevice,
     /// A shared library or module is missing.
     MissingLibrary,
-    /// QEMU aborted: a defect of QEMU.
+    /// QEMU aborted because of an internal bug.
     QemuBug,
     /// QEMU was killed by a signal.
     Killed,
     /// QEMU did not answer in time.
     Timeout,
-    /// The command line, or one text in it, is longer than the system lets a program have.
+    /// The command line, or one argument of it, is longer than the system allows.
     CommandTooLong,
-    /// A limit of the host is reached: open files, processes.
+    /// A limit of the host was reached, such as open files or processes.
     HostLimit,
-    /// The system has refused what comes before QEMU's start: a file, a pipe, a process.
+    /// The system refused something needed to start QEMU: a file, a pipe, a process.
     Host,
-    /// The program is not there or cannot be run.
+    /// The program does not exist or cannot be executed.
     NotExecutable,
-    /// The program ran and ended without an error: it is no QEMU, or an option made it print help.
+    /// The program exited without an error: it is not QEMU, or an option made it print help.
     NotQemu,
-    /// The program is a wrapper that has QEMU as its child: whatever ends the wrapper leaves QEMU behind.
+    /// The program is a wrapper that runs QEMU as its child, so ending the wrapper would leave QEMU behind.
     Wrapped,
-    /// QEMU has other privileges than this process, so that the kernel would not end it with this process.
+    /// QEMU's privileges differ from this process's, so the kernel would not end it together with this process.
     Untied,
-    /// Something else; see the lines that QEMU printed.
+    /// Something else; see QEMU's output.
     Other,
 }
 
-/// Words of QEMU 7.2 to 11.1, most telling first: a later line is often a consequence of an earlier one.
+/// Messages of QEMU 7.2 to 11.1, the most specific first: a later line is often a consequence of an earlier one.
 const WORDS: &[(&[&str], Cause)] = &[
     (&["Could not access KVM kernel module: Permission denied"], Cause::KvmPermission),
     (&["failed to initialize kvm: Permission denied"], Cause::KvmPermission),
@@ -93,7 +93,7 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["Authentication failure"], Cause::NotAuthenticated),
     (&["failed to authenticate using"], Cause::NotAuthenticated),
     (&["The requested URL returned error: 401"], Cause::NotAuthenticated),
-    // A Ceph of which the user's key is not known.
+    // Printed for Ceph if the user's key is wrong.
     (&["error connecting: Permission denied"], Cause::NotAuthenticated),
     (&["The certificate hasn't got a known issuer"], Cause::Untrusted),
     (&["Certificate does not match the hostname"], Cause::Untrusted),
@@ -143,7 +143,7 @@ const WORDS: &[(&[&str], Cause)] = &[
 ];
 
 impl Cause {
-    /// Finds the class in what QEMU printed; the first line that is known decides.
+    /// Determines the class from QEMU's output; the first known line decides.
     pub(crate) fn from_words<'a>(lines: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         lines.into_iter().filter(|line| !is_remark(line)).find_map(|line| {
             WORDS
@@ -153,7 +153,7 @@ impl Cause {
         })
     }
 
-    /// The class of a start that the system refused, before QEMU had a word.
+    /// Determines the class of a start that the system refused before QEMU ran.
     pub(crate) fn of_io(error: &io::Error) -> Self {
         use nix::errno::Errno::{EAGAIN, EMFILE, ENFILE};
         let limits = [EAGAIN, EMFILE, ENFILE];
@@ -166,14 +166,14 @@ impl Cause {
         }
     }
 
-    /// The class of a QEMU that a signal ended without a word.
+    /// Determines the class of a QEMU that was ended by a signal without output.
     pub(crate) fn of_signal(number: i32) -> Self {
         use nix::sys::signal::Signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
         let faults = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP];
         if faults.iter().any(|&fault| fault as i32 == number) { Self::QemuBug } else { Self::Killed }
     }
 
-    /// What to do about it, where that can be said in general.
+    /// Returns advice, if there is any for the class.
     pub fn advice(self) -> Option<&'static str> {
         Some(match self {
             Self::KvmPermission => {
@@ -181,34 +181,36 @@ impl Cause {
             }
             Self::AcceleratorMissing => "set `accel = \"tcg\"`, or `auto` to use what works",
             Self::DiskLocked => {
-                "another VM or tool has the image open: stop it, or open the disk read-only in both"
+                "stop the other VM or tool that uses the image, or open the image read-only in both"
             }
-            Self::ImageFormat => "name the image's real format in the disk's `format`",
-            Self::AddressInUse => "choose another port, or port 0 for any that is free",
+            Self::ImageFormat => "set the disk's `format` to the image's actual format",
+            Self::AddressInUse => "choose another port, or port 0 for any free one",
             Self::MissingFirmware => "install the firmware package for this architecture (such as ovmf)",
             Self::OutOfMemory => "give the guest less memory",
             Self::UnknownMachine | Self::UnknownCpu | Self::UnknownDevice => {
-                "choose one that this QEMU has, or install the package that brings it"
+                "choose one that this QEMU supports, or install the package that provides it"
             }
-            Self::MissingDriver => "install QEMU's further block drivers (Debian's package qemu-block-extra)",
+            Self::MissingDriver => {
+                "install QEMU's additional block drivers (package qemu-block-extra on Debian)"
+            }
             Self::Untrusted => {
-                "check the host's name, and the authority or fingerprint that the config trusts"
+                "check the host name, and the certificate authority or fingerprint in the config"
             }
-            Self::NotAuthenticated => "check the user, and the secret or key that the config names",
-            Self::Timeout => "raise the deadline in the launch options if the host is slow",
-            Self::CommandTooLong => "put long texts into files, such as `file` of `fw_cfg`",
-            Self::HostLimit => "raise the limit; `ulimit -a` shows them",
+            Self::NotAuthenticated => "check the user, and the secret or key in the config",
+            Self::Timeout => "raise the timeout in the launch options if the host is slow",
+            Self::CommandTooLong => "move long texts into files, for example with `file` in `fw_cfg`",
+            Self::HostLimit => "raise the limit; `ulimit -a` lists the current ones",
             Self::Wrapped => "start QEMU with `exec` in the wrapper: `exec qemu-system-x86_64 \"$@\"`",
             Self::Untied => {
                 "run QEMU without file capabilities, set-user-ID and -runas, or start the VM detached (`qemuctl start`)"
             }
-            Self::NotExecutable => "install QEMU for this architecture, or name its program in `qemu`",
+            Self::NotExecutable => "install QEMU for this architecture, or set its path in `qemu`",
             _ => return None,
         })
     }
 }
 
-/// Whether a line says something, but not what went wrong.
+/// Whether a line is only informational.
 fn is_remark(line: &str) -> bool {
     line.contains("warning: ") || line.contains("info: ") || line.contains("falling back to tcg")
 }
@@ -218,8 +220,8 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::KvmPermission => "no permission to use KVM",
             Self::AcceleratorMissing => "the accelerator is not available",
-            Self::DiskLocked => "a disk image is locked by another process",
-            Self::ImageFormat => "a disk image has another format",
+            Self::DiskLocked => "a disk image is in use by another process",
+            Self::ImageFormat => "a disk image has a different format",
             Self::WrongSecret => "the secret of an encrypted image is wrong",
             Self::AddressInUse => "an address is already in use",
             Self::PermissionDenied => "permission denied",
@@ -232,18 +234,18 @@ impl fmt::Display for Cause {
             Self::UnknownDevice => "unknown device",
             Self::BadProperty => "bad device property",
             Self::UnknownOption => "unknown option",
-            Self::PciAddress => "a device's address is not possible",
+            Self::PciAddress => "invalid device address",
             Self::ConnectionFailed => "a connection failed",
             Self::Untrusted => "a server is not trusted",
-            Self::NotAuthenticated => "a server did not accept the credentials",
-            Self::MissingDriver => "a driver of QEMU is not installed",
-            Self::BadDevice => "a file is no such device",
+            Self::NotAuthenticated => "a server rejected the credentials",
+            Self::MissingDriver => "a QEMU driver is not installed",
+            Self::BadDevice => "a file is not the expected kind of device",
             Self::MissingLibrary => "a shared library is missing",
-            Self::QemuBug => "QEMU met a defect of its own",
+            Self::QemuBug => "QEMU hit an internal bug",
             Self::Killed => "QEMU was killed",
             Self::Timeout => "no answer in time",
             Self::CommandTooLong => "the command line is too long",
-            Self::HostLimit => "a limit of the host is reached",
+            Self::HostLimit => "a limit of the host was reached",
             Self::Host => "the system refused",
             Self::NotExecutable => "the program cannot be run",
             Self::NotQemu => "the program ended without starting a VM",

@@ -1,8 +1,8 @@
-//! Errors with all that caused them.
+//! Errors with their sources, in one line.
 
 use std::error::Error as StdError;
 
-/// An error and everything that caused it, in one line. A cause that the error tells itself is not repeated.
+/// Formats an error and its sources in one line. A source that the error's message contains already is not repeated.
 #[must_use]
 pub fn explain(error: &dyn StdError) -> String {
     let mut message = error.to_string();

@@ -1,4 +1,4 @@
-//! A failed start, told so that one can act on it.
+//! The error of a failed launch.
 
 use std::fmt;
 
@@ -13,15 +13,15 @@ use super::explain::explain;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Sockets, locks and descriptors are made ready.
+    /// Sockets, locks and file descriptors are prepared.
     Prepare,
     /// The process is started.
     Spawn,
-    /// QEMU sets the machine up; ends with its reply to `qmp_capabilities`.
+    /// QEMU sets up the machine; ends with its reply to `qmp_capabilities`.
     Handshake,
     /// Consoles and events are connected.
     Connect,
-    /// The guest is let go.
+    /// The guest's CPUs are started.
     Run,
 }
 
@@ -32,44 +32,44 @@ impl fmt::Display for Phase {
             Self::Spawn => "starting the process",
             Self::Handshake => "setting up the machine",
             Self::Connect => "connecting the console",
-            Self::Run => "letting the guest go",
+            Self::Run => "starting the guest's CPUs",
         })
     }
 }
 
-/// Why a VM did not start, and everything that QEMU said about it. Nothing of the VM is left.
+/// Why a VM did not start, with QEMU's output. Nothing of the VM is left behind.
 ///
 /// `Debug` prints what `Display` does.
 #[non_exhaustive]
 pub struct LaunchFailure {
     /// The VM's name.
     pub name: String,
-    /// How far the launch came.
+    /// The step that failed.
     pub phase: Phase,
     /// The class of the failure.
     pub cause: Cause,
-    /// The whole command, quoted for a shell, without secrets.
+    /// The command line, quoted for a shell, without secrets.
     pub command: String,
-    /// How QEMU's process ended. `None` if it never started, or was ended by us.
+    /// How QEMU's process ended. `None` if it never started, or was stopped by the launcher.
     pub exit: Option<ProcessExit>,
     /// The last lines of QEMU's output.
     pub output: Vec<String>,
     /// The last lines of the guest's console.
     pub console: Vec<String>,
-    /// The error beneath, where there is one.
+    /// The underlying error, if any.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl LaunchFailure {
-    /// What failed, why and when, in one line: the first of what `Display` prints.
+    /// Returns what failed, why and when: the first line of `Display`.
     pub fn headline(&self) -> String {
-        let mut line = format!("cannot launch {}: {}", self.name, self.cause);
+        let mut line = format!("cannot start {}: {}", self.name, self.cause);
         if let Some(source) = &self.source {
             line = format!("{line}: {}", explain(source.as_ref()));
         }
         line = format!("{line} while {}", self.phase);
         match self.exit {
-            Some(exit) => format!("{line} (QEMU ended with {exit})"),
+            Some(exit) => format!("{line} (QEMU exited with {exit})"),
             None => line,
         }
     }

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, each with the operation, the object and the cause.
+//! The error types: each error names the operation, the object and the cause.
 
 mod cause;
 mod expect;
@@ -22,23 +22,24 @@ use crate::config::ConfigError;
 use crate::reason::{ExitReason, GuestEnd};
 use crate::state::State;
 
-/// An operation on a VM that did not succeed.
+/// The error of an operation on a VM.
 ///
-/// `Debug` prints what `Display` does and what is beneath it, so that it can be read where a program's `main` returns it.
+/// `Debug` prints what `Display` does plus all sources, so that the error is readable when a program's `main` returns
+/// it.
 #[derive(thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
 pub enum Error {
-    #[error("the VM name {name:?} is not possible: {reason}")]
+    #[error("invalid VM name {name:?}: {reason}")]
     InvalidName { name: String, reason: &'static str },
-    #[error("the name {name} is taken by {by}")]
+    #[error("a VM called {name} is already running ({by})")]
     NameTaken { name: String, by: String },
     #[error(
         "no directory for sockets: set HOME, XDG_CACHE_HOME or XDG_RUNTIME_DIR, or `socket_dir` in the config"
     )]
     NoSocketDir,
     #[error(
-        "no directory for what detached VMs keep: set HOME, XDG_STATE_HOME or XDG_RUNTIME_DIR, or `socket_dir` in the config"
+        "no directory for the state of detached VMs: set HOME, XDG_STATE_HOME or XDG_RUNTIME_DIR, or `socket_dir` in the config"
     )]
     NoStateDir,
     #[error("no directory for machines: set HOME, XDG_DATA_HOME or QEMUCTL_HOME")]
@@ -56,7 +57,7 @@ pub enum Error {
     #[error("the socket directory {} is not safe: {reason}", path.display())]
     SocketDirUnsafe { path: PathBuf, reason: String },
     #[error(
-        "the socket path {} has {length} bytes, {limit} are possible: set a shorter `socket_dir` or name",
+        "the socket path {} is too long ({length} bytes, at most {limit}): use a shorter `socket_dir` or name",
         path.display()
     )]
     SocketPathTooLong { path: PathBuf, length: usize, limit: usize },
@@ -70,22 +71,22 @@ pub enum Error {
     Plan(#[from] qemu_argv::PlanError),
     #[error(transparent)]
     Launch(Box<LaunchFailure>),
-    #[error("cannot attach to {}: other clients are using all of its monitors", socket.display())]
+    #[error("cannot attach to {}: all of its monitors are in use by other clients", socket.display())]
     Busy { socket: PathBuf },
     #[error("cannot attach to {}: QEMU is stopped or does not answer", socket.display())]
     Unresponsive { socket: PathBuf },
     #[error("cannot attach to {}", socket.display())]
     Attach { socket: PathBuf, source: ClientError },
-    #[error("no running VM is known as {name}")]
+    #[error("no running VM named {name}")]
     NotFound { name: String },
-    #[error("{action}: {name} is not running any more: {reason}")]
+    #[error("{action}: {name} is no longer running: {reason}")]
     Gone { action: Cow<'static, str>, name: String, reason: ExitReason },
-    #[error("{action}: the guest of {name} {end} meanwhile")]
+    #[error("{action}: the guest of {name} {end} in the meantime")]
     Interrupted { action: &'static str, name: String, end: GuestEnd },
     #[error("cannot {action} {name}: {reason}")]
     WrongState { action: &'static str, name: String, state: State, reason: String },
     #[error(
-        "{action}: the tokio runtime that {name} was started or attached on has ended; attach to it again, or use one that lives longer"
+        "{action}: the tokio runtime that {name} was started or attached on has ended; attach again, or use a runtime that lives longer"
     )]
     Unsupervised { action: Cow<'static, str>, name: String },
     #[error(transparent)]
@@ -100,16 +101,18 @@ pub enum Error {
     Topology(#[from] qemu_argv::plan::topology::TopologyError),
     #[error("{device} of {name} is still plugged in: {why}")]
     StillPlugged { name: String, device: String, why: String },
-    #[error("{action} {name}: {path} has the SHA-256 {guest} there and {host} here")]
+    #[error(
+        "{action} {name}: checksum mismatch for {path}: SHA-256 {guest} in the guest, {host} on the host"
+    )]
     Damaged { action: &'static str, name: String, path: String, host: String, guest: String },
-    #[error("{action} of {name} not done within {after:?}")]
+    #[error("{action} {name}: timed out after {after:?}")]
     Timeout { action: &'static str, name: String, after: Duration },
-    #[error("{action} of {name} is not possible: {reason}")]
+    #[error("{action} {name} failed: {reason}")]
     Unsupported { action: &'static str, name: String, reason: String },
 }
 
 impl Error {
-    /// The same, told of the operation that was asked for instead of a command that it consists of.
+    /// Renames the operation to the one the caller asked for.
     pub(crate) fn of(self, operation: &'static str) -> Self {
         match self {
             Self::Gone { name, reason, .. } => Self::Gone { action: operation.into(), name, reason },

@@ -1,4 +1,4 @@
-//! From a VM to its console.
+//! Access to a VM's console.
 
 use std::io;
 
@@ -12,13 +12,13 @@ use crate::runtime::socket_of;
 use super::agent::describe;
 
 impl Instance {
-    /// The guest's first serial console. A VM started here has it from the first byte on; for an attached one the
-    /// console's socket is connected now, if nobody else has it.
+    /// Returns the guest's first serial console. A VM that was started by this process has it from the first byte on;
+    /// for an attached one the console's socket is connected now, if it is free.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the VM has no serial console that is served on a socket, [`Error::InUse`] if another program
-    /// has it, such as the VM's launcher, [`Error::Io`] if the socket cannot be connected.
+    /// [`Error::Missing`] if the VM has no serial console on a socket, [`Error::InUse`] if another program, such as the
+    /// VM's launcher, is using it, [`Error::Io`] if the socket cannot be connected.
     pub async fn console(&self) -> Result<Console, Error> {
         let connect = async {
             let missing =
@@ -26,7 +26,7 @@ impl Instance {
             let plan = self.plan().ok_or_else(missing)?;
             let socket = socket_of(&plan, &SocketRole::Console(0)).ok_or_else(missing)?;
             let fail = |source| Error::Io { action: "lock the console", path: socket.clone(), source };
-            // A launcher that knows nothing of turns has made no file for them.
+            // Another launcher may not have created the lock file.
             let turn = match Turn::try_take(&socket) {
                 Ok(Ok(turn)) => Some(turn),
                 Ok(Err(holder)) => {

@@ -1,4 +1,4 @@
-//! From a VM to its guest agent.
+//! Access to a VM's guest agent.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,25 +17,26 @@ use qemu_discovery::process::is_stopped;
 
 use super::process::GuestProcess;
 
-/// How long a guest may take to fall asleep before an agent that stays silent is taken for one that obeys.
+/// How long to wait for a guest to be suspended before the agent's silence is taken for success.
 const FALLS_ASLEEP: Duration = Duration::from_secs(5);
 
-/// How long a program that ran out of time may take to die.
+/// How long a program that timed out may take to end.
 const DIES: Duration = Duration::from_secs(5);
 
-/// How long the end of a VM may take to be known once a line to it has ended.
+/// How long to wait for the VM's end to become known after a connection to it has ended.
 const TELLS_WHY: Duration = Duration::from_secs(1);
 
 impl Instance {
-    /// The line to the agent in the guest: it runs programs, copies files, freezes file systems and tells addresses.
+    /// Returns a connection to the guest agent, which runs programs, copies files, freezes file systems and reports
+    /// addresses.
     ///
-    /// The line is there before the agent is; see [`wait_agent`](Self::wait_agent). An agent serves one client at a time,
-    /// so all who use this library take turns, command by command, in this process and in others: nobody has the line
-    /// while a program runs in the guest.
+    /// The connection can be opened before the agent is running; see [`wait_agent`](Self::wait_agent). An agent serves
+    /// one client at a time, so all users of this library take turns, command by command, in this process and in
+    /// others. The connection is not occupied while a program runs in the guest.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the VM has no channel for an agent, [`Error::Qmp`] if its socket cannot be connected.
+    /// [`Error::Missing`] if the VM has no agent channel, [`Error::Qmp`] if its socket cannot be connected.
     pub async fn agent(&self) -> Result<Agent, Error> {
         let mut known = self.agent_slot().lock().await;
         if let Some((agent, _)) = known.as_ref()
@@ -55,7 +56,7 @@ impl Instance {
             let (stream, state) = open_line(socket.to_owned(), device, self.vm().exits());
             (Agent::over(stream, &options), state)
         } else {
-            // A launcher that knows nothing of turns, or a VM that is gone.
+            // Another launcher may not have created the lock file, or the VM is gone.
             let agent = Agent::connect(socket, &options).await;
             let agent = agent.map_err(|error| self.explain("connecting to the guest agent", error))?;
             (agent, Arc::default())
@@ -64,7 +65,7 @@ impl Instance {
         Ok(agent)
     }
 
-    /// Waits until the guest's agent answers, as after the guest's start, for at most `limit`.
+    /// Waits for the guest agent to answer, for example while the guest is booting, for at most `limit`.
     ///
     /// # Errors
     ///
@@ -77,19 +78,19 @@ impl Instance {
         }
     }
 
-    /// Puts the guest to sleep (ACPI S3) through its agent; [`wake`](Self::wake) wakes it.
+    /// Suspends the guest (ACPI S3) through its agent; [`wake`](Self::wake) wakes it.
     ///
     /// # Errors
     ///
-    /// As [`agent`](Self::agent), and [`Error::Qmp`] if the agent refuses: not every guest can sleep.
+    /// As [`agent`](Self::agent), and [`Error::Qmp`] if the agent refuses, since not all guests support it.
     pub async fn suspend(&self) -> Result<(), Error> {
         let agent = self.agent().await?;
         let asked = agent.execute_unanswered(GuestSuspendRam {}, FALLS_ASLEEP).await;
         asked.map_err(|error| self.explain("guest-suspend-ram", error))
     }
 
-    /// Runs a program in the guest and waits until it has ended, for at most `limit`. A program that has not ended by then is
-    /// killed in the guest, with all that it started.
+    /// Runs a program in the guest and waits until it has ended, for at most `limit`. After that it is killed in the
+    /// guest, together with its child processes.
     ///
     /// ```no_run
     /// # async fn example(vm: &qemuctl::Instance) -> Result<(), qemuctl::Error> {
@@ -104,8 +105,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// - [`Error::Missing`] if the VM has no channel for an agent.
-    /// - [`Error::Gone`] if the VM ends meanwhile, [`Error::Interrupted`] if the guest is reset or panics: at once.
+    /// - [`Error::Missing`] if the VM has no agent channel.
+    /// - [`Error::Gone`] as soon as the VM ends, [`Error::Interrupted`] as soon as the guest is reset or panics.
     /// - [`Error::Timeout`] if the program has not ended in time.
     /// - [`Error::Qmp`] if it cannot be started.
     ///
@@ -123,8 +124,8 @@ impl Instance {
         }
     }
 
-    /// Runs a program in the guest and hands over what it prints while it runs, where the guest is a POSIX system. What is
-    /// returned at the end has the exit code, and no output that was handed over.
+    /// Runs a program in the guest and passes its output to `output` while it runs, if the guest is a POSIX system. The
+    /// result has the exit code, and no output that was passed on already.
     ///
     /// # Errors
     ///
@@ -132,7 +133,7 @@ impl Instance {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the program is killed in the guest; its further output is lost.
+    /// If the future is dropped, the program is killed in the guest, and its further output is lost.
     pub async fn exec_streamed(
         &self,
         exec: &Exec,
@@ -154,20 +155,20 @@ impl Instance {
         }
     }
 
-    /// Kills a program whose time is up.
+    /// Kills a program that timed out.
     async fn kill_late(&self, mut process: GuestProcess, limit: Duration) -> Error {
         match timeout(DIES, process.kill()).await {
             Ok(Err(error @ (Error::Gone { .. } | Error::Interrupted { .. }))) => error,
-            // What is not known to be dead is killed once more by the drop.
+            // If it is not known to have ended, dropping it kills it once more.
             _ => self.program_is_late(limit),
         }
     }
 
     fn program_is_late(&self, after: Duration) -> Error {
-        Error::Timeout { action: "a program in the guest", name: self.name().to_owned(), after }
+        Error::Timeout { action: "running a program in the guest of", name: self.name().to_owned(), after }
     }
 
-    /// The guest's network interfaces with their addresses, as its agent sees them.
+    /// Returns the guest's network interfaces and addresses, as reported by its agent.
     ///
     /// # Errors
     ///
@@ -178,7 +179,7 @@ impl Instance {
         interfaces.map_err(|error| self.explain("guest-network-get-interfaces", error))
     }
 
-    /// Freezes the guest's file systems, or those at `mount_points` only, until the guard is dropped or
+    /// Freezes the guest's file systems, or only those at `mount_points`, until the guard is dropped or
     /// [thawed](Frozen::thaw).
     ///
     /// # Errors
@@ -194,16 +195,16 @@ impl Instance {
         frozen.map_err(|error| self.explain("guest-fsfreeze-freeze", error))
     }
 
-    /// The end of a line to the guest is told as the end of the VM, if that is what it was.
+    /// Turns the end of a connection to the guest into the end of the VM, if that is the reason.
     pub(super) async fn explain_end(&self, action: &'static str, error: ClientError) -> Error {
         if let ClientError::Closed { .. } = error {
-            // The line ends a moment before it is known why.
+            // The connection ends a moment before the reason is known.
             let _ = timeout(TELLS_WHY, self.wait_exit()).await;
         }
         self.explain_line(action, error).await
     }
 
-    /// An agent that nobody could ask is told as such, with whoever kept its line.
+    /// Reports an agent that could not be reached, with the process that occupied its connection.
     async fn explain_line(&self, action: &'static str, error: ClientError) -> Error {
         if let ClientError::NoAgent { .. } = error
             && let Some((_, state)) = self.agent_slot().lock().await.as_ref()
@@ -216,7 +217,7 @@ impl Instance {
     }
 }
 
-/// A process for people: its number and its name, as far as that can be printed.
+/// Describes a process by name and id.
 pub(super) fn describe(pid: u32) -> String {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let name: String = name.trim_end().chars().filter(|letter| !letter.is_control()).collect();

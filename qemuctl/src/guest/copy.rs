@@ -13,52 +13,52 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::error::Error;
 use crate::instance::Instance;
 
-/// How long the guest may take to read a file once and sum it up: under TCG some 20 MiB a second.
+/// The timeout for the guest to compute a checksum; under TCG it reads some 20 MiB per second.
 const SUMS_UP: Duration = Duration::from_secs(600);
 
-/// A file that was copied into or out of a guest.
+/// The result of copying a file into or out of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Copied {
+pub struct CopyReport {
     /// Its length in bytes.
     pub bytes: u64,
-    /// The SHA-256 of what this end has read or written, in hexadecimal digits.
+    /// The SHA-256 of the data on this host, in hexadecimal.
     pub sha256: String,
-    /// What the guest says of its file.
-    pub guest: GuestSum,
+    /// The result of the checksum comparison in the guest.
+    pub guest: GuestChecksum,
 }
 
-/// What a guest says of a file that was copied.
+/// The result of comparing checksums with the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum GuestSum {
-    /// It has the same SHA-256. Another one is an error.
+pub enum GuestChecksum {
+    /// The guest's file has the same SHA-256. A different one is an error.
     Same,
-    /// The guest has no program `sha256sum`, as Windows, or its agent may not run programs.
+    /// The guest has no `sha256sum`, like Windows, or its agent may not run programs.
     Unknown,
 }
 
 impl Instance {
-    /// Copies `source` into the file `path` in the guest, which is made or emptied first, and compares checksums.
+    /// Copies `source` into the file `path` in the guest, which is created or truncated, and compares checksums.
     ///
-    /// `progress` is called after each piece with the number of bytes so far. The agent has the line for itself while a
-    /// piece travels (1 MiB); other callers come in between.
+    /// `progress` is called after each piece with the number of bytes so far. Other users of the agent can get their
+    /// turn after each piece (1 MiB).
     ///
     /// # Errors
     ///
-    /// - [`Error::Missing`] if the VM has no channel for an agent.
+    /// - [`Error::Missing`] if the VM has no agent channel.
     /// - [`Error::Qmp`] if `source` cannot be read, the guest cannot write, or its agent is gone.
-    /// - [`Error::Damaged`] if the guest's file has another checksum.
+    /// - [`Error::Damaged`] if the checksums differ.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, a part of the file is in the guest.
+    /// If the future is dropped, the file in the guest is incomplete.
     pub async fn copy_in<R>(
         &self,
         source: &mut R,
         path: &str,
         progress: impl FnMut(u64) + Send,
-    ) -> Result<Copied, Error>
+    ) -> Result<CopyReport, Error>
     where
         R: AsyncRead + Send + Unpin,
     {
@@ -77,18 +77,17 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// As [`copy_in`](Self::copy_in); a file that the guest writes to meanwhile shows as
-    /// [`Error::Damaged`].
+    /// As [`copy_in`](Self::copy_in); a file that the guest writes to during the copy results in [`Error::Damaged`].
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, a part has been written to `sink`. The guest's file is not changed.
+    /// If the future is dropped, part of the file has been written to `sink`. The guest's file is not changed.
     pub async fn copy_out<W>(
         &self,
         path: &str,
         sink: &mut W,
         progress: impl FnMut(u64) + Send,
-    ) -> Result<Copied, Error>
+    ) -> Result<CopyReport, Error>
     where
         W: AsyncWrite + Send + Unpin,
     {
@@ -108,7 +107,7 @@ impl Instance {
         path: &str,
         copied: Result<u64, ClientError>,
         sum: Sha256,
-    ) -> Result<Copied, Error> {
+    ) -> Result<CopyReport, Error> {
         let bytes = match copied {
             Ok(bytes) => bytes,
             Err(error) => return Err(self.explain_end(action, error).await),
@@ -127,14 +126,14 @@ impl Instance {
                 guest: other,
             }),
             found => {
-                let guest = found.map_or(GuestSum::Unknown, |_| GuestSum::Same);
-                Ok(Copied { bytes, sha256, guest })
+                let guest = found.map_or(GuestChecksum::Unknown, |_| GuestChecksum::Same);
+                Ok(CopyReport { bytes, sha256, guest })
             }
         }
     }
 }
 
-/// The SHA-256 of a file in the guest; none if the guest has no program that tells it.
+/// Returns the SHA-256 of a file in the guest, or `None` if the guest has no program for that.
 async fn guest_sum(agent: &Agent, path: &str) -> Result<Option<String>, ClientError> {
     let exec = Exec::with_args("sha256sum", ["--", path]);
     let output = match agent.exec(&exec, SUMS_UP).await {
@@ -142,7 +141,7 @@ async fn guest_sum(agent: &Agent, path: &str) -> Result<Option<String>, ClientEr
         Err(ClientError::Refused { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    // A name with a newline or a backslash in it is told after a backslash.
+    // If the name contains a newline or a backslash, the line starts with a backslash.
     let text = String::from_utf8_lossy(&output.stdout);
     let digits = text.trim_start_matches('\\').split_ascii_whitespace().next().unwrap_or_default();
     let whole = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -152,13 +151,13 @@ async fn guest_sum(agent: &Agent, path: &str) -> Result<Option<String>, ClientEr
 fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// A stream that sums up what goes through it, and tells how much that is.
+/// A stream that computes the checksum of its data, and reports the number of bytes.
 struct Counted<'s, S, P> {
     stream: &'s mut S,
     progress: P,
@@ -180,7 +179,7 @@ impl<'s, S, P: FnMut(u64)> Counted<'s, S, P> {
     }
 }
 
-// Nothing in it is pinned.
+// No field is pinned.
 impl<S, P> Unpin for Counted<'_, S, P> {}
 
 impl<S: AsyncRead + Unpin, P: FnMut(u64)> AsyncRead for Counted<'_, S, P> {

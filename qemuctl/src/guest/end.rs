@@ -1,4 +1,4 @@
-//! The end of what runs in a guest before it has ended by itself: the guest is reset, panics, or shuts down.
+//! Detects the end of the guest while a program runs in it: a reset, a panic or a shutdown.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::instance::Instance;
 use crate::reason::GuestEnd;
 
-/// How long the end of the VM may take to follow.
+/// How long to wait for the VM to end after its guest.
 fn follows(end: GuestEnd) -> Duration {
     match end {
         GuestEnd::Reset => Duration::ZERO,
@@ -19,12 +19,13 @@ fn follows(end: GuestEnd) -> Duration {
 }
 
 impl Instance {
-    /// Waits until the guest is reset, panics or shuts down, from this call on: what runs in it is over then, and its agent
-    /// will not answer what it was asked. A VM that ends in another way is told by [`wait`](Self::wait).
+    /// Waits until the guest is reset, panics or shuts down, from this call on. After that, programs in the guest are
+    /// gone, and its agent does not answer earlier requests. For a VM that ends in another way, use
+    /// [`wait`](Self::wait).
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: drop it and call it again.
+    /// If the future is dropped, what happens before the next call is missed.
     pub fn guest_end(&self) -> impl Future<Output = GuestEnd> + Send + 'static {
         let mut ends = self.qmp().events_named([Reset::NAME, GuestPanicked::NAME, Shutdown::NAME]);
         async move {
@@ -43,7 +44,7 @@ impl Instance {
         }
     }
 
-    /// Does `work` inside the guest, and gives it up when the guest is reset, panics or shuts down.
+    /// Runs `work` inside the guest, and cancels it if the guest is reset, panics or shuts down.
     pub(super) async fn in_guest<T>(
         &self,
         action: &'static str,
@@ -51,14 +52,14 @@ impl Instance {
     ) -> Result<T, Error> {
         let end = self.guest_end();
         tokio::select! {
-            // What has been done counts.
+            // If the work is done, its result counts.
             biased;
             done = work => done,
             end = end => Err(self.explain_guest_end(action, end).await),
         }
     }
 
-    /// The error of what was under way in the guest when that came to its end.
+    /// Returns the error for an operation that was interrupted by the guest's end.
     pub(super) async fn explain_guest_end(&self, action: &'static str, end: GuestEnd) -> Error {
         match tokio::time::timeout(follows(end), self.wait()).await {
             Ok(reason) => Error::Gone { action: action.into(), name: self.name().to_owned(), reason },

@@ -1,4 +1,4 @@
-//! What one does inside a guest: its serial console and its agent.
+//! Access to the inside of a guest: its serial console and its agent.
 
 mod access;
 mod agent;
@@ -6,10 +6,10 @@ mod copy;
 mod end;
 mod process;
 
-pub use copy::{Copied, GuestSum};
+pub use copy::{CopyReport, GuestChecksum};
 pub use process::GuestProcess;
 
-pub use crate::channel::{Console, ConsoleReader, Expected};
+pub use crate::channel::{Console, ConsoleReader, Match};
 pub use crate::error::ExpectError;
 pub use crate::reason::GuestEnd;
 pub use qmp_client::agent::{Agent, Exec, ExecOutput, Frozen, GuestFile, GuestSignal, OpenMode, Output};

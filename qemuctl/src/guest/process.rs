@@ -1,4 +1,4 @@
-//! A program that runs in a guest, whose end is also the guest's and the VM's.
+//! A program running in a guest, which also ends with the guest or the VM.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,20 +10,20 @@ use crate::error::Error;
 use crate::instance::Instance;
 use crate::reason::GuestEnd;
 
-/// What the errors of a running program name.
+/// The operation that errors of a running program name.
 const ACTION: &str = "guest-exec";
 
-/// A program that runs in the guest, made by [`Instance::spawn`]. Dropping it kills the program; see
+/// A program running in the guest, started by [`Instance::spawn`]. Dropping it kills the program; see
 /// [`detach`](Self::detach).
 ///
-/// It is a handle on its VM as well.
+/// It is also a handle to its VM.
 #[must_use = "dropping it kills the program"]
 pub struct GuestProcess {
     inner: qmp_client::agent::GuestProcess,
     life: Life,
 }
 
-/// What ends a program from outside.
+/// What can end a program from outside.
 struct Life {
     vm: Instance,
     end: Pin<Box<dyn Future<Output = GuestEnd> + Send>>,
@@ -31,7 +31,7 @@ struct Life {
 }
 
 impl Life {
-    /// Does `work` unless the guest is at its end.
+    /// Runs `work`, unless the guest ends.
     async fn during<T>(&mut self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, Error> {
         let done = tokio::select! {
             // What has been done counts.
@@ -61,8 +61,8 @@ impl fmt::Debug for GuestProcess {
 }
 
 impl Instance {
-    /// Starts a program in the guest and returns at once. Its output can be read while it runs, its input be written, and it
-    /// can be sent signals.
+    /// Starts a program in the guest and returns at once. While it runs, its output can be read, its input written, and
+    /// signals can be sent to it.
     ///
     /// ```no_run
     /// # async fn example(vm: &qemuctl::Instance) -> Result<(), qemuctl::Error> {
@@ -82,8 +82,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// - [`Error::Missing`] if the VM has no channel for an agent.
-    /// - [`Error::Gone`] if the VM ends meanwhile, [`Error::Interrupted`] if the guest is reset or panics: at once.
+    /// - [`Error::Missing`] if the VM has no agent channel.
+    /// - [`Error::Gone`] as soon as the VM ends, [`Error::Interrupted`] as soon as the guest is reset or panics.
     /// - [`Error::Qmp`] if the program cannot be started.
     ///
     /// # Cancel safety
@@ -93,8 +93,8 @@ impl Instance {
         self.spawn_with(async |agent| agent.spawn(exec).await).await
     }
 
-    /// Starts a program in the guest whose output the agent collects: nothing is written to files in the guest, and
-    /// [`GuestProcess::wait`] returns all of the output at the end.
+    /// Starts a program in the guest whose output is collected by the agent: no files are created in the guest, and
+    /// [`GuestProcess::wait`] returns all output at the end.
     ///
     /// # Errors
     ///
@@ -119,12 +119,12 @@ impl Instance {
 }
 
 impl GuestProcess {
-    /// The program's process number in the guest.
+    /// Returns the program's process id in the guest.
     pub fn id(&self) -> i64 {
         self.inner.id()
     }
 
-    /// Waits for the next piece of output. None: the program has ended and all its output was taken.
+    /// Waits for the next piece of output. Returns `None` if the program has ended and all its output was returned.
     ///
     /// # Errors
     ///
@@ -133,13 +133,13 @@ impl GuestProcess {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Result<Option<Output>, Error> {
         self.life.during(self.inner.next()).await
     }
 
-    /// Waits until the program has ended, and returns what of its output was not taken yet, up to
-    /// [`Exec::output_limit`] bytes of each stream. Closes its standard input.
+    /// Waits until the program has ended, and returns the rest of its output, up to [`Exec::output_limit`] bytes of
+    /// each stream. Closes its standard input.
     ///
     /// # Errors
     ///
@@ -147,12 +147,12 @@ impl GuestProcess {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped: the next call goes on.
+    /// Nothing is lost if the future is dropped: the next call continues.
     pub async fn wait(&mut self) -> Result<ExecOutput, Error> {
         self.life.during(self.inner.wait()).await
     }
 
-    /// Hands over bytes for the program's standard input, and returns how many were taken: the first 64 KiB at most.
+    /// Writes to the program's standard input, and returns how many bytes were written: at most the first 64 KiB.
     ///
     /// # Errors
     ///
@@ -161,12 +161,12 @@ impl GuestProcess {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing was taken.
+    /// If the future is dropped, nothing was written.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         self.life.during(self.inner.write(bytes)).await
     }
 
-    /// Hands over all of `bytes` for the program's standard input.
+    /// Writes all of `bytes` to the program's standard input.
     ///
     /// # Errors
     ///
@@ -174,19 +174,19 @@ impl GuestProcess {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: a part may have been taken if the future is dropped. Use [`write`](Self::write).
+    /// Not cancel safe: if the future is dropped, part of the data may have been written. Use [`write`](Self::write).
     pub async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.life.during(self.inner.write_all(bytes)).await
     }
 
-    /// Closes the program's standard input behind what was handed over.
+    /// Closes the program's standard input after the data that was written.
     pub fn close_stdin(&mut self) {
         self.inner.close_stdin();
     }
 
-    /// Sends a signal to the program and all that it started. False: it has ended.
+    /// Sends a signal to the program and its child processes. Returns false if it has ended.
     ///
-    /// See [`signal`](qmp_client::agent::GuestProcess::signal) of the client for how.
+    /// See [`signal`](qmp_client::agent::GuestProcess::signal) of the client for details.
     ///
     /// # Errors
     ///
@@ -199,11 +199,11 @@ impl GuestProcess {
         self.life.during(self.inner.signal(signal)).await
     }
 
-    /// Kills the program and all that it started, and waits until it has ended.
+    /// Kills the program and its child processes, and waits until it has ended.
     ///
     /// # Errors
     ///
-    /// As [`next`](Self::next); [`Error::Qmp`] if it is not gone within 30 s.
+    /// As [`next`](Self::next); [`Error::Qmp`] if it has not ended within 30 s.
     ///
     /// # Cancel safety
     ///
@@ -212,7 +212,7 @@ impl GuestProcess {
         self.life.during(self.inner.kill()).await
     }
 
-    /// Lets the program run on in the guest, with nobody to read its output.
+    /// Leaves the program running in the guest, without reading its output.
     pub fn detach(self) {
         self.inner.detach();
     }

@@ -1,4 +1,4 @@
-//! A machine that is being made: in a folder that no machine can be called after, until it is whole.
+//! A machine being created, in a temporary folder until it is complete.
 
 use std::fs;
 use std::io;
@@ -11,17 +11,17 @@ use super::directory::{Home, exists, hidden_folder, make_private, order, sweep};
 use super::files::{Locked, io_error, sync_folder_of, try_lock, write_draft};
 use super::machine::StoredMachine;
 
-/// How a rename fails whose target is there.
+/// The errors of a rename whose target exists.
 const TAKEN: [io::ErrorKind; 3] =
     [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory];
 
-/// A machine that is being made. Dropped, everything of it is removed.
+/// A machine being created. Dropping it removes everything.
 #[derive(Debug)]
 pub struct Draft {
     home: Home,
     name: String,
     folder: PathBuf,
-    /// Held for as long as somebody works in the folder.
+    /// Locked while the folder is in use.
     _lock: Locked,
 }
 
@@ -33,7 +33,7 @@ impl Draft {
         let order = order(home)?;
         sweep(home);
         let folder = hidden_folder(home, name)?;
-        // Refused now rather than after its disks have been copied.
+        // Fail now rather than after its disks have been copied.
         if home.folders().join(name).symlink_metadata().is_ok() {
             return Err(exists(home, name));
         }
@@ -47,27 +47,27 @@ impl Draft {
         Ok(draft)
     }
 
-    /// The name that the machine is going to have.
+    /// Returns the name of the machine.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The folder, for now.
+    /// Returns the temporary folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where images are to be made. Once it is finished, the machine finds them as `disks/…`.
+    /// Returns the folder for images. In the finished machine their paths are `disks/…`.
     pub fn disks(&self) -> PathBuf {
         self.folder.join("disks")
     }
 
-    /// Makes it a machine, described by `text` (TOML).
+    /// Turns it into a machine with the config `text` (TOML).
     ///
     /// # Errors
     ///
-    /// - [`Error::Config`] if the text is no description of a machine.
-    /// - [`Error::MachineExists`] if a machine of that name was made meanwhile.
+    /// - [`Error::Config`] if the config is invalid.
+    /// - [`Error::MachineExists`] if a machine of that name was created in the meantime.
     /// - [`Error::Io`] if it cannot be written.
     pub fn finish(self, text: &str) -> Result<StoredMachine, Error> {
         let machine = StoredMachine::new(self.home.clone(), &self.name);
@@ -76,7 +76,7 @@ impl Draft {
         write_draft(&path, text.as_bytes()).map_err(io_error("write", &path))?;
         sync_folder_of(&path).map_err(io_error("write", &path))?;
         let _order = order(&self.home)?;
-        // A folder of a machine is never empty, and only an empty one is replaced.
+        // A machine's folder is never empty, and a rename replaces only an empty folder.
         match fs::rename(&self.folder, machine.folder()) {
             Ok(()) => {}
             Err(error) if TAKEN.contains(&error.kind()) => return Err(exists(&self.home, &self.name)),
@@ -89,7 +89,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Of one that is finished, nothing is left under this name. What cannot be removed is removed by the next one.
+        // After it is finished, nothing is left under this name. Errors are ignored; the next draft tries again.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -1,4 +1,4 @@
-//! Files that are whole or not there, and locks that end with their holder.
+//! Atomic file writes, and locks that are released when their holder ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,37 +15,37 @@ use nix::libc;
 use crate::error::Error;
 use crate::runtime::open_regular;
 
-/// How long another command may be at work on the machine. One that copies disks takes longer, and is told.
+/// How long to wait for another command on the machine. One that copies disks takes longer, and is reported.
 const OTHERS: Duration = Duration::from_secs(5);
 
-/// How often a lock is tried. It wakes nobody.
+/// The polling interval for a lock.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Makes an [`Error::Io`] of an I/O error.
+/// Turns an I/O error into an [`Error::Io`].
 pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Io { action, path, source }
 }
 
-/// Writes `path` so that after a power failure too it is the old file or the new one.
+/// Writes `path` atomically, even in case of a power failure.
 pub(super) fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
     let draft = beside(path);
     let written = write_draft(&draft, text).and_then(|()| replace(&draft, path));
     if written.is_err() {
-        // Half a draft helps nobody.
+        // Remove a partial draft.
         let _ = std::fs::remove_file(&draft);
     }
     written
 }
 
-/// Where the next content of `path` is written.
+/// Returns the temporary path for the next content of `path`.
 pub(super) fn beside(path: &Path) -> PathBuf {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     draft.into()
 }
 
-/// Writes a new file, replacing a draft that was left.
+/// Writes a new file, replacing an old draft.
 pub(super) fn write_draft(draft: &Path, text: &[u8]) -> io::Result<()> {
     match std::fs::remove_file(draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -56,26 +56,26 @@ pub(super) fn write_draft(draft: &Path, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Puts a draft into its place.
+/// Renames a draft to its final name.
 pub(super) fn replace(draft: &Path, path: &Path) -> io::Result<()> {
     std::fs::rename(draft, path)?;
     sync_folder_of(path)
 }
 
-/// Has the names in a file's folder outlive a power failure.
+/// Syncs the folder of a file.
 pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
-/// A file that is locked until this is dropped, or the process ends.
+/// A lock on a file, held until this is dropped or the process ends.
 ///
-/// The lock is one of the open file (`F_OFD_SETLK`): whether somebody holds it can be asked without taking it.
+/// It is an open file description lock (`F_OFD_SETLK`), which can be tested without taking it.
 #[derive(Debug)]
 pub(super) struct Locked {
     pub(super) file: File,
 }
 
-/// Locks the file at `path`, which is made where it is missing. `None` if somebody holds it.
+/// Locks the file at `path`, creating it if necessary. Returns `None` if it is locked already.
 pub(super) fn try_lock(path: &Path) -> io::Result<Option<Locked>> {
     loop {
         let mut options = OpenOptions::new();
@@ -94,7 +94,7 @@ pub(super) fn try_lock(path: &Path) -> io::Result<Option<Locked>> {
     }
 }
 
-/// Whether somebody holds the lock on the file at `path`.
+/// Whether the file at `path` is locked.
 pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
     let file = match open_regular(path, OpenOptions::new().read(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -113,7 +113,7 @@ fn whole_file() -> libc::flock {
     libc::flock { l_type: libc::F_WRLCK as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
-/// Waits for the lock on a file, for some seconds. Blocks.
+/// Waits some seconds for the lock on a file. Blocks.
 pub(super) fn wait_for(path: &Path) -> Result<Option<Locked>, Error> {
     let deadline = Instant::now() + OTHERS;
     loop {

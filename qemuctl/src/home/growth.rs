@@ -1,4 +1,4 @@
-//! What happens in a machine's folder, told by the kernel: nobody has to look again and again.
+//! Watches a machine's folder with inotify, without polling.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,7 +9,7 @@ use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Tells when files in a folder are written to, replaced or closed by who wrote them.
+/// Reports when files in a folder are written, replaced or closed after writing.
 #[derive(Debug)]
 pub struct Growth {
     kernel: AsyncFd<OwnedFd>,
@@ -30,15 +30,15 @@ impl Growth {
         Ok(Self { kernel })
     }
 
-    /// Waits until something happens to one of the files called `names`, or to more than is told one by one.
+    /// Waits until something happens to one of the files called `names`, or the kernel's event queue overflows.
     ///
     /// # Errors
     ///
-    /// If the kernel tells nothing any more.
+    /// If the kernel reports an error.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn of_files(&self, names: &[&str]) -> io::Result<()> {
         loop {
             let mut ready = self.kernel.readable().await?;
@@ -51,14 +51,14 @@ impl Growth {
     }
 }
 
-/// Reads everything that has happened; tells whether it was about one of these files.
+/// Reads all events. Returns whether any was about one of these files.
 fn read(kernel: &OwnedFd, names: &[&str]) -> io::Result<bool> {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut events = Reader::new(kernel, &mut buffer);
     let mut happened = false;
     loop {
         match events.next() {
-            // Without a name it is about the folder, or too many events came at once.
+            // An event without a name is about the folder, or an overflow.
             Ok(event) => {
                 let name = event.file_name().and_then(|name| name.to_str().ok());
                 happened |= name.is_none_or(|name| names.contains(&name));

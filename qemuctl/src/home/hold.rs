@@ -1,4 +1,4 @@
-//! What the one process writes that runs a machine.
+//! The files that the process that runs a machine writes.
 
 use std::fs::OpenOptions;
 use std::io::{self, Seek, Write};
@@ -17,15 +17,15 @@ use super::log::EventLog;
 use super::machine::StoredMachine;
 use super::run::{LastRun, RunEnd, now_ms};
 
-/// Room that is taken on the disk when a run begins, so that its end can be written when the disk is full, in bytes.
+/// Bytes reserved on the disk when a run begins, so that its end can be recorded even if the disk is full.
 const ROOM: usize = 4096;
 
 impl StoredMachine {
-    /// Makes it ours to run, for as long as that is held.
+    /// Takes the exclusive right to run the machine, while the result is held.
     ///
     /// # Errors
     ///
-    /// - [`Error::MachineRuns`] if it runs, or somebody is about to run it.
+    /// - [`Error::MachineRuns`] if it is running or about to run.
     /// - [`Error::NoSuchMachine`], [`Error::Io`].
     pub fn hold(&self) -> Result<Hold, Error> {
         let hold = self.hold_in_any_case()?;
@@ -35,11 +35,11 @@ impl StoredMachine {
         }
     }
 
-    /// Makes it ours to keep while it runs and nobody keeps it, since the process that did was killed.
+    /// Takes over a running machine whose keeper was killed.
     ///
     /// # Errors
     ///
-    /// - [`Error::MachineRuns`] if somebody keeps it, [`Error::NotFound`] if it does not run.
+    /// - [`Error::MachineRuns`] if it has a keeper, [`Error::NotFound`] if it is not running.
     /// - [`Error::NoSuchMachine`], [`Error::Io`].
     pub fn adopt(&self) -> Result<(Hold, Record), Error> {
         let hold = self.hold_in_any_case()?;
@@ -60,7 +60,8 @@ impl StoredMachine {
     }
 }
 
-/// A machine that is ours to run. Dropped, it is free again; a VM that outlives this process goes on.
+/// The exclusive right to run a machine. Dropping it releases the machine; a VM that outlives this process keeps
+/// running.
 #[derive(Debug)]
 pub struct Hold {
     machine: StoredMachine,
@@ -72,7 +73,7 @@ pub struct Hold {
 impl Hold {
     fn new(machine: StoredMachine, mut lock: Locked) -> Result<Self, Error> {
         let path = machine.file("keeper.lock");
-        // Its number is for people and for `stop`; the lock itself tells whether it is there.
+        // The process id is for people and for `stop`; the lock itself shows whether the process exists.
         let sign = |lock: &mut Locked| {
             lock.file.rewind()?;
             lock.file.set_len(0)?;
@@ -84,17 +85,17 @@ impl Hold {
         Ok(Self { machine, events, run, _lock: lock })
     }
 
-    /// The machine.
+    /// Returns the machine.
     pub fn machine(&self) -> &StoredMachine {
         &self.machine
     }
 
-    /// Fits a launch to the machine: it keeps its plan, its firmware's variables and its logs in its folder.
+    /// Adapts launch options to the machine: its plan, firmware variables and logs are in its folder.
     pub fn prepare(&self, config: &mut VmConfig, options: &mut LaunchOptions) {
         config.name = Some(self.machine.name().to_owned());
         options.keep_dir = Some(self.machine.folder().to_owned());
         options.config_file = Some(self.machine.config_path());
-        // QEMU writes it, so that nothing is missed when this process is killed.
+        // Written by QEMU, so that nothing is missed if this process is killed.
         if let Some(first) = config.serials.first_mut()
             && first.backend == CharBackend::Launcher
             && first.chardev.is_none()
@@ -104,11 +105,11 @@ impl Hold {
         }
     }
 
-    /// Writes down that a run begins, with its sockets in `socket_dir`.
+    /// Records the beginning of a run, with its sockets in `socket_dir`.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if it cannot be written: then nothing should be started, since nobody would find it.
+    /// [`Error::Io`] if it cannot be written; then nothing should be started, since it could not be found again.
     pub fn begin(&mut self, socket_dir: &Path) -> Result<(), Error> {
         self.machine.stay_down(false)?;
         let run = LastRun::now(socket_dir.to_owned());
@@ -119,29 +120,29 @@ impl Hold {
         Ok(())
     }
 
-    /// Writes down QEMU's process id.
+    /// Records QEMU's process id.
     pub fn started(&mut self, pid: Option<u32>) {
         let path = self.machine.run_path();
         let Some(run) = &mut self.run else { return };
         run.pid = pid;
-        // Without it the record in the socket directory tells as much.
+        // On failure, the record in the socket directory has the same information.
         let _ = write_whole(&path, &text(run));
         let _ = write_draft(&beside(&path), &[b' '; ROOM]);
         self.event("STARTED", &json!({ "pid": pid }));
     }
 
-    /// Writes down how the VM ended.
+    /// Records how the VM ended.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if it cannot be written. A full disk is no hindrance.
+    /// [`Error::Io`] if it cannot be written. A full disk is not a problem.
     pub fn ended(&mut self, exit: &Exit) -> Result<(), Error> {
         let data = json!({ "reason": exit.reason.to_string(), "process": exit.process.to_string() });
         self.event("ENDED", &data);
         self.end(RunEnd::Ended { reason: exit.reason.clone(), process: exit.process })
     }
 
-    /// Writes down that the VM did not start.
+    /// Records that the VM did not start.
     ///
     /// # Errors
     ///
@@ -160,19 +161,19 @@ impl Hold {
         write_into_room(&path, &text).or_else(|_| write_whole(&path, &text)).map_err(io_error("write", &path))
     }
 
-    /// Adds an event of the keeper's own to `events.jsonl`. What cannot be written is left out.
+    /// Adds an event of the keeper to `events.jsonl`. Write errors are ignored.
     pub fn event(&mut self, name: &str, data: &Value) {
         let ms = now_ms();
         let stamp = json!({ "seconds": ms / 1000, "microseconds": ms % 1000 * 1000 });
         self.write_event(&json!({ "event": format!("QEMUCTL_{name}"), "data": data, "timestamp": stamp }));
     }
 
-    /// Adds an event of QEMU's to `events.jsonl`. What cannot be written is left out.
+    /// Adds an event of QEMU to `events.jsonl`. Write errors are ignored.
     pub fn write_event(&mut self, event: &Value) {
         self.events.write(event);
     }
 
-    /// Whether the machine is not to be started again, since its user has stopped it.
+    /// Whether the machine was stopped by a command and must not be restarted.
     pub fn is_to_stay_down(&self) -> bool {
         self.machine.is_to_stay_down()
     }
@@ -184,7 +185,7 @@ fn text(run: &LastRun) -> Vec<u8> {
     text
 }
 
-/// Writes into the room that was taken when the run began.
+/// Writes into the space that was reserved when the run began.
 fn write_into_room(path: &Path, text: &[u8]) -> io::Result<()> {
     let room = beside(path);
     let mut file = open_regular(&room, OpenOptions::new().write(true))?;
@@ -192,7 +193,7 @@ fn write_into_room(path: &Path, text: &[u8]) -> io::Result<()> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     file.write_all(text)?;
-    // What is left of the room are spaces, which mean nothing in JSON.
+    // The rest of the reserved space is filled with spaces, which JSON ignores.
     file.sync_all()?;
     replace(&room, path)
 }

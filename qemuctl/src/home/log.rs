@@ -1,4 +1,4 @@
-//! Logs that do not grow for ever.
+//! Logs of limited size.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::runtime::open_regular;
 
-/// How long a log may become, in bytes. Beyond, it becomes `….1`, and a new one begins.
+/// The maximum size of a log, in bytes. Beyond that it is moved to `….1`, and a new one begins.
 pub const LOG_LIMIT: u64 = 1 << 20;
 
 /// `events.jsonl`.
@@ -24,7 +24,7 @@ impl EventLog {
         Self { path, file: None }
     }
 
-    /// Adds a line. What cannot be written, as on a full disk, is left out: the VM goes on.
+    /// Adds a line. Write errors, for example on a full disk, are ignored.
     pub(super) fn write(&mut self, event: &Value) {
         if self.add(event).is_err() {
             self.file = None;
@@ -49,15 +49,15 @@ impl EventLog {
     }
 }
 
-/// Where the part of a log is that was cut off last.
+/// Returns the path of the previous part of a log.
 fn older(path: &Path) -> PathBuf {
     let mut older = path.as_os_str().to_owned();
     older.push(".1");
     older.into()
 }
 
-/// Cuts a log that another process appends to. The end of what was there becomes `….1`; what is written in the very moment of the
-/// cut may be lost.
+/// Truncates a log that another process appends to. Its end is moved to `….1`; data written at that very moment may be
+/// lost.
 pub(super) fn cut(path: &Path) -> io::Result<()> {
     let mut log = match open_regular(path, OpenOptions::new().read(true).write(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -71,11 +71,11 @@ pub(super) fn cut(path: &Path) -> io::Result<()> {
     let draft = super::files::beside(&older);
     super::files::write_draft(&draft, b"")?;
     let mut copy = OpenOptions::new().append(true).open(&draft)?;
-    // Without a keeper it may have become any length.
+    // Without a keeper it may have grown to any size.
     log.seek(SeekFrom::Start(length.saturating_sub(LOG_LIMIT)))?;
     io::copy(&mut (&mut log).take(2 * LOG_LIMIT), &mut copy)?;
     std::fs::rename(&draft, &older)?;
-    // What came meanwhile.
+    // Data added in the meantime.
     io::copy(&mut (&mut log).take(LOG_LIMIT), &mut copy)?;
     log.set_len(0)
 }

@@ -1,4 +1,4 @@
-//! A machine of the home: its folder, and what may be done to it by whom.
+//! A persistent machine: its folder, and the operations on it.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use super::growth::Growth;
 use super::log::cut;
 use super::run::{LastRun, Status};
 
-/// A machine of the home. A handle: the machine may be gone, or another, by the time it is used.
+/// A handle to a persistent machine. The machine may have been removed or replaced by the time it is used.
 #[derive(Clone, Debug)]
 pub struct StoredMachine {
     home: Home,
@@ -24,7 +24,7 @@ pub struct StoredMachine {
     folder: PathBuf,
 }
 
-/// Nobody else changes the machine while this is held.
+/// A lock: no other command changes the machine while this is held.
 #[derive(Debug)]
 pub struct MachineLock {
     _file: Locked,
@@ -35,41 +35,41 @@ impl StoredMachine {
         Self { folder: home.folders().join(name), name: name.to_owned(), home }
     }
 
-    /// Its name, which is that of its VM too.
+    /// Returns its name, which is also that of its VM.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The home it is in.
+    /// Returns its home.
     pub fn home(&self) -> &Home {
         &self.home
     }
 
-    /// Its folder, from which relative paths in its description count.
+    /// Returns its folder, which paths in its config are relative to.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Its description.
+    /// Returns the path of its config.
     pub fn config_path(&self) -> PathBuf {
         self.folder.join("machine.toml")
     }
 
-    /// Where its own images are.
+    /// Returns the folder of its images.
     pub fn disks(&self) -> PathBuf {
         self.folder.join("disks")
     }
 
-    /// A file of the machine, such as `console.log`.
+    /// Returns the path of one of its files, such as `console.log`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Reads its description. The name in its config is the machine's.
+    /// Reads its config, in which the name is set to the machine's.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] with everything that is wrong in it; [`Error::NoSuchMachine`] if it is gone.
+    /// [`Error::Config`] with all problems; [`Error::NoSuchMachine`] if it is gone.
     pub fn config(&self) -> Result<ConfigFile, Error> {
         if self.config_path().symlink_metadata().is_err() {
             return Err(self.missing());
@@ -77,21 +77,21 @@ impl StoredMachine {
         named(ConfigFile::read(self.config_path())?)
     }
 
-    /// Reads a text as if it were its description.
+    /// Parses a text as if it were its config.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] with everything that is wrong in it.
+    /// [`Error::Config`] with all problems.
     pub fn parse(&self, text: &str) -> Result<ConfigFile, Error> {
         named(ConfigFile::parse(self.config_path(), text.to_owned())?)
     }
 
-    /// Waits until no other command changes the machine, for some seconds.
+    /// Locks the machine against changes, waiting some seconds for other commands.
     ///
     /// # Errors
     ///
-    /// - [`Error::MachineBusy`] if another one takes longer.
-    /// - [`Error::NoSuchMachine`] if it is gone, [`Error::Io`] if nothing can be written there.
+    /// - [`Error::MachineBusy`] if another command takes longer.
+    /// - [`Error::NoSuchMachine`] if it is gone, [`Error::Io`] if its folder cannot be written.
     pub fn lock(&self) -> Result<MachineLock, Error> {
         match wait_for(&self.file("lock")) {
             Ok(Some(file)) => Ok(MachineLock { _file: file }),
@@ -100,11 +100,11 @@ impl StoredMachine {
         }
     }
 
-    /// Replaces its description. Takes effect at the next start.
+    /// Replaces its config. Takes effect at the next start.
     ///
     /// # Errors
     ///
-    /// - [`Error::Config`] if the text is none; the old one stays.
+    /// - [`Error::Config`] if the text is invalid; the old config is kept.
     /// - [`Error::Io`] if it cannot be written.
     pub fn write(&self, _lock: &MachineLock, text: &str) -> Result<(), Error> {
         self.parse(text)?;
@@ -112,38 +112,38 @@ impl StoredMachine {
         write_whole(&path, text.as_bytes()).map_err(io_error("write", &path))
     }
 
-    /// The process that keeps or runs it.
+    /// Returns the process that runs it.
     pub(super) fn keeper(&self) -> Result<Option<u32>, Error> {
         let path = self.file("keeper.lock");
         if !is_locked(&path).map_err(io_error("look at", &path))? {
             return Ok(None);
         }
-        // Whoever has just locked it has not written its number yet.
+        // A process that has just taken the lock may not have written its id yet.
         Ok(Some(read_regular(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)))
     }
 
-    /// Where its last run is written down.
+    /// Returns the path of the record of its last run.
     pub(super) fn run_path(&self) -> PathBuf {
         self.file("run.json")
     }
 
-    /// What it does, and how its last run ended.
+    /// Returns its state, and how its last run ended.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] if its files cannot be read.
     pub fn status(&self) -> Result<Status, Error> {
-        // In this order: whoever starts it becomes its keeper before there is a run.
+        // In this order, since a process that starts it becomes its keeper before it records a run.
         let run = LastRun::read(&self.run_path())?;
         let keeper = self.keeper()?;
         Ok(Status::new(&self.name, run, keeper))
     }
 
-    /// Has the next end of its VM be the last, whatever its restart policy: its user wants it down.
+    /// Sets whether the machine stays down after its VM ends, regardless of its restart policy.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if that cannot be written down.
+    /// [`Error::Io`] if this cannot be recorded.
     pub fn stay_down(&self, whether: bool) -> Result<(), Error> {
         let path = self.file("stay-down");
         let done = if whether { write_whole(&path, b"") } else { fs::remove_file(&path) };
@@ -153,12 +153,12 @@ impl StoredMachine {
         }
     }
 
-    /// Whether its user wants it down.
+    /// Whether it stays down after its VM ends.
     pub(super) fn is_to_stay_down(&self) -> bool {
         self.file("stay-down").symlink_metadata().is_ok()
     }
 
-    /// Tells what happens to its files from now on.
+    /// Watches its files from now on.
     ///
     /// # Errors
     ///
@@ -167,19 +167,19 @@ impl StoredMachine {
         Growth::of(&self.folder).map_err(io_error("watch", &self.folder))
     }
 
-    /// Cuts the logs that QEMU writes, if they have become too long.
+    /// Truncates the logs that QEMU writes, if they have become too long.
     pub fn cut_logs(&self) {
         for name in ["console.log", "qemu.log"] {
-            // A log that cannot be cut is tried again when it has grown.
+            // On failure, it is tried again when the log has grown.
             let _ = cut(&self.file(name));
         }
     }
 
-    /// Waits until no process keeps it any more; tells whether that came true within the time.
+    /// Waits until it has no keeper any more. Returns whether that happened in time.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if its files cannot be looked at.
+    /// [`Error::Io`] if its files cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -190,9 +190,9 @@ impl StoredMachine {
             while let Some(pid) = self.keeper()? {
                 match Process::attach(pid).and_then(Watcher::new) {
                     Ok(process) => drop(process.ended().await),
-                    // It has ended meanwhile.
+                    // It has ended in the meantime.
                     Err(_) if self.keeper()?.is_none() => break,
-                    // It has not written its number yet.
+                    // It has not written its id yet.
                     Err(_) => {
                         growth.of_files(&["keeper.lock"]).await.map_err(io_error("watch", &self.folder))?;
                     }
@@ -203,22 +203,22 @@ impl StoredMachine {
         tokio::time::timeout(within, settled).await.unwrap_or(Ok(false))
     }
 
-    /// Asks the process that keeps it to end: it shuts a running VM down, and starts none again.
+    /// Asks its keeper to end, which shuts a running VM down and does not restart it.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if it may not be asked. One that has ended is no error.
+    /// [`Error::Io`] if there is no permission to signal it. It is not an error if it has ended.
     pub fn dismiss_keeper(&self) -> Result<(), Error> {
         let Some(pid) = self.keeper()?.filter(|&pid| pid != 0) else { return Ok(()) };
         let Ok(keeper) = Process::attach(pid) else { return Ok(()) };
-        // Looked at again: the number may have been given to another process before it was held.
+        // Checked again, because the id may have been reused before the process was opened.
         if self.keeper()? != Some(pid) {
             return Ok(());
         }
         keeper.signal(rustix::process::Signal::TERM).map_err(io_error("end the keeper of", &self.folder))
     }
 
-    /// Gives it another name. It must not run.
+    /// Renames it. It must be stopped.
     ///
     /// # Errors
     ///
@@ -239,8 +239,8 @@ impl StoredMachine {
         Ok(renamed)
     }
 
-    /// Removes it. Its own images go too, unless they are to be kept: then they are moved to `disks/NAME` in the home, which is
-    /// returned.
+    /// Removes it together with its images. With `keep_disks`, they are moved to `disks/NAME` in the home, whose path
+    /// is returned.
     ///
     /// # Errors
     ///
@@ -260,7 +260,7 @@ impl StoredMachine {
         Ok(kept)
     }
 
-    /// Moves its images out of the way of its removal. If that is interrupted, they are in one of the two places.
+    /// Moves its images out of its folder. If that is interrupted, they are in one of the two places.
     fn move_disks(&self) -> Result<Option<PathBuf>, Error> {
         let is_empty = |path: &Path| fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
         if is_empty(&self.disks()) {
@@ -295,12 +295,12 @@ impl StoredMachine {
     }
 }
 
-/// Refuses a description with a name of its own: after the machine was renamed or copied, it would be that of another one.
+/// Rejects a config that contains a name, which would be wrong after the machine was renamed or copied.
 fn named(file: ConfigFile) -> Result<ConfigFile, Error> {
     if file.config().name.is_none() {
         return Ok(file);
     }
-    let message = "a machine of the home is called like its folder".to_owned();
+    let message = "a machine's name is that of its folder".to_owned();
     let help = "remove this line; `qemuctl rename` gives a machine another name".to_owned();
     let faults = vec![file.fault("name", message, Some(help))];
     Err(ConfigError::Invalid { faults }.into())

@@ -1,20 +1,20 @@
-//! Machines that exist while they are off, each in a folder of its own.
+//! Persistent machines, each in its own folder.
 //!
 //! ```text
-//! HOME/machines/NAME/machine.toml   the description, as its user wrote it; relative paths count from here
+//! HOME/machines/NAME/machine.toml   the config, as its user wrote it; paths are relative to this folder
 //!                    disks/         images that belong to the machine
-//!                    plan.json      the places of its devices
-//!                    vars.fd        UEFI's variables
+//!                    plan.json      the addresses of its devices
+//!                    vars.fd        the UEFI variables
 //!                    run.json       how the last run began and ended
-//!                    console.log    what the guest printed on its first serial port
-//!                    events.jsonl   what happened, one JSON object a line
-//!                    qemu.log       what QEMU printed in the last run
+//!                    console.log    the output of the first serial port
+//!                    events.jsonl   events, one JSON object per line
+//!                    qemu.log       QEMU's output of the last run
 //!                    lock           held while a command changes the machine
-//!                    keeper.lock    held by the process that runs the machine, whose id is in it
+//!                    keeper.lock    held by the process that runs the machine; contains its id
 //! ```
 //!
-//! Folders are private (0700). Files are written beside their places, synced and renamed: whatever is interrupted leaves the
-//! old one or the new one. Logs are cut at [`LOG_LIMIT`]; what was cut last stays in `….log.1`.
+//! Folders are private (0700). Files are written under a temporary name, synced and renamed, so an interruption leaves
+//! the old or the new content. Logs are truncated at [`LOG_LIMIT`]; the previous part is kept in `….log.1`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), qemuctl::Error> {
@@ -23,7 +23,7 @@
 //!
 //! let home = Home::open()?;
 //! let draft = home.draft("web")?;
-//! // Images for it are made in `draft.disks()`.
+//! // Its images are created in `draft.disks()`.
 //! draft.finish(&qemuctl::config::to_toml(&VmConfig { disks: vec![Disk::file("/vm/web.qcow2")], ..VmConfig::default() }))?;
 //! for machine in home.machines()? {
 //!     println!("{}: {:?}", machine.name(), machine.status()?.state());
@@ -56,12 +56,12 @@ use directory::find_private;
 use files::io_error;
 
 impl Home {
-    /// The machine called `name`.
+    /// Returns the machine called `name`.
     ///
     /// # Errors
     ///
-    /// - [`Error::InvalidName`] if no machine can have it, [`Error::NoSuchMachine`] if none does.
-    /// - [`Error::HomeUnsafe`] if others may write to its folder.
+    /// - [`Error::InvalidName`] if the name is invalid, [`Error::NoSuchMachine`] if there is no such machine.
+    /// - [`Error::HomeUnsafe`] if other users can write to its folder.
     pub fn machine(&self, name: &str) -> Result<StoredMachine, Error> {
         check_name(name)?;
         let missing = || Error::NoSuchMachine { name: name.to_owned(), home: self.path().to_owned() };
@@ -72,17 +72,17 @@ impl Home {
         Ok(machine)
     }
 
-    /// Whether there is a machine called `name`; a name that none can have is none's.
+    /// Whether there is a machine called `name`; false for an invalid name.
     pub fn has(&self, name: &str) -> bool {
         self.machine(name).is_ok()
     }
 
-    /// All machines, by name.
+    /// Returns all machines, sorted by name.
     ///
     /// # Errors
     ///
-    /// [`Error::HomeUnsafe`] if others may write to the home, [`Error::Io`] if it cannot be read. A home that does not exist has
-    /// none.
+    /// [`Error::HomeUnsafe`] if other users can write to the home, [`Error::Io`] if it cannot be read. A home that does
+    /// not exist has no machines.
     pub fn machines(&self) -> Result<Vec<StoredMachine>, Error> {
         let folders = self.folders();
         if find_private(&folders)?.is_none() {
@@ -91,7 +91,7 @@ impl Home {
         let mut machines = Vec::new();
         for entry in std::fs::read_dir(&folders).map_err(io_error("list", &folders))? {
             let entry = entry.map_err(io_error("list", &folders))?;
-            // One that is not safe to look at does not hide the others.
+            // An unsafe folder does not hide the others.
             if let Ok(name) = entry.file_name().into_string()
                 && let Ok(machine) = self.machine(&name)
             {
@@ -102,12 +102,13 @@ impl Home {
         Ok(machines)
     }
 
-    /// Begins a new machine. It exists when the draft is [finished](Draft::finish), whole; dropped before, it never did.
+    /// Begins to create a machine. It exists once the draft is [finished](Draft::finish); dropping the draft removes
+    /// everything.
     ///
     /// # Errors
     ///
     /// - [`Error::InvalidName`], [`Error::MachineExists`].
-    /// - [`Error::Io`] if nothing can be written there, [`Error::HomeUnsafe`].
+    /// - [`Error::Io`] if the home cannot be written, [`Error::HomeUnsafe`].
     pub fn draft(&self, name: &str) -> Result<Draft, Error> {
         Draft::begin(self, name)
     }

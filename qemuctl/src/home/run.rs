@@ -1,4 +1,4 @@
-//! How the last run of a machine began and ended: `run.json`.
+//! The record of a machine's last run: `run.json`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use qemu_discovery::process::ProcessExit;
 
 use super::files::io_error;
 
-/// What is known of a machine's last run.
+/// A machine's last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LastRun {
     /// When it began, in milliseconds since 1970.
     pub started_ms: u64,
-    /// QEMU's process id, once it was started.
+    /// QEMU's process id, after it was started.
     pub pid: Option<u32>,
-    /// Which boot of the host it was in.
+    /// The id of the host's boot.
     pub boot: String,
-    /// Where its sockets and its record are.
+    /// The directory of its sockets and its record.
     pub socket_dir: PathBuf,
-    /// When it ended, in milliseconds since 1970, if somebody saw it.
+    /// When it ended, in milliseconds since 1970, if known.
     pub ended_ms: Option<u64>,
-    /// How it ended, if somebody saw it.
+    /// How it ended, if known.
     pub end: Option<RunEnd>,
 }
 
@@ -38,45 +38,45 @@ pub struct LastRun {
 pub enum RunEnd {
     /// The VM ran, and ended.
     Ended {
-        /// Why.
+        /// The exit reason.
         reason: ExitReason,
         /// How QEMU's process ended.
         process: ProcessExit,
     },
     /// The VM did not start.
     Failed {
-        /// What was wrong.
+        /// The error message.
         message: String,
     },
 }
 
-/// What a machine does.
+/// The state of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunState {
-    /// It has never run.
+    /// It has never been started.
     New,
-    /// It runs.
+    /// It is running.
     Running,
     /// It is being started.
     Starting,
-    /// It has ended, and is going to be started again by its restart policy.
+    /// It has ended, and will be restarted according to its policy.
     Restarting,
-    /// It has ended; how, its last run tells.
+    /// It has ended; the last run says how.
     Ended,
-    /// It has ended, and nobody saw it: QEMU and the process that kept it were killed.
+    /// It has ended unobserved: QEMU and its keeper were killed.
     EndedUnseen,
-    /// It ended with the host, which has been started again since.
+    /// It ended because the host was restarted.
     HostRestarted,
 }
 
-/// What a machine does, and what is known of its last run.
+/// The state of a machine and its last run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Status {
-    /// Its last run, if it ever ran. That of one that runs has no end.
+    /// Its last run, if there was one. The run of a running machine has no end.
     pub run: Option<LastRun>,
-    /// The process that runs or keeps it; 0 if that cannot be told yet. `None`: nobody does.
+    /// The process that runs it, or 0 if its id is not known yet. `None` if there is none.
     pub keeper: Option<u32>,
     record: Option<Box<Record>>,
 }
@@ -90,15 +90,15 @@ impl Status {
         Self { record: record.filter(Record::is_alive).map(Box::new), run, keeper }
     }
 
-    /// The record of its VM, if that runs.
+    /// Returns the record of its VM, if it is running.
     pub fn record(&self) -> Option<&Record> {
         self.record.as_deref()
     }
 
-    /// What it does.
+    /// Returns its state.
     pub fn state(&self) -> RunState {
         match (&self.record, &self.run, self.keeper) {
-            // QEMU is there, and sets the machine up.
+            // QEMU is running and sets the machine up.
             (Some(_), Some(LastRun { pid: None, .. }), Some(_)) => RunState::Starting,
             (Some(_), ..) => RunState::Running,
             (None, Some(LastRun { end: Some(_), .. }), Some(_)) => RunState::Restarting,
@@ -112,20 +112,20 @@ impl Status {
 }
 
 impl LastRun {
-    /// A run that begins now.
+    /// Returns a run that begins now.
     pub(super) fn now(socket_dir: PathBuf) -> Self {
         let (ended_ms, end) = (None, None);
         Self { started_ms: now_ms(), pid: None, boot: boot(), socket_dir, ended_ms, end }
     }
 
-    /// Reads it from `path`; `None` if the machine has never run.
+    /// Reads it from `path`. Returns `None` if the machine has never run.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, Error> {
         let text = match read_regular(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_error("read", path)(error)),
         };
-        // One of another release tells nothing, and keeps nobody from starting the machine.
+        // A record of a different release is ignored, so that the machine can still be started.
         Ok(serde_json::from_str(&text).ok())
     }
 }
@@ -136,7 +136,7 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Which boot of the host this is.
+/// Returns the id of the host's boot.
 fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

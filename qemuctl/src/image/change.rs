@@ -7,12 +7,12 @@ use super::run::{Run, absolute};
 use super::{Image, ImageError, QemuImg};
 
 impl QemuImg {
-    /// Gives the image another size. What the guest has on it stays as it is: it must enlarge its partitions itself.
+    /// Resizes the image. The guest's partitions and file systems are not changed.
     ///
     /// # Errors
     ///
-    /// [`ImageError::WouldShrink`] for a smaller size unless `shrink` allows it: what is behind the new end is lost.
-    /// [`ImageError::InUse`] while a VM has it open: [`block_resize`](qmp_proto::BlockResize) is for those.
+    /// [`ImageError::WouldShrink`] for a smaller size, unless `shrink` is set, which destroys the data beyond the new
+    /// size. [`ImageError::InUse`] while a VM has it open; use [`block_resize`](qmp_proto::BlockResize) then.
     pub async fn resize(&self, image: &Image, size: Size, shrink: bool) -> Result<(), ImageError> {
         let before = self.info(image).await?;
         let before =
@@ -29,23 +29,23 @@ impl QemuImg {
         Ok(())
     }
 
-    /// Writes what the image holds into the one it rests on, and empties the image.
+    /// Writes the image's content into its backing file, and empties the image.
     ///
     /// # Errors
     ///
-    /// [`ImageError::InUse`] while a VM has one of them open, and [`ImageError::Failed`] if it rests on none.
+    /// [`ImageError::InUse`] while a VM has one of them open, and [`ImageError::Failed`] if it has no backing file.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, both images stay valid: what was written so far is in both. It can be repeated.
+    /// If the future is dropped, both images stay valid, and the operation can be repeated.
     pub async fn commit(&self, image: &Image) -> Result<(), ImageError> {
         let run = Run::new(self, "commit", &image.path).with_progress();
         with(run, image)?.done("commit").await?;
         Ok(())
     }
 
-    /// Has the image rest on `backing`, or on nothing. A guest sees the same content as before: what differs is copied into
-    /// the image.
+    /// Changes the backing file to `backing`, or removes it. The guest sees the same content as before: differing data
+    /// is copied into the image.
     ///
     /// # Errors
     ///
@@ -53,13 +53,13 @@ impl QemuImg {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the image rests on what it rested on before, and its content is the same. It can be repeated.
+    /// If the future is dropped, the backing file and the content are unchanged, and the operation can be repeated.
     pub async fn rebase(&self, image: &Image, backing: Option<&Image>) -> Result<(), ImageError> {
         self.rebase_by(image, backing, Run::new(self, "rebase", &image.path).with_progress()).await
     }
 
-    /// Has the image name `backing` as what it rests on, without looking at contents: for a backing file that was moved or
-    /// renamed. **A backing file with other content destroys what the guest sees.**
+    /// Changes the name of the backing file to `backing` without comparing contents, after it was moved or renamed. **A
+    /// backing file with different content corrupts the image.**
     ///
     /// # Errors
     ///

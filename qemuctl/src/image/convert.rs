@@ -1,4 +1,4 @@
-//! Copies of images, in the same format or another one.
+//! Copies images, in the same format or a different one.
 
 use std::fs::File;
 
@@ -9,19 +9,19 @@ use super::draft::Draft;
 use super::run::{Run, absolute};
 use super::{Image, ImageError, Preallocation, QemuImg};
 
-/// How [`QemuImg::convert`] makes the copy.
+/// Options of [`QemuImg::convert`].
 #[derive(Clone, Debug, Default)]
 pub struct ConvertOptions {
-    /// Whether to compress the copy (qcow2, vmdk). Reading it is slower, and what is written later is not compressed.
+    /// Whether to compress the copy (qcow2, vmdk). Reading it is slower, and later writes are not compressed.
     pub compress: bool,
-    /// How much of the copy's space is taken at once. Defaults to none: zeroes stay holes.
+    /// How to allocate space in advance. By default zeroes become holes.
     pub preallocation: Preallocation,
-    /// Whether to replace an image that is there. Defaults to no.
+    /// Whether to replace an existing image. Defaults to false.
     pub replace: bool,
 }
 
 impl QemuImg {
-    /// Writes what a guest sees in `source` into a new image, which rests on nothing and is readable by its owner alone. Internal
+    /// Writes the content of `source` to a new image without a backing file, readable only by its owner. Internal
     /// snapshots are not copied. With a key, the copy is encrypted by LUKS.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl QemuImg {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing is left.
+    /// If the future is dropped, nothing is left behind.
     pub async fn convert(
         &self,
         source: &Image,
@@ -49,8 +49,8 @@ impl QemuImg {
         draft.finish().await
     }
 
-    /// Copies an image as it is. Where the file system can, both share their space until one is written to (a reflink, with
-    /// internal snapshots and all); elsewhere it is [`convert`](Self::convert)ed to its own format.
+    /// Copies an image without converting it. On file systems with reflinks, the copy shares its space with the
+    /// original and includes internal snapshots; on others it is [`convert`](Self::convert)ed to its own format.
     ///
     /// # Errors
     ///
@@ -58,10 +58,10 @@ impl QemuImg {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing is left.
+    /// If the future is dropped, nothing is left behind.
     pub async fn copy(&self, source: &Image, target: &Image, replace: bool) -> Result<(), ImageError> {
         let draft = Draft::new(&target.path, replace)?;
-        // A lock that somebody has is found by qemu-img alone: a clone of an image that is written to is torn.
+        // Only qemu-img can detect locks; a clone of an image that is being written to would be inconsistent.
         self.check_lock(source).await?;
         let cloned = File::open(absolute(&source.path)).and_then(|from| {
             let to = File::options().write(true).open(draft.path())?;
@@ -75,7 +75,7 @@ impl QemuImg {
         self.convert(source, &Image { format: source.format, ..target.clone() }, &options).await
     }
 
-    /// Fails if somebody writes to the image.
+    /// Fails if the image is being written to.
     async fn check_lock(&self, image: &Image) -> Result<(), ImageError> {
         let run = Run::new(self, "copy", &image.path).arg("--output=json");
         super::inspect::with(run, image)?.done("info").await.map(drop)

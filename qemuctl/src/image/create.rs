@@ -9,18 +9,18 @@ use super::draft::Draft;
 use super::run::Run;
 use super::{Image, ImageError, QemuImg};
 
-/// How much of a new image's space is taken from the file system at once (`preallocation` of qemu-img).
+/// How to allocate a new image's space in advance (`preallocation` of qemu-img).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Preallocation {
-    /// None: it grows as the guest writes.
+    /// No preallocation: it grows as the guest writes.
     #[default]
     Off,
-    /// Only the image's own tables; qcow2 alone.
+    /// Only metadata (qcow2).
     Metadata,
-    /// All of it, as the file system reserves space (`fallocate`).
+    /// All space, reserved by the file system (`fallocate`).
     Falloc,
-    /// All of it, by writing zeroes.
+    /// All space, by writing zeroes.
     Full,
 }
 
@@ -35,17 +35,17 @@ impl Preallocation {
     }
 }
 
-/// What a new image is like. Make one with [`sized`](Self::sized) or [`overlay`](Self::overlay).
+/// Options of a new image. Create them with [`sized`](Self::sized) or [`overlay`](Self::overlay).
 #[derive(Clone, Debug)]
 pub struct CreateOptions {
-    /// The size that a guest sees. `None` only with `backing`: as large as that.
+    /// The size. `None` is allowed only with `backing`, and means the same size.
     pub size: Option<Size>,
-    /// The image that holds what is not written to the new one. Its path is written into the new image: an absolute one as it is,
-    /// a relative one so that it counts from the new image's directory.
+    /// The backing image. Its path is recorded in the new image: an absolute path as it is, a relative one relative to
+    /// the new image's directory.
     pub backing: Option<Image>,
-    /// How much space is taken at once. Defaults to none.
+    /// How to allocate space in advance. Defaults to no preallocation.
     pub preallocation: Preallocation,
-    /// Whether to replace an image that is there. Defaults to no.
+    /// Whether to replace an existing image. Defaults to false.
     pub replace: bool,
 }
 
@@ -55,23 +55,23 @@ impl CreateOptions {
         Self { size: Some(size), backing: None, preallocation: Preallocation::Off, replace: false }
     }
 
-    /// An overlay over `base`, as large as that.
+    /// An overlay on `base`, with the same size.
     pub fn overlay(base: Image) -> Self {
         Self { size: None, backing: Some(base), preallocation: Preallocation::Off, replace: false }
     }
 }
 
 impl QemuImg {
-    /// Creates an image, readable and writable by its owner alone. With a key it is encrypted by LUKS.
+    /// Creates an image, readable and writable only by its owner. With a key it is encrypted by LUKS.
     ///
     /// # Errors
     ///
-    /// [`ImageError::Exists`] unless it may be replaced; [`ImageError::NoSpace`]; [`ImageError::Failed`] with qemu-img's words, such
-    /// as for an option that the format does not have.
+    /// [`ImageError::Exists`] unless it may be replaced; [`ImageError::NoSpace`]; [`ImageError::Failed`] with
+    /// qemu-img's message, for example if the format does not support an option.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing is left.
+    /// If the future is dropped, nothing is left behind.
     pub async fn create(&self, image: &Image, options: &CreateOptions) -> Result<(), ImageError> {
         let draft = Draft::new(&image.path, options.replace)?;
         let mut run = Run::new(self, "create", &image.path).args(["-q", "-f", image.format.qemu_name()]);

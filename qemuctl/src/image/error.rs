@@ -1,4 +1,4 @@
-//! What can go wrong with an image.
+//! The error type.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use qemu_argv::Size;
 
 use super::holders::{Holder, list};
 
-/// An operation on a disk image that failed. Nothing half made is left behind.
+/// The error of an operation on a disk image. No partial image is left behind.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
 pub enum ImageError {
     #[error("qemu-img is not installed: install qemu-utils (Debian, Ubuntu) or qemu-img (Fedora, Arch)")]
     NoTool,
-    #[error("the name of {} does not show its format; give the format", path.display())]
+    #[error("cannot tell the format of {} from its name; give the format", path.display())]
     NoFormat { path: PathBuf },
     #[error("{} already exists", path.display())]
     Exists { path: PathBuf },

@@ -1,4 +1,4 @@
-//! Who has an image open.
+//! The processes that have an image open.
 //!
 //! QEMU locks images with open file description locks, for which `/proc/locks` names no process. So the processes are
 //! found by their open files, as `fuser` does.
@@ -17,7 +17,8 @@ pub struct Holder {
     pub command: String,
 }
 
-/// The processes that have the file open, as far as this user may see. Blocks for as long as reading `/proc` takes.
+/// Returns the processes that have the file open, as far as they are visible to this user. Blocks while it reads
+/// `/proc`.
 pub(super) fn holders(path: &Path) -> Vec<Holder> {
     let Ok(image) = fs::metadata(path) else { return Vec::new() };
     let has_it_open = |pid: u32| {

@@ -1,4 +1,4 @@
-//! Looking at images without changing them.
+//! Inspects images.
 
 use qemu_argv::BlockFormat;
 use qmp_proto::ImageInfo;
@@ -7,49 +7,49 @@ use serde::de::DeserializeOwned;
 use super::run::{Done, Run};
 use super::{CheckReport, Extent, Image, ImageError, Measurement, QemuImg};
 
-/// What [`QemuImg::check`] mends.
+/// What [`QemuImg::check`] repairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repair {
-    /// Space that belongs to nothing any more. Always safe.
+    /// Leaked space. Always safe.
     Leaks,
-    /// Everything. Errors that cannot be mended without loss are mended with loss.
+    /// All errors, including those whose repair loses data.
     All,
 }
 
-/// What [`QemuImg::compare`] found.
+/// The result of [`QemuImg::compare`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Comparison {
-    /// A guest sees the same content. The formats may differ, and a longer image may end in zeroes.
+    /// The contents are the same. The formats may differ, and a longer image may end in zeroes.
     Identical,
     /// The contents differ.
     Different,
 }
 
 impl QemuImg {
-    /// Reads what the image says about itself, and about every image that it rests on: it first, its base last.
+    /// Returns information about the image and its chain of backing files, the image itself first.
     ///
-    /// Of an image that a VM has open, this is what was written last, and may change meanwhile.
+    /// For an image that a VM has open, this is the state on disk, which may change at any time.
     ///
     /// # Errors
     ///
-    /// [`ImageError::Failed`] if it cannot be read, or is in another format.
+    /// [`ImageError::Failed`] if it cannot be read, or has a different format.
     pub async fn info(&self, image: &Image) -> Result<Vec<ImageInfo>, ImageError> {
         let run = Run::new(self, "read", &image.path).args(["-U", "--backing-chain", "--output=json"]);
         decode(&with(run, image)?.done("info").await?, image, "read")
     }
 
-    /// Checks the image's own tables, and mends them if told so.
+    /// Checks the image's metadata, and optionally repairs it.
     ///
     /// # Errors
     ///
-    /// [`ImageError::InUse`] while a VM has it open; [`ImageError::Failed`] for a format that has nothing to check, such as raw.
-    /// Damage that was found is no error: it is in the result.
+    /// [`ImageError::InUse`] while a VM has it open; [`ImageError::Failed`] for a format without metadata, such as raw.
+    /// Damage is not an error; the result reports it.
     ///
     /// # Cancel safety
     ///
-    /// A repair that is dropped leaves the image as it has come; it can be repeated.
+    /// If the future is dropped during a repair, the repair is incomplete and can be repeated.
     pub async fn check(&self, image: &Image, repair: Option<Repair>) -> Result<CheckReport, ImageError> {
         let mut run = Run::new(self, "check", &image.path).arg("--output=json");
         if let Some(repair) = repair {
@@ -59,7 +59,7 @@ impl QemuImg {
             };
             run = run.args(["-r", what]);
         }
-        // The exit code tells what was found, too; 1 and 63 are that it was not checked.
+        // The exit code also depends on what was found; 1 and 63 mean that the image was not checked.
         let (action, path) = ("check", image.path.clone());
         let done = with(run, image)?.checked("check", &[0, 2, 3]).await?;
         if done.output.is_empty() {
@@ -68,28 +68,29 @@ impl QemuImg {
         decode(&done, image, "check")
     }
 
-    /// Tells which parts of the image hold data, in the order of the guest's addresses.
+    /// Returns which parts of the image are allocated, in the order of the guest's addresses.
     ///
     /// # Errors
     ///
-    /// [`ImageError::Failed`] if it cannot be read, or is in another format.
+    /// [`ImageError::Failed`] if it cannot be read, or has a different format.
     pub async fn map(&self, image: &Image) -> Result<Vec<Extent>, ImageError> {
         let run = Run::new(self, "read", &image.path).args(["-U", "--output=json"]);
         decode(&with(run, image)?.done("map").await?, image, "read")
     }
 
-    /// Computes how many bytes a copy of the image in `format` would take.
+    /// Computes the size of a copy of the image in `format`.
     ///
     /// # Errors
     ///
-    /// [`ImageError::Failed`] if it cannot be read, or the other format cannot be measured (raw, qcow2 and luks can).
+    /// [`ImageError::Failed`] if it cannot be read, or the target format does not support this (only raw, qcow2 and
+    /// luks do).
     pub async fn measure(&self, image: &Image, format: BlockFormat) -> Result<Measurement, ImageError> {
         let run =
             Run::new(self, "measure", &image.path).args(["-U", "--output=json", "-O", format.qemu_name()]);
         decode(&with(run, image)?.done("measure").await?, image, "measure")
     }
 
-    /// Compares what a guest would read from two images.
+    /// Compares the contents of two images.
     ///
     /// # Errors
     ///
@@ -119,6 +120,6 @@ fn decode<T: DeserializeOwned>(done: &Done, image: &Image, action: &'static str)
     serde_json::from_slice(&done.output).map_err(|error| ImageError::Failed {
         action,
         path: image.path.clone(),
-        reason: format!("qemu-img prints what is not understood: {error}"),
+        reason: format!("cannot parse the output of qemu-img: {error}"),
     })
 }

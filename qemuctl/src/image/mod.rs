@@ -1,15 +1,14 @@
-//! Disk images: create, look at, check, resize, copy and convert them.
+//! Creates, inspects, checks, resizes, copies and converts disk images.
 //!
-//! The engine is QEMU's own `qemu-img`, so every format that QEMU reads is understood as QEMU understands it. What this
-//! module adds:
+//! Based on QEMU's `qemu-img`, so all formats are handled exactly as in QEMU. This module adds:
 //!
-//! - A format is never guessed. It is what the caller says, or what the ending of the name stands for
-//!   ([`Image::by_name`]); a backing file always gets its format written beside it.
-//! - A new image appears whole or not at all: it is written beside its place, synced, then renamed. Dropping the future
-//!   ends `qemu-img` and removes what it wrote.
-//! - A path is a path: `json:…` and `nbd:…` are file names here.
+//! - Formats are never guessed. The caller gives the format, or it is determined by the file name extension
+//!   ([`Image::by_name`]). The format of a backing file is always recorded.
+//! - A new image appears only when it is complete: it is written under a temporary name, synced and renamed. Dropping
+//!   the future stops `qemu-img` and removes the partial image.
+//! - Paths are always paths: `json:…` and `nbd:…` are file names here.
 //! - An image that another process has open is reported with the processes that hold it ([`ImageError::InUse`]).
-//! - A key for an encrypted image comes from a [`SecretSource`] and travels in a memory file.
+//! - The key of an encrypted image is read from a [`SecretSource`] and passed in a memory file.
 //!
 //! ```no_run
 //! use qemuctl::image::{CreateOptions, Image, QemuImg};
@@ -50,28 +49,28 @@ pub use holders::Holder;
 pub use inspect::{Comparison, Repair};
 pub use report::{CheckReport, Extent, Measurement};
 
-/// A file or block device with a disk's content, and the format that content is in.
+/// A file or block device that contains a disk, with its format.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Where it is. A relative path counts from the working directory.
+    /// The path, relative to the working directory.
     pub path: PathBuf,
-    /// What its bytes mean.
+    /// The format.
     pub format: BlockFormat,
     /// The passphrase of an encrypted image (`luks`, or `qcow2` with LUKS inside).
     pub key: Option<SecretSource>,
 }
 
 impl Image {
-    /// The image at `path`, in `format`.
+    /// Describes the image at `path` with the given format.
     pub fn new(path: impl Into<PathBuf>, format: BlockFormat) -> Self {
         Self { path: path.into(), format, key: None }
     }
 
-    /// The image at `path`, in the format that the ending of its name stands for.
+    /// Describes the image at `path`, with the format of its file name extension.
     ///
     /// # Errors
     ///
-    /// [`ImageError::NoFormat`] if it stands for none.
+    /// [`ImageError::NoFormat`] if the extension is unknown.
     pub fn by_name(path: impl Into<PathBuf>) -> Result<Self, ImageError> {
         let path = path.into();
         match BlockFormat::of_name(&path) {
@@ -80,14 +79,14 @@ impl Image {
         }
     }
 
-    /// The same image, to be opened with this key.
+    /// Sets the key of the image.
     #[must_use]
     pub fn with_key(self, key: SecretSource) -> Self {
         Self { key: Some(key), ..self }
     }
 }
 
-/// Hears how much of an operation is done, from 0 to 100 percent.
+/// A callback for progress, from 0 to 100 percent.
 type Observer = Arc<dyn Fn(u8) + Send + Sync>;
 
 /// The program `qemu-img`. Cheap to clone.
@@ -104,7 +103,7 @@ impl fmt::Debug for QemuImg {
 }
 
 impl QemuImg {
-    /// The `qemu-img` in the search path.
+    /// Finds `qemu-img` in the search path.
     ///
     /// # Errors
     ///
@@ -115,20 +114,21 @@ impl QemuImg {
         candidates.find(|program| program.is_file()).map(Self::at).ok_or(ImageError::NoTool)
     }
 
-    /// The `qemu-img` at `program`.
+    /// Uses the `qemu-img` at `program`.
     pub fn at(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), observer: None }
     }
 
-    /// The same program, with an observer that hears how much of a long operation is done, in percent.
+    /// Sets a callback for the progress of long operations, in percent.
     ///
-    /// `convert`, `copy`, `commit`, `rebase` and `compare` report progress; it is called from the task that waits for them.
+    /// `convert`, `copy`, `commit`, `rebase` and `compare` report progress. The callback is called by the task that
+    /// waits for them.
     #[must_use]
     pub fn on_progress(self, observer: impl Fn(u8) + Send + Sync + 'static) -> Self {
         Self { observer: Some(Arc::new(observer)), ..self }
     }
 
-    /// Where the program is.
+    /// Returns the path of the program.
     pub fn program(&self) -> &Path {
         &self.program
     }

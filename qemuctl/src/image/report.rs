@@ -1,73 +1,73 @@
-//! What `qemu-img` reports about images, in its own words.
+//! The reports of `qemu-img`.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What a check of an image's own tables found. What a format does not know is zero.
+/// The result of a check. Values that a format does not support are zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// How often the check itself failed, such as by a read error.
+    /// The number of failures of the check itself, such as read errors.
     pub check_errors: u64,
-    /// Clusters that are damaged and were not mended.
+    /// Corrupt clusters that were not repaired.
     pub corruptions: u64,
-    /// Clusters that are lost and were not mended; they only waste space.
+    /// Leaked clusters that were not repaired; they only waste space.
     pub leaks: u64,
-    /// Clusters that were damaged and are mended.
+    /// Corrupt clusters that were repaired.
     pub corruptions_fixed: u64,
-    /// Clusters that were lost and are free again.
+    /// Leaked clusters that were freed.
     pub leaks_fixed: u64,
-    /// How many clusters the image's size makes.
+    /// The total number of clusters.
     pub total_clusters: u64,
-    /// How many of them are allocated.
+    /// The number of allocated clusters.
     pub allocated_clusters: u64,
-    /// How many of those are not behind their predecessor.
+    /// The number of fragmented clusters.
     pub fragmented_clusters: u64,
-    /// How many of those are compressed.
+    /// The number of compressed clusters.
     pub compressed_clusters: u64,
-    /// Where the last cluster ends, in bytes.
+    /// The end of the last cluster, in bytes.
     pub image_end_offset: u64,
 }
 
 impl CheckReport {
-    /// Whether nothing is wrong, or not any more.
+    /// Whether there are no errors, or all were repaired.
     pub fn is_clean(&self) -> bool {
         (self.check_errors, self.corruptions, self.leaks) == (0, 0, 0)
     }
 }
 
-/// A run of bytes that are alike.
+/// A range of bytes with the same properties.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Extent {
-    /// Where it begins for the guest, in bytes.
+    /// The guest's address of the beginning, in bytes.
     pub start: u64,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// Whether it holds data.
+    /// Whether it contains data.
     pub data: bool,
     /// Whether it reads as zeroes.
     pub zero: bool,
-    /// Whether any image of the chain has it. It is absent where all of them are silent.
+    /// Whether any image of the chain has it allocated.
     pub present: bool,
-    /// Which image has it: 0 is this one, 1 the one that it rests on, and so on.
+    /// The image that has it: 0 for this one, 1 for its backing file, and so on.
     pub depth: u64,
-    /// Where it begins in that image's file, in bytes, if it is there as it is.
+    /// The offset in that image's file, in bytes, if it is stored there uncompressed.
     pub offset: Option<u64>,
     /// That file, if `offset` is known.
     pub filename: Option<PathBuf>,
 }
 
-/// How large a copy would be.
+/// The size of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Measurement {
-    /// How many bytes the copy takes.
+    /// The size of the copy, in bytes.
     pub required: u64,
-    /// How many bytes it takes once the guest has written everywhere.
+    /// The size in bytes when fully allocated.
     pub fully_allocated: u64,
 }

@@ -172,7 +172,7 @@ async fn collect(output: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     output.take(OUTPUT_LIMIT as u64 + 1).read_to_end(&mut bytes).await?;
     if bytes.len() > OUTPUT_LIMIT {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it prints more than 256 MiB"));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it printed more than 256 MiB"));
     }
     Ok(bytes)
 }
@@ -188,7 +188,7 @@ async fn explain(action: &'static str, path: PathBuf, words: String) -> ImageErr
         return ImageError::InUse { action, path, holders };
     }
     let words = words.trim_start_matches("qemu-img: ").replace("; qemu-img: ", "; ");
-    let reason = if words.is_empty() { "qemu-img gives no reason".to_owned() } else { words };
+    let reason = if words.is_empty() { "qemu-img gave no reason".to_owned() } else { words };
     ImageError::Failed { action, path, reason: reason.replace(char::is_control, "\u{fffd}") }
 }
 

@@ -78,9 +78,9 @@ pub(super) fn limits(options: &LaunchOptions) -> Result<Limits, Error> {
     let cpus = options.cpus.as_ref().map(|numbers| {
         let mut cpus = CpuSet::new();
         let fail = |number: usize| Error::Unsupported {
-            action: "binding QEMU to processors",
-            name: format!("processor {number}"),
-            reason: format!("the highest number possible is {}", CpuSet::count() - 1),
+            action: "binding QEMU to",
+            name: format!("CPU {number}"),
+            reason: format!("the highest CPU number is {}", CpuSet::count() - 1),
         };
         numbers.iter().try_for_each(|&number| cpus.set(number).map_err(|_| fail(number)))?;
         Ok::<_, Error>(cpus)

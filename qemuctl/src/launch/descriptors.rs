@@ -45,7 +45,7 @@ pub(super) async fn open(
     let mut taps = Taps::default();
     for slot in slots.iter().filter(|slot| slot.role != FdRole::Qmp) {
         let missing = |reason: &str| Error::Unsupported {
-            action: "handing over a descriptor",
+            action: "passing a file descriptor for",
             name: describe(&slot.role),
             reason: reason.to_owned(),
         };
@@ -56,13 +56,13 @@ pub(super) async fn open(
             (FdRole::Secret { id }, None) => secret(id, config, options).await?,
             (FdRole::NetSocket { .. }, None) => {
                 let place = passts.iter().position(|(role, _)| *role == slot.role);
-                passts.swap_remove(place.ok_or_else(|| missing("none is in the launch options"))?).1
+                passts.swap_remove(place.ok_or_else(|| missing("it is missing in the launch options"))?).1
             }
             (FdRole::Tap { network, .. }, None) => taps.next(network, slots, config)?,
             (FdRole::VhostNet { .. }, None) => device(Path::new(VHOST_NET))?,
             (FdRole::Overlay { disk }, None) => overlay::make(disk, config)?,
             (FdRole::VhostVsock, None) => device(Path::new("/dev/vhost-vsock"))?,
-            _ => return Err(missing("none is in the launch options")),
+            _ => return Err(missing("it is missing in the launch options")),
         };
         let child_fd = i32::try_from(slot.fd).map_err(|_| missing("its number is too large"))?;
         mappings.push(FdMapping { parent_fd, child_fd });
@@ -137,18 +137,18 @@ async fn secret(id: &str, config: &VmConfig, options: &LaunchOptions) -> Result<
         Some(SecretSource::Value(Zeroizing::new(value.as_bytes().to_vec())))
     };
     let source = options.secrets.get(id).cloned().or_else(in_config).ok_or_else(|| {
-        fail(io::Error::new(io::ErrorKind::NotFound, "neither the config nor the launch options have it"))
+        fail(io::Error::new(io::ErrorKind::NotFound, "it is missing in the config and in the launch options"))
     })?;
     let value = match source {
         SecretSource::Value(value) => value,
         source => {
             // On another thread, so that whoever waits for it can be told to stop.
             let read = tokio::task::spawn_blocking(move || source.read());
-            match tokio::time::timeout(options.ready_within, read).await {
+            match tokio::time::timeout(options.ready_timeout, read).await {
                 Ok(Ok(read)) => read.map_err(fail)?,
                 Ok(Err(panic)) => return Err(fail(io::Error::other(panic))),
                 Err(_) => {
-                    let text = format!("it was not there after {} s", options.ready_within.as_secs());
+                    let text = format!("it did not appear within {} s", options.ready_timeout.as_secs());
                     return Err(fail(io::Error::new(io::ErrorKind::TimedOut, text)));
                 }
             }

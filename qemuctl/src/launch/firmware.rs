@@ -32,9 +32,9 @@ pub fn with_firmware(config: &VmConfig, program: &Path, target: &Target) -> Resu
     let found = firmware::find_in(&Places::host().beside(program), &wanted)?;
     if found.loading == Loading::CombinedFlash {
         return Err(Error::Unsupported {
-            action: "starting UEFI",
+            action: "setting up the firmware of",
             name: found.code.path.display().to_string(),
-            reason: "it keeps code and variables in one file: give `firmware.code` of another one".to_owned(),
+            reason: "it has code and variables in one file; set `firmware.code` to another one".to_owned(),
         });
     }
     uefi.code = Some(found.code.path);

@@ -1,7 +1,7 @@
-//! What the images of a config hold, compared with what they are read as.
+//! Compares the content of a config's images with the formats they are opened with.
 //!
-//! The content never decides how QEMU reads an image: a guest can write any header into a raw disk. It can only show that
-//! the format was left out where it is needed.
+//! The content never determines the format, since a guest can write any header into a raw disk. It can only show that
+//! `format` is missing.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -17,41 +17,41 @@ use qemu_argv::{
 
 use super::content::{Content, backing_of, content, has_footer};
 
-/// How much of an image is looked at, in bytes.
+/// The number of bytes of an image that are read.
 const HEAD: u64 = 4 << 10;
 
-/// A chain of overlays is followed for so long; QEMU itself opens no longer ones in reasonable time.
+/// The longest chain of overlays that is followed; QEMU itself does not open longer ones in reasonable time.
 const DEEPEST: usize = 200;
 
-/// Something wrong with an image that a config names.
+/// A problem of an image in a config.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ImageFault {
-    /// The field that names it, such as `disks[0].backend`.
+    /// The config field, such as `disks[0].backend`.
     pub field: String,
     /// The image.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: ImageProblem,
 }
 
-/// What can be wrong with an image.
+/// The kinds of problems.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ImageProblem {
     /// It cannot be opened.
     Unreadable(io::Error),
-    /// It is no file that holds an image, but a directory, say.
+    /// It is not a file, but for example a directory.
     NotAFile(&'static str),
-    /// It is a file where a block device should be.
+    /// It is a file instead of a block device.
     NotADevice,
-    /// It holds an image of a format that nobody named, and would be read as raw bytes.
+    /// It contains an image of a format that was not given, and would be opened as raw.
     Unnamed(BlockFormat),
-    /// It holds an image of a format that no VM can run from.
+    /// It contains an image of a format that is not supported.
     Foreign(&'static str),
-    /// It is packed: by what, and the command that unpacks it.
+    /// It is compressed or an archive; contains the kind, and the command that unpacks it.
     Packed(&'static str, &'static str),
-    /// It is not an image of this format, which its name or the config gives it.
+    /// It does not have the format given by its name or the config.
     NotOfFormat(BlockFormat),
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for ImageFault {
                 let name = format.qemu_name();
                 write!(f, "{path} is {} {name} image, but would be read as raw", article(name))
             }
-            ImageProblem::Foreign(what) => write!(f, "{path} is {what}, which a VM cannot use as it is"),
+            ImageProblem::Foreign(what) => write!(f, "{path} is {what}, which QEMU cannot run from"),
             ImageProblem::Packed(by, _) => write!(f, "{path} is {by}, not a disk image"),
             ImageProblem::NotOfFormat(format) => {
                 let name = format.qemu_name();
@@ -81,17 +81,17 @@ fn article(word: &str) -> &'static str {
 }
 
 impl ImageFault {
-    /// What to do about it, where `give` is how a format is given, such as `--format`.
+    /// Returns advice. `give` formats how a format is given, such as with `--format`.
     pub fn help(&self, give: impl Fn(&str) -> String) -> Option<String> {
         match &self.problem {
             ImageProblem::Unnamed(format) => Some(format!(
-                "give its format with `{}`, or `{}` if the guest is to see these bytes; it is never guessed",
+                "give its format with `{}`, or `{}` if the guest is meant to see the raw bytes; it is never guessed",
                 give(format.qemu_name()),
                 give("raw")
             )),
-            ImageProblem::NotADevice => Some("leave out `type = \"host-device\"`".to_owned()),
+            ImageProblem::NotADevice => Some("remove `type = \"host-device\"`".to_owned()),
             ImageProblem::Foreign(_) => Some("convert it with `qemu-img convert -O qcow2`".to_owned()),
-            ImageProblem::Packed(_, command) => Some(format!("unpack it first, with `{command}`")),
+            ImageProblem::Packed(_, command) => Some(format!("unpack it with `{command}`")),
             _ => None,
         }
     }
@@ -106,9 +106,9 @@ impl ImageFault {
     }
 }
 
-/// Everything that is wrong with the image files that a config names: disks and what they rest on, CD-ROMs, firmware.
+/// Returns all problems of the image files in a config: disks and their backing files, CD-ROMs, firmware.
 ///
-/// Reads the first kilobytes of each; waits for nothing.
+/// Reads the first kilobytes of each, without blocking.
 pub fn image_faults(config: &VmConfig) -> Vec<ImageFault> {
     let mut look = Look::default();
     for (index, disk) in config.disks.iter().enumerate() {
@@ -130,16 +130,16 @@ pub fn image_faults(config: &VmConfig) -> Vec<ImageFault> {
     look.faults
 }
 
-/// What is wrong with the image at `path`, which is going to be read as `format`, or by its name where that is not given.
+/// Checks the image at `path`, which will be opened as `format`, or according to its name.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong.
+/// The first problem.
 pub fn check_image(path: &Path, format: Option<BlockFormat>) -> Result<(), ImageFault> {
     check(path, Reading::of(format, BlockFormat::of_name(path).or(Some(BlockFormat::Raw))))
 }
 
-/// The same for what goes into a CD-ROM drive, which is raw where no format is given.
+/// Checks a medium of a CD-ROM drive, which defaults to raw.
 ///
 /// # Errors
 ///

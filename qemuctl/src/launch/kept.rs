@@ -50,7 +50,7 @@ impl Kept {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 warnings.push(format!(
-                    "the plan in {} cannot be used ({error}): devices may have other addresses than before",
+                    "cannot use the plan in {} ({error}): device addresses may have changed",
                     path.display()
                 ));
                 None

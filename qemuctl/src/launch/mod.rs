@@ -1,4 +1,4 @@
-//! From a config to a running QEMU, or to an error that one can act on.
+//! Launches QEMU from a config.
 //!
 //! ```text
 //! setup ──▶ record ──▶ spawn ──▶ session ──▶ console ──▶ run ──▶ hand over
@@ -6,7 +6,7 @@
 //!   └ nothing has been started: a mistake in the config ends here
 //! ```
 //!
-//! Dropped at any step, a launch kills what runs and removes what it made (`Claim`).
+//! If it is dropped at any step, it kills QEMU and removes its files (`Claim`).
 
 mod board;
 mod child;
@@ -57,25 +57,25 @@ use start::Start;
 
 /// # Launching
 impl Instance {
-    /// Launches the VM and returns when the guest runs (or is paused, if the config says so).
+    /// Launches the VM and returns when the guest is running (or paused, according to the config).
     ///
-    /// It lives as long as this process at most: it is killed when the last handle is dropped, and by the kernel
-    /// when this process ends, however that happens.
+    /// The VM does not outlive this process: it is killed when the last handle is dropped, and by the kernel when this
+    /// process ends, however that happens.
     ///
     /// # Errors
     ///
-    /// - [`Error::Plan`] lists everything that is wrong in the config, before anything is started.
-    /// - [`Error::NameTaken`] if a VM of that name runs.
-    /// - [`Error::Launch`] if QEMU refuses: at once, with its own words.
+    /// - [`Error::Plan`] with all problems of the config, before anything is started.
+    /// - [`Error::NameTaken`] if a VM of that name is running.
+    /// - [`Error::Launch`] if QEMU fails: at once, with its own messages.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, QEMU is killed and nothing is left.
+    /// If the future is dropped, QEMU is killed and nothing is left behind.
     pub async fn start(config: &VmConfig) -> Result<Self, Error> {
         Self::start_with(config, &LaunchOptions::default()).await
     }
 
-    /// Like [`start`](Self::start), with deadlines and places of your own.
+    /// Like [`start`](Self::start), with options.
     ///
     /// # Errors
     ///
@@ -84,8 +84,7 @@ impl Instance {
         traced(config, options, Ownership::Owned).await
     }
 
-    /// Launches a VM that outlives this process. Others find it by its name, see
-    /// [`attach_name`](Self::attach_name).
+    /// Launches a VM that outlives this process. Attach to it by its name with [`attach_name`](Self::attach_name).
     ///
     /// # Errors
     ///
@@ -96,24 +95,24 @@ impl Instance {
 }
 
 async fn traced(config: &VmConfig, options: &LaunchOptions, ownership: Ownership) -> Result<Instance, Error> {
-    // In a box: what a launch keeps between its steps is large.
+    // Boxed, since the state of a launch is large.
     Box::pin(trace::launch(config.name.as_deref(), launch(config, options, ownership))).await
 }
 
 async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership) -> Result<Instance, Error> {
     options.tell(Phase::Prepare);
-    // In a box of its own, which is gone when QEMU starts.
+    // Boxed separately, and freed when QEMU starts.
     let setup = Box::pin(set_up(config, options, ownership)).await?;
     let Setup { dir, spec, descriptors, mut claim, mut record, kept, mut warnings } = setup;
-    // Before there is a QEMU: if this process is killed now, the next one finds it, or what is left of it.
+    // Written before QEMU is started, so that if this process is killed now, the next one finds QEMU or its leftovers.
     claim.residue.add_first(record.path(&dir));
     record.write(&dir)?;
 
     options.tell(Phase::Spawn);
-    let (mut start, monitor) = Start::spawn(spec, descriptors, claim, options.ready_within).await?;
+    let (mut start, monitor) = Start::spawn(spec, descriptors, claim, options.ready_timeout).await?;
     record.pid = start.process().pid();
     record.started = start.process().started();
-    // While QEMU sets itself up.
+    // Meanwhile QEMU sets itself up.
     record.write(&dir)?;
 
     options.tell(Phase::Handshake);
@@ -121,7 +120,7 @@ async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership
     let session = start.open_session(monitor, &session_options(options), is_owned).await?;
 
     options.tell(Phase::Connect);
-    // That of the monitor has been private since it was bound.
+    // The monitor's socket has been private since it was bound.
     for socket in record.plan.sockets().filter(|socket| socket.path != record.socket) {
         if let Err(error) = make_private(&socket.path) {
             warnings.push(format!("cannot make {} private: {error}", socket.path.display()));
@@ -158,31 +157,31 @@ async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership
         warnings,
         task,
     });
-    // A guest that has ended already is a success too: its exit reason tells.
+    // A guest that has already ended is a success, too; its exit reason says how.
     instance.vm().known().await;
     Ok(instance)
 }
 
-/// The launch has one deadline of its own; the session's come after it.
+/// The launch has its own deadline, which is earlier than the session's.
 fn session_options(options: &LaunchOptions) -> qmp_client::Options {
-    let after = options.ready_within.saturating_add(Duration::from_secs(10));
+    let after = options.ready_timeout.saturating_add(Duration::from_secs(10));
     qmp_client::Options {
         greeting: after,
         ready: after,
-        command: options.command_within,
+        command: options.command_timeout,
         line_ends: LineEnds::Never,
         ..qmp_client::Options::default()
     }
 }
 
-/// Connects the serial console that the launcher serves, so that from here on a failure has the guest's last lines.
+/// Connects the serial console that the launcher serves, so that later failures include the guest's last lines.
 async fn connect_console(
     start: &mut Start,
     plan: &Plan,
     options: &LaunchOptions,
 ) -> Result<Option<Console>, Error> {
     let Some(socket) = socket_of(plan, &SocketRole::Console(0)) else { return Ok(None) };
-    // Nobody can have it yet; if there is no turn to be had, nobody loses anything.
+    // No other process can be connected yet, so a missing turn does not matter.
     let turn = Turn::try_take(&socket).ok().and_then(Result::ok);
     let connect = Console::connect(&socket, options.console_log.as_deref(), turn);
     let console = start.step(Phase::Connect, connect).await?;
@@ -190,10 +189,10 @@ async fn connect_console(
     Ok(Some(console))
 }
 
-/// Lets the guest go. Returns what it does then, unless it has ended by now.
+/// Starts the guest's CPUs. Returns the resulting state, unless it has ended already.
 async fn run(start: &mut Start, session: &Session) -> Result<Option<State>, Error> {
     let run = async {
-        // In one go, so that the answer to the question costs no time of its own.
+        // Sent together, so that the query takes no additional time.
         let (run, status) = tokio::join!(session.execute(Cont {}), session.execute(QueryStatus {}));
         run.map(|_| status.ok().map(|status| status.status.into()))
     };

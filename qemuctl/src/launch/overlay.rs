@@ -19,7 +19,7 @@ pub(super) fn make(id: &str, config: &VmConfig) -> Result<OwnedFd, Error> {
         None => format!("disk{index}") == id,
     });
     let unknown = |reason: &str| Error::Unsupported {
-        action: "the snapshot",
+        action: "creating a temporary overlay for",
         name: id.to_owned(),
         reason: format!("{reason}; make an overlay with `qemu-img create -b`"),
     };
@@ -27,25 +27,21 @@ pub(super) fn make(id: &str, config: &VmConfig) -> Result<OwnedFd, Error> {
     let (DiskBackend::File(FileDisk { path }) | DiskBackend::HostDevice(HostDeviceDisk { path })) =
         &disk.backend
     else {
-        return Err(unknown("its size is known to a server only"));
+        return Err(unknown("its size is known only to a server"));
     };
     let size = size_of(disk, path).map_err(|source| Error::Io {
         action: "read the size of",
         path: path.clone(),
         source,
     })?;
-    let size = size.ok_or_else(|| unknown("only raw and qcow2 images can be looked into"))?;
+    let size = size.ok_or_else(|| unknown("only raw and qcow2 images are supported"))?;
     let dir =
         std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/var/tmp".into(), PathBuf::from);
     let made = nameless(&dir).and_then(|mut file| {
         write_empty(&mut file, size)?;
         Ok(file.into())
     });
-    made.map_err(|source| Error::Io {
-        action: "make a file for what the guest writes, in",
-        path: dir,
-        source,
-    })
+    made.map_err(|source| Error::Io { action: "create a temporary overlay in", path: dir, source })
 }
 
 /// How large the guest sees the disk.

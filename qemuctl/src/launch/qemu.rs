@@ -1,4 +1,4 @@
-//! Which QEMU runs a VM, and what it can do.
+//! The choice of QEMU for a VM.
 
 use std::path::PathBuf;
 
@@ -7,31 +7,31 @@ use qemu_discovery::{accel, find_binary, probe};
 
 use crate::error::Error;
 
-/// The QEMU that a VM runs on, as a launch chooses it. With its target a config can be planned without a launch.
+/// The QEMU that a launch chooses for a VM. With its target, a config can be planned without a launch.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Qemu {
-    /// The program, seen to run.
+    /// The program.
     pub program: PathBuf,
-    /// What it can do, and how it is going to be used.
+    /// Its capabilities, and how it will be used.
     pub target: Target,
-    /// Why with this accelerator.
+    /// Why this accelerator was chosen.
     pub why: String,
-    /// What is worse than it could be, such as that KVM cannot be used.
+    /// A warning, for example that KVM is not available.
     pub warning: Option<String>,
 }
 
 impl Qemu {
-    /// Chooses the program by the config's `arch` and `qemu`, asks it what it can do, and sees which accelerator works. The
-    /// answers are remembered for as long as the program's files stay the same.
+    /// Chooses the program according to the config's `arch` and `qemu`, queries its capabilities, and tests which
+    /// accelerator works. The results are cached until the program's files change.
     ///
     /// # Errors
     ///
-    /// [`Error::Discovery`] if there is no such program, it is no QEMU, or it is for another architecture.
+    /// [`Error::Discovery`] if there is no such program, or it is not QEMU, or is for a different architecture.
     ///
     /// # Cancel safety
     ///
-    /// A QEMU that is being asked is ended.
+    /// If the future is dropped, a QEMU that is being queried is stopped.
     pub async fn find(config: &VmConfig) -> Result<Self, Error> {
         let arch = config.arch.or_else(Arch::host).unwrap_or(Arch::X86_64);
         let program = find_binary(arch, config.qemu.as_deref())?;

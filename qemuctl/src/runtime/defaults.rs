@@ -1,4 +1,4 @@
-//! Where things go when neither the caller nor the config says.
+//! Default directories.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,30 +8,29 @@ use nix::unistd::{Uid, User, geteuid};
 
 use crate::error::Error;
 
-/// Where sockets go when neither the config nor the caller says: `/var/run/qemu` for root, else
-/// `$XDG_CACHE_HOME/qemuctl` (`~/.cache/qemuctl`). A user without a home directory of their own, as in many containers, gets
-/// `$XDG_RUNTIME_DIR/qemuctl`.
+/// Returns the default socket directory: `/var/run/qemu` for root, or else `$XDG_CACHE_HOME/qemuctl`
+/// (`~/.cache/qemuctl`). For a user without a home directory, as in many containers, it is `$XDG_RUNTIME_DIR/qemuctl`.
 ///
 /// # Errors
 ///
-/// [`Error::NoSocketDir`] for a user other than root who has neither of them.
+/// [`Error::NoSocketDir`] for a user other than root who has neither.
 pub fn default_socket_dir() -> Result<PathBuf, Error> {
     let base = || Surroundings::now().base("XDG_CACHE_HOME", ".cache");
     place(geteuid(), "/var/run/qemu", base).ok_or(Error::NoSocketDir)
 }
 
-/// Where detached VMs keep what outlives them when nobody says: `/var/lib/qemuctl` for root, else
-/// `$XDG_STATE_HOME/qemuctl` (`~/.local/state/qemuctl`), else `$XDG_RUNTIME_DIR/qemuctl`.
+/// Returns the default directory of detached VMs' persistent state: `/var/lib/qemuctl` for root, or else
+/// `$XDG_STATE_HOME/qemuctl` (`~/.local/state/qemuctl`), or else `$XDG_RUNTIME_DIR/qemuctl`.
 ///
 /// # Errors
 ///
-/// [`Error::NoStateDir`] for a user other than root who has neither of them.
+/// [`Error::NoStateDir`] for a user other than root who has neither.
 pub fn default_state_dir() -> Result<PathBuf, Error> {
     let base = || Surroundings::now().base("XDG_STATE_HOME", ".local/state");
     place(geteuid(), "/var/lib/qemuctl", base).ok_or(Error::NoStateDir)
 }
 
-/// Where machines are kept when nobody says: `/var/lib/qemuctl` for root, else `$XDG_DATA_HOME/qemuctl`
+/// Returns the default home of machines: `/var/lib/qemuctl` for root, or else `$XDG_DATA_HOME/qemuctl`
 /// (`~/.local/share/qemuctl`).
 pub(crate) fn default_home() -> Result<PathBuf, Error> {
     let base = || Surroundings::now().lasting("XDG_DATA_HOME", ".local/share");
@@ -42,10 +41,10 @@ fn place(user: Uid, for_root: &str, base: impl FnOnce() -> Option<PathBuf>) -> O
     if user.is_root() { Some(for_root.into()) } else { Some(base()?.join("qemuctl")) }
 }
 
-/// What the user's surroundings say about places.
+/// The environment that determines directories.
 struct Surroundings<V> {
     variable: V,
-    /// The home directory in the system's list of users.
+    /// Returns the home directory in the system's user database.
     listed_home: Option<PathBuf>,
 }
 
@@ -57,7 +56,7 @@ impl Surroundings<fn(&str) -> Option<OsString>> {
 }
 
 impl<V: Fn(&str) -> Option<OsString>> Surroundings<V> {
-    /// What the XDG base directory specification says: a relative path counts as not set.
+    /// According to the XDG base directory specification, a relative path is ignored.
     fn absolute(&self, name: &str) -> Option<PathBuf> {
         (self.variable)(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }
@@ -66,9 +65,9 @@ impl<V: Fn(&str) -> Option<OsString>> Surroundings<V> {
         self.lasting(variable, below_home).or_else(|| self.absolute("XDG_RUNTIME_DIR"))
     }
 
-    /// A place that outlives a reboot.
+    /// A directory that survives a reboot.
     fn lasting(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
-        // Users that nobody made a home for have / by way of one.
+        // Users without a home have / as their home directory.
         let is_home = |path: &PathBuf| path != Path::new("/");
         let home = || self.absolute("HOME").or_else(|| self.listed_home.clone()).filter(is_home);
         self.absolute(variable).or_else(|| Some(home()?.join(below_home)))

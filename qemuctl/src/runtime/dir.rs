@@ -1,7 +1,7 @@
-//! The directory that holds sockets, locks and records.
+//! The directory of sockets, locks and records.
 //!
-//! It is private: whoever can reach a monitor socket can do everything that QEMU can. It is held open, so that what is
-//! removed is removed from it and not from what somebody has put in its place.
+//! It is private, since whoever can open a monitor socket can do everything that QEMU can. It is held open, so that
+//! files are removed from this directory and not from one that replaced it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -18,7 +18,7 @@ use crate::error::Error;
 /// The longest path of a Unix socket, in bytes: `sun_path` has 108 with the final NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// A directory that was found to be ours alone.
+/// A directory that is verified to be private.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketDir {
     path: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct SocketDir {
 }
 
 impl SocketDir {
-    /// Creates the directory (0700) where it is missing, and refuses one that others could tamper with.
+    /// Creates the directory (0700) if it is missing, and rejects one that other users could tamper with.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let path = absolute(path)?;
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|source| Error::Io {
@@ -37,8 +37,8 @@ impl SocketDir {
         Self::hold(path)
     }
 
-    /// The directory, if it is there, for those who only look. One that others could tamper with is refused here too: what
-    /// stands in it may be anybody's word.
+    /// Opens the directory, if it exists. One that other users could tamper with is rejected here, too, since its
+    /// content cannot be trusted.
     pub(crate) fn find(path: &Path) -> Result<Option<Self>, Error> {
         let path = absolute(path)?;
         match path.symlink_metadata() {
@@ -57,22 +57,22 @@ impl SocketDir {
         let held = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path).map_err(look)?;
         let facts = held.metadata().map_err(look)?;
         if facts.uid() != geteuid().as_raw() {
-            return refuse(format!("it belongs to user {}, not to us ({})", facts.uid(), geteuid()));
+            return refuse(format!("it belongs to user {}, not to this user ({})", facts.uid(), geteuid()));
         }
         if facts.mode() & 0o022 != 0 {
             let mode = facts.mode() & 0o777;
-            return refuse(format!("others may write to it (mode {mode:o}): chmod 700 it"));
+            return refuse(format!("other users can write to it (mode {mode:o}); run `chmod 700` on it"));
         }
         Ok(Self { held: Arc::new(held), path })
     }
 
-    /// The names of the files in the directory.
+    /// Returns the names of the files in the directory.
     pub(crate) fn list(&self) -> Result<Vec<String>, Error> {
         let fail =
             |source| Error::Io { action: "list the socket directory", path: self.path.clone(), source };
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(fail)? {
-            // What is no text is none of ours.
+            // Our file names are UTF-8.
             names.extend(entry.map_err(fail)?.file_name().into_string());
         }
         Ok(names)
@@ -82,12 +82,12 @@ impl SocketDir {
         &self.path
     }
 
-    /// The file `<name><ending>` in the directory.
+    /// Returns the path of `<name><ending>` in the directory.
     pub(crate) fn file(&self, name: &str, ending: &str) -> PathBuf {
         self.path.join(format!("{name}{ending}"))
     }
 
-    /// Removes a file of this directory. One that is gone already, or is elsewhere, is no error.
+    /// Removes a file of this directory. It is not an error if it is already gone, or is elsewhere.
     pub(crate) fn remove(&self, file: &Path) -> io::Result<()> {
         let Some(name) = file.file_name().filter(|_| file.parent() == Some(&self.path)) else {
             return Ok(());
@@ -99,7 +99,7 @@ impl SocketDir {
     }
 }
 
-/// QEMU and a later process may have another working directory.
+/// QEMU and later processes may have a different working directory.
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|source| Error::Io {
         action: "find the socket directory",
@@ -108,7 +108,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// Refuses a socket path that the kernel cannot take, before a QEMU is asked in vain.
+/// Rejects a socket path that is too long for the kernel, before QEMU is started.
 pub(crate) fn check_socket_path(path: &Path) -> Result<(), Error> {
     let length = path.as_os_str().as_bytes().len();
     if length > LONGEST_SOCKET_PATH {
@@ -117,7 +117,7 @@ pub(crate) fn check_socket_path(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a socket reachable for its owner alone. QEMU creates it with what the umask leaves of 0777.
+/// Makes a socket private. QEMU creates it with 0777, reduced by the umask.
 pub(crate) fn make_private(socket: &Path) -> io::Result<()> {
     fs::set_permissions(socket, Permissions::from_mode(0o600))
 }
@@ -159,7 +159,7 @@ mod tests {
                 .replace(&base.path().display().to_string(), "BASE")
         });
         insta::assert_snapshot!(refusals.join("\n"), @r#"
-the socket directory BASE/open is not safe: others may write to it (mode 777): chmod 700 it
+the socket directory BASE/open is not safe: other users can write to it (mode 777); run `chmod 700` on it
 the socket directory BASE/link is not safe: it is a symbolic link
 cannot create the socket directory BASE/file
 "#);

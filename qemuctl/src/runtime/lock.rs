@@ -118,7 +118,7 @@ mod tests {
         let dir = SocketDir::open(base.path()).expect("ours");
         let lock = NameLock::acquire(&dir, "vm").expect("free");
         let error = NameLock::acquire(&dir, "vm").expect_err("taken");
-        assert_eq!(error.to_string(), "the name vm is taken by another launcher");
+        assert_eq!(error.to_string(), "a VM called vm is already running (another launcher)");
         NameLock::acquire(&dir, "vm2").expect("another name");
         drop(lock);
         assert_eq!(base.path().read_dir().expect("readable").count(), 0);

@@ -1,5 +1,4 @@
-//! What a VM leaves in the file system while it runs: sockets in a private directory, a lock on its name, and a
-//! record for those who come later.
+//! The files of a running VM: sockets in a private directory, a lock on its name, and a record for other processes.
 
 mod defaults;
 mod dir;

@@ -20,9 +20,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     } else if name.contains(char::is_control) {
         "it contains a control character"
     } else if name.rsplit_once('.').is_some_and(|(_, ending)| is_taken(ending)) {
-        "it ends like the name of another VM's console or agent socket"
+        "it ends like the file name of a console or agent socket"
     } else if name.rsplit_once('.').is_some_and(|(_, ending)| ending == "plan") {
-        "it ends like the plan of another VM"
+        "it ends like the file name of a plan"
     } else {
         return Ok(());
     };
@@ -55,17 +55,17 @@ mod tests {
                 .map(|name| check_name(name).expect_err(name).to_string())
                 .collect();
         insta::assert_snapshot!(refusals.join("\n").replace(&long, "x…"), @r#"
-the VM name "" is not possible: it is empty
-the VM name "../x" is not possible: it must not begin with a dot or a dash
-the VM name "a/b" is not possible: it contains a slash
-the VM name "-rf" is not possible: it must not begin with a dot or a dash
-the VM name ".hidden" is not possible: it must not begin with a dot or a dash
-the VM name "a\0b" is not possible: it contains a control character
-the VM name "a\nb" is not possible: it contains a control character
-the VM name "a.console0" is not possible: it ends like the name of another VM's console or agent socket
-the VM name "a.agent" is not possible: it ends like the name of another VM's console or agent socket
-the VM name "a.plan" is not possible: it ends like the plan of another VM
-the VM name "x…" is not possible: it is longer than 200 bytes
+invalid VM name "": it is empty
+invalid VM name "../x": it must not begin with a dot or a dash
+invalid VM name "a/b": it contains a slash
+invalid VM name "-rf": it must not begin with a dot or a dash
+invalid VM name ".hidden": it must not begin with a dot or a dash
+invalid VM name "a\0b": it contains a control character
+invalid VM name "a\nb": it contains a control character
+invalid VM name "a.console0": it ends like the file name of a console or agent socket
+invalid VM name "a.agent": it ends like the file name of a console or agent socket
+invalid VM name "a.plan": it ends like the file name of a plan
+invalid VM name "x…": it is longer than 200 bytes
 "#);
     }
 

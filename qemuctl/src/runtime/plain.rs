@@ -26,7 +26,7 @@ pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result
 }
 
 fn irregular() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "it is no regular file")
+    io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file")
 }
 
 /// The text of a regular file.
@@ -66,6 +66,6 @@ mod tests {
         for name in ["link", "fifo", "socket", "folder"] {
             open_regular(&path(name), OpenOptions::new().write(true)).expect_err(name);
         }
-        assert_eq!(read_regular(&path("fifo")).expect_err("a FIFO").to_string(), "it is no regular file");
+        assert_eq!(read_regular(&path("fifo")).expect_err("a FIFO").to_string(), "it is not a regular file");
     }
 }

@@ -28,7 +28,7 @@ const OTHERS: Duration = Duration::from_secs(60);
 /// How often the lock is tried. A file lock wakes no task.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// What the handles on one VM know of its devices.
+/// What the handles to one VM know of its devices.
 #[derive(Debug, Default)]
 pub(crate) struct Plans {
     now: Mutex<Option<Arc<Plan>>>,
@@ -127,7 +127,7 @@ impl Place {
                 Err((file, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < deadline => file,
                 Err((_, Errno::EWOULDBLOCK)) => {
                     return Err(Error::Timeout {
-                        action: "waiting for another process that changes the devices",
+                        action: "waiting for another process that is changing the devices of",
                         name: self.name.clone(),
                         after: OTHERS,
                     });

@@ -1,4 +1,4 @@
-//! The record of a running VM, for processes that come later: `<dir>/<name>.json`.
+//! The record of a running VM, for other processes: `<dir>/<name>.json`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -18,40 +18,40 @@ use super::plain::read_regular;
 const ENDING: &str = ".json";
 const DRAFT: &str = ".json.new";
 
-/// What is known about a VM that was launched here.
+/// The record of a VM that was launched by this library.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Record {
     /// The VM's name.
     pub name: String,
-    /// QEMU's process id. 0: its launcher was killed before QEMU was started.
+    /// QEMU's process id, or 0 if its launcher was killed before QEMU was started.
     pub pid: u32,
-    /// When that process started, in clock ticks since boot: with the id it names the process for ever.
+    /// When that process started, in clock ticks since boot. Together with the id it identifies the process uniquely.
     pub started: u64,
-    /// The UUID that the guest sees, if it was given one.
+    /// The UUID that the guest sees, if one was set.
     pub uuid: Option<String>,
     /// Whether the VM outlives its launcher.
     pub detached: bool,
-    /// The monitor socket to attach to.
+    /// The monitor socket.
     pub socket: PathBuf,
-    /// Everything that belongs to the VM and goes when it goes.
+    /// All files of the VM, which are removed when it ends.
     pub files: Vec<PathBuf>,
-    /// The file that the config was read from, if the launcher told.
+    /// The file that the config was read from, if known.
     #[serde(default)]
     pub config_file: Option<PathBuf>,
-    /// The config it was launched from. Secrets are not in it, only where they come from.
+    /// The config it was launched from. It does not contain secrets, only their sources.
     pub config: qemu_argv::VmConfig,
-    /// The plan made of the config: ids and addresses, kept when devices come and go.
+    /// The plan: ids and addresses, updated by hotplug.
     pub plan: qemu_argv::Plan,
 }
 
 impl Record {
-    /// Reads the record of `name` in `dir`; `None` if there is none.
+    /// Reads the record of `name` in `dir`. Returns `None` if there is none.
     ///
     /// # Errors
     ///
-    /// - [`Error::SocketDirUnsafe`] if others could have written it.
-    /// - [`Error::Io`] if the file cannot be read, or is no record.
+    /// - [`Error::SocketDirUnsafe`] if other users could have written it.
+    /// - [`Error::Io`] if the file cannot be read, or is not a record.
     pub fn read(dir: &Path, name: &str) -> Result<Option<Self>, Error> {
         super::check_name(name)?;
         match SocketDir::find(dir)? {
@@ -70,7 +70,7 @@ impl Record {
             Err(error) => return Err(fail(error)),
         };
         let mut record: Self = serde_json::from_str(&text).map_err(|error| fail(error.into()))?;
-        // Its launcher came no further than to what it was going to start. Whether it did, QEMU's command line tells.
+        // Its launcher was killed around the start of QEMU. QEMU's command line shows whether it was started.
         if record.pid == 0
             && let Some(process) = life::find_qemu(&record.name, &record.socket)
         {
@@ -79,12 +79,12 @@ impl Record {
         Ok(Some(record))
     }
 
-    /// The records in `dir`, by name. One that cannot be read does not hide the others.
+    /// Returns the records in `dir`, sorted by name. Unreadable ones are skipped.
     ///
     /// # Errors
     ///
-    /// - [`Error::SocketDirUnsafe`] if others could have written them.
-    /// - [`Error::Io`] if the directory cannot be read. A directory that is not there has no records.
+    /// - [`Error::SocketDirUnsafe`] if other users could have written them.
+    /// - [`Error::Io`] if the directory cannot be read. A directory that does not exist has no records.
     pub fn all(dir: &Path) -> Result<Vec<Self>, Error> {
         let Some(dir) = SocketDir::find(dir)? else { return Ok(Vec::new()) };
         let mut records = Vec::new();
@@ -98,13 +98,13 @@ impl Record {
         Ok(records)
     }
 
-    /// Whether the VM lives. A recycled process id does not count: the process is that QEMU, or somebody serves the VM's
-    /// sockets whose process cannot be seen from here, as from another PID namespace.
+    /// Whether the VM is running. A recycled process id does not count: the process must be that QEMU, or the VM's
+    /// sockets must be served by a process that is not visible, for example in another PID namespace.
     pub fn is_alive(&self) -> bool {
         !matches!(self.life(), Life::Gone)
     }
 
-    /// Whether QEMU's process can be seen from here, and runs.
+    /// Whether QEMU's process is visible and running.
     pub fn is_visible(&self) -> bool {
         self.process().is_some()
     }
@@ -121,7 +121,7 @@ impl Record {
         }
     }
 
-    /// The process of the record, if it is that QEMU and lives.
+    /// Returns the process of the record, if it is that QEMU and is running.
     fn process(&self) -> Option<Arc<Process>> {
         life::qemu_of(self.pid, &self.name).filter(|process| process.started() == self.started)
     }
@@ -158,7 +158,7 @@ impl Record {
         (self.pid, self.started) == (other.pid, other.started)
     }
 
-    /// Waits until the process of the record has ended. It needs no monitor.
+    /// Waits until the process of the record has ended. This does not use the monitor.
     ///
     /// # Errors
     ///
@@ -166,7 +166,7 @@ impl Record {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn ended(&self) -> Result<(), Error> {
         let fail = |source| Error::Io {
             action: "watch the process",
@@ -184,7 +184,7 @@ impl Record {
         }
     }
 
-    /// Where the record is.
+    /// Returns the path of the record.
     pub(crate) fn path(&self, dir: &SocketDir) -> PathBuf {
         dir.file(&self.name, ENDING)
     }

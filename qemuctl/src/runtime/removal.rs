@@ -1,4 +1,4 @@
-//! The end of a VM by its record alone, without its monitor.
+//! Ends a VM by its record, without its monitor.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::error::Error;
 use super::life::Life;
 use super::{Record, Residue, SocketDir};
 
-/// How long a killed process is waited for. The kernel may have gigabytes to free first.
+/// How long to wait for a killed process. The kernel may have to free gigabytes first.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 impl Record {
-    /// Kills the VM, as a power cut would, whatever state it is in, and removes its files. Of one that has ended, only the
-    /// files are removed. Blocks for the moment that takes.
+    /// Kills the VM, like a power cut, in any state, and removes its files. If it has already ended, only removes the
+    /// files. Blocks for a moment.
     ///
     /// # Errors
     ///
-    /// - [`Error::Unsupported`] if the process cannot be seen from here.
-    /// - [`Error::Io`] if it may not be signalled.
-    /// - [`Error::Timeout`] if it is still there after 10 s.
+    /// - [`Error::Unsupported`] if the process is not visible.
+    /// - [`Error::Io`] if there is no permission to signal it.
+    /// - [`Error::Timeout`] if it has not ended after 10 s.
     /// - As [`remove`](Self::remove).
     pub fn kill(&self) -> Result<(), Error> {
         match self.life() {
@@ -29,7 +29,7 @@ impl Record {
                 return Err(Error::Unsupported {
                     action: "killing",
                     name: self.name.clone(),
-                    reason: "its process cannot be seen from here, as from inside a container".to_owned(),
+                    reason: "its process is not visible here, for example from inside a container".to_owned(),
                 });
             }
             Life::Process(process) => {
@@ -50,12 +50,12 @@ impl Record {
         self.remove()
     }
 
-    /// Removes the files of a VM that has ended. If its launcher lives, that does so itself, and nothing is done here.
+    /// Removes the files of a VM that has ended. Does nothing if its launcher is running, which removes them itself.
     ///
     /// # Errors
     ///
-    /// - [`Error::NameTaken`] if the VM lives.
-    /// - [`Error::SocketDirUnsafe`] if others may write to the directory.
+    /// - [`Error::NameTaken`] if the VM is running.
+    /// - [`Error::SocketDirUnsafe`] if other users can write to the directory.
     pub fn remove(&self) -> Result<(), Error> {
         if self.is_alive() {
             return Err(Error::NameTaken { name: self.name.clone(), by: format!("process {}", self.pid) });

@@ -1,4 +1,4 @@
-//! Removes what VMs left whose launcher could not do it: it was killed, or the VM outlived it.
+//! Removes the leftovers of VMs whose launcher was killed, or that outlived it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,21 +13,21 @@ use crate::error::Error;
 
 use super::{NameLock, Record, SocketDir, check_name, life, name, open_regular};
 
-/// How much of a log is read for its last lines, and how many of them are kept.
+/// How much of a log is read for its last lines, and the number of lines to keep.
 const LOG_END: u64 = 16 * 1024;
 const LOG_LINES: usize = 10;
 
-/// A VM that was found dead, and whose files are removed. Printed, it tells what can be known of its end.
+/// A VM that was found dead, and whose files were removed. `Display` says what is known about its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ended {
     /// Its name.
     pub name: String,
-    /// The process that its QEMU was; `None` if its launcher was killed before QEMU was started.
+    /// QEMU's former process id; `None` if its launcher was killed before QEMU was started.
     pub pid: Option<u32>,
-    /// Whether it was to outlive its launcher.
+    /// Whether it was detached from its launcher.
     pub detached: bool,
-    /// The last lines that QEMU printed, of a detached VM.
+    /// The last lines of QEMU's output, for a detached VM.
     pub log: Vec<String>,
 }
 
@@ -36,9 +36,9 @@ impl fmt::Display for Ended {
         let Self { name, pid, detached, log } = self;
         let name = Printable::line(name);
         match pid {
-            None => write!(f, "{name} was never started: its launcher was killed"),
+            None => write!(f, "{name} was not started: its launcher was killed"),
             Some(pid) if *detached => {
-                write!(f, "{name} ended while nobody was watching (process {pid} is gone)")
+                write!(f, "{name} ended unobserved (process {pid} is gone)")
             }
             Some(pid) => write!(f, "{name} ended with its launcher (process {pid} is gone)"),
         }?;
@@ -46,11 +46,11 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Removes what dead VMs have left in the socket directory `dir`, and tells which they were. A VM that lives is left alone, also
-/// one whose process cannot be seen from here, and so is one whose launcher lives. What detached VMs keep for their next
-/// start stays.
+/// Removes the leftovers of dead VMs in the socket directory `dir`, and returns these VMs. Running VMs are not touched,
+/// even if their process is not visible, nor are VMs whose launcher is running. The persistent state of detached VMs is
+/// kept.
 ///
-/// For programs that start VMs under ever new names: the next start under the same name cleans up too.
+/// This is for programs that use new names for their VMs; otherwise the next start with the same name cleans up.
 ///
 /// ```no_run
 /// # fn example() -> Result<(), qemuctl::Error> {
@@ -66,7 +66,7 @@ impl fmt::Display for Ended {
 /// # Errors
 ///
 /// - [`Error::SocketDirUnsafe`] if others may write to the directory.
-/// - [`Error::Io`] if it cannot be read. One that is not there is clean.
+/// - [`Error::Io`] if it cannot be read. It is not an error if it does not exist.
 pub fn sweep(dir: &Path) -> Result<Vec<Ended>, Error> {
     let Some(dir) = SocketDir::find(dir)? else { return Ok(Vec::new()) };
     let files = dir.list()?;
@@ -74,7 +74,7 @@ pub fn sweep(dir: &Path) -> Result<Vec<Ended>, Error> {
     Ok(names.into_iter().filter_map(|name| sweep_one(&dir, name, &files)).collect())
 }
 
-/// Like [`sweep`], for the VM called `name` alone.
+/// Like [`sweep`], but only for the VM called `name`.
 ///
 /// # Errors
 ///
@@ -164,7 +164,7 @@ pub(crate) fn clear(dir: &SocketDir, name: &str) -> Result<Option<Ended>, Error>
             }
             remove(dir, &socket)?;
         }
-        Ok(_) => return taken(format!("{}, which is no socket", socket.display())),
+        Ok(_) => return taken(format!("{}, which is not a socket", socket.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(Error::Io { action: "look at", path: socket, source }),
     }

@@ -1,4 +1,4 @@
-//! Watching a VM: events, the state they announce, and the end of the process.
+//! Supervision of a VM: its events, its state, and the end of its process.
 
 mod supervisor;
 mod watched;
@@ -11,23 +11,23 @@ use std::time::Duration;
 use crate::reason::ExitReason;
 use qemu_discovery::process::{ProcessExit, ResourceUsage};
 
-/// How long a killed process is waited for. The kernel may have gigabytes to free first.
+/// How long to wait for a killed process. The kernel may have to free gigabytes first.
 pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// How a VM came to its end.
+/// How a VM ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exit {
-    /// Why.
+    /// The reason.
     pub reason: ExitReason,
-    /// How QEMU's process ended. Known only of a process that was started here.
+    /// How QEMU's process ended. Known only if it was started by this process.
     pub process: ProcessExit,
-    /// What QEMU's process used. Known only of a process that was started here.
+    /// The resources used by QEMU's process. Known only if it was started by this process.
     pub usage: Option<ResourceUsage>,
 }
 
 impl Exit {
-    /// The end of a VM of which nothing is known.
+    /// The end of a VM about which nothing is known.
     pub(crate) fn lost() -> Self {
         Self { reason: ExitReason::Lost, process: ProcessExit::Unknown, usage: None }
     }

@@ -1,4 +1,4 @@
-//! The one task that watches a VM.
+//! The task that supervises a VM.
 //!
 //! ```text
 //!                        an event, or missed ones; QEMU answers again;
@@ -12,11 +12,10 @@
 //!   the process ends  ──▶ the rest of events and output is read, and the end is published
 //! ```
 //!
-//! It sleeps until something happens; no timer runs while the VM is idle. It asks nothing of a QEMU that has said
-//! goodbye: one that is cleaning up may crash (SIGSEGV, seen with 10.0) on a command that comes just then.
+//! It sleeps until something happens; no timer runs while the VM is idle. It does not query a QEMU that has announced
+//! its end, since QEMU may crash on a command that arrives during its cleanup (SIGSEGV, seen with 10.0).
 //!
-//! It ends early when its runtime does. Handles in other runtimes then look at the process themselves: its pidfd tells
-//! the end in any of them.
+//! It ends early if its runtime does. Handles in other runtimes then watch the process themselves, through its pidfd.
 
 use std::future::{pending, ready};
 use std::pin::Pin;
@@ -34,21 +33,21 @@ use qemu_discovery::process::{ProcessExit, Watcher};
 
 use super::Watched;
 
-/// How long the last events and lines are waited for when the process is gone. They are there already; only a
-/// helper that inherited QEMU's end of the socket or pipe could keep it open.
+/// How long to read the last events and lines after the process has ended. They have arrived already; only a helper
+/// process that inherited QEMU's end of the socket or pipe could keep it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// When QEMU is asked again in a state that it leaves without an event.
+/// The polling interval in a state that QEMU leaves without an event.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Watches until the VM has ended. `drain` is the task that reads what QEMU prints.
+/// Supervises the VM until it has ended. `drain` is the task that reads QEMU's output.
 pub(crate) fn watch_over(
     vm: Arc<Watched>,
     watcher: Option<Watcher>,
     events: Events,
     drain: Option<JoinHandle<()>>,
 ) -> impl Future<Output = ()> + Send {
-    // Made at once: the runtime may end before the task has been looked at.
+    // Created before the task is spawned, since the runtime may end before the task is polled.
     let post = Post(vm.clone());
     async move {
         let mut supervisor = Supervisor::new(vm.clone(), events);
@@ -59,7 +58,7 @@ pub(crate) fn watch_over(
     }
 }
 
-/// Tells when the watching task goes before the VM.
+/// Marks the VM as unsupervised if the task ends before the VM.
 struct Post(Arc<Watched>);
 
 impl Drop for Post {
@@ -72,7 +71,7 @@ async fn ended(session: &Session, watcher: Option<&Watcher>) -> ProcessExit {
     if let Some(watcher) = watcher {
         return watcher.ended().await;
     }
-    // The process is out of sight: the monitor's end is the VM's.
+    // The process is not visible, so the end of the monitor is taken for the VM's end.
     session.closed().await;
     ProcessExit::Unknown
 }
@@ -81,26 +80,26 @@ struct Supervisor {
     vm: Arc<Watched>,
     events: Events,
     liveness: watch::Receiver<Liveness>,
-    /// Whether something has happened since QEMU was asked for the state.
+    /// Whether something has happened since the last query.
     is_stale: bool,
-    /// A question on its way to QEMU.
+    /// A pending query.
     question: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// When the last question was answered.
+    /// When the last query was answered.
     answered: Instant,
     monitor: Monitor,
 }
 
-/// The way to QEMU.
+/// The connection to QEMU.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Monitor {
     Open,
-    /// It has ended before the process, which has until then to follow.
+    /// The connection has ended; the process has until this time to end, too.
     Deaf(Instant),
-    /// That has been published.
+    /// This has been published.
     Told,
 }
 
-/// What the supervisor wakes up for, the most urgent first.
+/// What wakes the supervisor, the most urgent first.
 #[expect(clippy::large_enum_variant, reason = "taken apart at once")]
 enum Happening {
     Event(Result<TimedEvent, EventsError>),
@@ -116,7 +115,7 @@ impl Supervisor {
     fn new(vm: Arc<Watched>, events: Events) -> Self {
         Self {
             liveness: vm.session.liveness(),
-            // A launch may have asked already.
+            // A launch may have queried the state already.
             is_stale: *vm.states().borrow() == State::Unknown,
             vm,
             events,
@@ -153,7 +152,7 @@ impl Supervisor {
                 Happening::Quiet => {
                     self.is_stale = false;
                     let vm = self.vm.clone();
-                    // A question without an answer shows in the session's liveness.
+                    // The session's liveness shows that a query is not answered.
                     self.question = Some(Box::pin(async move { drop(vm.refresh().await) }));
                 }
             }
@@ -184,12 +183,13 @@ impl Supervisor {
             () = silence => Happening::StillSilent,
             () = answer => Happening::Answered,
             () = sleep_until(*answered + ASK_AGAIN), if may_ask && !*is_stale && vm.is_passing() => Happening::Passing,
-            // Only when every event at hand is heard: a guest in a reboot loop costs one question, not hundreds.
+            // Only after all available events were read, so that a guest in a reboot loop causes one query instead of
+            // hundreds.
             () = ready(()), if may_ask && *is_stale && !vm.has_said_goodbye() => Happening::Quiet,
         }
     }
 
-    /// Reads what QEMU has sent and printed before its end. Too late is no error: what was heard so far counts.
+    /// Reads the rest of QEMU's events and output. A timeout is not an error: what was read so far is used.
     async fn hear_the_rest(&mut self, drain: Option<JoinHandle<()>>) {
         let events = async {
             while let Ok(event) = self.events.recv().await {

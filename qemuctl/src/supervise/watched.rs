@@ -1,4 +1,4 @@
-//! What the handles on a VM share with the task that watches it.
+//! State shared by the handles to a VM and the task that supervises it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,26 +18,26 @@ use qemu_discovery::process::{Process, ProcessExit, Tail, Watcher};
 
 use super::{Exit, KILL_LIMIT};
 
-/// How often a process is looked at that cannot be waited for.
+/// The polling interval for a process that cannot be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// What the handles and the watching task have in common.
+/// State shared by the handles and the supervising task.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) session: Session,
-    /// `None` for an attached QEMU whose process cannot be seen from here.
+    /// `None` for an attached QEMU whose process is not visible.
     pub(crate) process: Option<Arc<Process>>,
     pub(crate) output: Tail,
     state: watch::Sender<State>,
     exit: watch::Sender<Option<Exit>>,
-    /// Held from the question to the publishing of its answer, so that no older answer replaces a newer one.
+    /// Held from a query until its answer is published, so that no older answer replaces a newer one.
     asking: tokio::sync::Mutex<()>,
     residue: Mutex<Residue>,
     words: Mutex<LastWords>,
     failed: Mutex<BTreeSet<String>>,
-    /// Whether the watching task is gone before the VM.
+    /// Whether the supervising task ended before the VM.
     left: watch::Sender<bool>,
-    /// Whether the process was sent SIGKILL from here.
+    /// Whether this process sent SIGKILL.
     killed: AtomicBool,
 }
 
@@ -78,17 +78,17 @@ impl Watched {
         }
     }
 
-    /// The block nodes whose errors have stopped the guest, as far as that was heard.
+    /// The block nodes whose errors have paused the guest, according to events.
     pub(crate) fn failed_nodes(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody watches the VM any more, since the runtime that did has ended.
+    /// Whether the VM is unsupervised, because the runtime has ended.
     pub(crate) fn is_left(&self) -> bool {
         *self.left.borrow()
     }
 
-    /// What the VM does. An end that has not been heard of yet shows in the process.
+    /// Returns the state. The process shows an end that was not noticed yet.
     pub(crate) fn state(&self) -> State {
         if let Some(exit) = self.exit() {
             return exit.reason.state();
@@ -99,7 +99,7 @@ impl Watched {
         }
     }
 
-    /// How the VM ended, if that is known.
+    /// Returns how the VM ended, if that is known.
     pub(crate) fn exit(&self) -> Option<Exit> {
         let known = self.exit.borrow().clone();
         if known.is_some() || !self.is_left() {
@@ -110,7 +110,7 @@ impl Watched {
         self.exit.borrow().clone()
     }
 
-    /// Waits until the VM has ended, in whichever runtime.
+    /// Waits until the VM has ended, in any runtime.
     pub(crate) async fn ended(&self) -> Exit {
         let (mut exits, mut left) = (self.exits(), self.left.subscribe());
         tokio::select! {
@@ -126,10 +126,10 @@ impl Watched {
                 return exit;
             }
             let Some(process) = &self.process else {
-                // Nobody is there to see its end.
+                // There is no supervisor to notice its end.
                 return Exit::lost();
             };
-            // A descriptor can be watched once in a runtime, so each wait has one of its own.
+            // A file descriptor can be registered only once in a runtime, so each wait has its own.
             let same = Process::attach(process.pid()).ok().filter(|same| same.started() == process.started());
             match same.and_then(|same| Watcher::new(same).ok()) {
                 Some(watcher) => drop(watcher.ended().await),
@@ -147,7 +147,7 @@ impl Watched {
 
     fn reason(&self, exit: ProcessExit) -> ExitReason {
         match self.words().reason(exit) {
-            // Of a process that is not our child, this is all that can be known.
+            // If the process is not our child, nothing more can be known.
             ExitReason::Lost if self.killed.load(Ordering::Acquire) => {
                 ExitReason::Killed { signal: rustix::process::Signal::KILL.as_raw() }
             }
@@ -172,7 +172,7 @@ impl Watched {
         self.words().are_goodbye()
     }
 
-    /// Nobody watches any more. If the VM lives, nothing is known of it from now on.
+    /// Marks the VM as unsupervised. If it is still running, its state is unknown from now on.
     pub(super) fn abandon(&self) {
         if self.exit.borrow().is_none() {
             self.left.send_replace(true);
@@ -211,7 +211,7 @@ impl Watched {
         });
     }
 
-    /// Publishes the end, once, after removing what the VM left.
+    /// Publishes the end, once, after removing the VM's files.
     pub(super) fn end(&self, process: ProcessExit) {
         let usage = self.process.as_ref().and_then(|process| process.usage());
         let exit = Exit { reason: self.reason(process), process, usage };
@@ -225,7 +225,7 @@ impl Watched {
         });
     }
 
-    /// Adds files that go when the VM goes.
+    /// Adds files to remove when the VM ends.
     pub(crate) fn own_files(&self, files: impl IntoIterator<Item = std::path::PathBuf>) {
         self.residue.lock().unwrap_or_else(PoisonError::into_inner).add(files);
     }
@@ -236,7 +236,7 @@ impl Watched {
         residue.remove();
     }
 
-    /// Ends a VM at once, blocking for the moment that takes.
+    /// Kills a VM, which blocks for a moment.
     pub(crate) fn kill_blocking(&self) {
         if let Some(process) = &self.process {
             process.kill_blocking(KILL_LIMIT);

@@ -170,9 +170,9 @@ fn callbacks_block_too_and_are_told_of_gaps() {
         let mut stops = vm.events();
         vm.pause().expect("paused");
         assert_eq!(changes.wait_for(GENEROUS, |state| *state == State::Paused), Some(State::Paused));
-        let event = stops.next_within(GENEROUS).expect("whole").expect("in time");
+        let event = stops.next_timeout(GENEROUS).expect("whole").expect("in time");
         assert_eq!(event.event.name(), "STOP");
-        assert!(stops.next_within(Duration::from_millis(10)).expect("open").is_none());
+        assert!(stops.next_timeout(Duration::from_millis(10)).expect("open").is_none());
         vm.kill().expect("killed");
         assert_eq!(changes.last(), Some(State::Crashed), "{version}");
         assert_eq!(seen.iter().last().map(|(state, _)| state), Some(State::Crashed), "{version}");

@@ -139,11 +139,11 @@ async fn a_secret_that_does_not_come_and_one_without_an_end_are_errors_in_time()
     let config = VmConfig { secrets: vec![named], ..secrets::config(dir.path()) };
     let options = |path: &Path, within| LaunchOptions {
         secrets: [("key".to_owned(), SecretSource::File(path.into()))].into(),
-        ready_within: within,
+        ready_timeout: within,
         ..LaunchOptions::default()
     };
     for (path, within, reason) in [
-        (&*fifo, Duration::from_secs(1), "it was not there after 1 s"),
+        (&*fifo, Duration::from_secs(1), "it did not appear within 1 s"),
         (Path::new("/dev/zero"), Duration::from_secs(60), "it is larger than 64 KiB"),
     ] {
         let error = Instance::start_with(&config, &options(path, within)).await.expect_err("no secret");
@@ -190,5 +190,5 @@ async fn niceness_processors_and_control_group_are_those_of_the_options() {
     );
     let cpus = LaunchOptions { cpus: Some(vec![5000]), ..LaunchOptions::default() };
     let error = Instance::start_with(&other, &cpus).await.expect_err("there is no such processor");
-    assert!(error.to_string().contains("processor 5000"), "{error}");
+    assert!(error.to_string().contains("CPU 5000"), "{error}");
 }

@@ -73,7 +73,7 @@ async fn vnc_clients_are_handed_over() {
         let error = vm.set_vnc_password("nine byte").await.expect_err("too long");
         assert_eq!(
             error.to_string(),
-            "a VNC password of vm is not possible: VNC passwords have at most 8 bytes"
+            "setting the VNC password of vm failed: VNC passwords have at most 8 bytes"
         );
         vm.execute(QueryVnc {}).await.expect("it still answers");
     }
@@ -127,7 +127,7 @@ async fn keys_and_pointer_are_sent() {
         vm.move_pointer_by(-3, 4).await.expect(version);
         vm.click(MouseButton::Left).await.expect(version);
         let error = vm.send_keys(["any key"]).await.expect_err("no such key");
-        assert_eq!(error.to_string(), "a keystroke of vm is not possible: there is no key \"any key\"");
+        assert_eq!(error.to_string(), "sending keys to vm failed: no key is called \"any key\"");
         vm.type_text("naïve").await.expect_err("no key for that letter");
     }
 }

@@ -7,8 +7,8 @@ use qemuctl::qmp_client::Options;
 use qemuctl::qmp_proto::AnyEvent;
 use qemuctl::qmp_proto::event::Reset;
 use qemuctl::{
-    Cause, Disk, DiskBackend, Error, ExitReason, Instance, IoLimits, LaunchOptions, NullDisk, Rung, Size,
-    State, VmConfig,
+    Cause, Disk, DiskBackend, Error, ExitReason, Instance, IoLimits, LaunchOptions, NullDisk, Size, State,
+    StopStep, VmConfig,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -35,9 +35,9 @@ async fn defect_01_a_power_off_does_not_cost_the_whole_timeout() {
     let vm = Instance::start(&config(Guest::Obedient, dir.path())).await.expect("started");
     let hour = Duration::from_secs(3600);
     let outcome = timeout(GENEROUS, vm.stop(hour)).await.expect("long before the hour").expect("no error");
-    assert_eq!((outcome.rung, outcome.reason), (Rung::PowerButton, ExitReason::GuestShutdown));
+    assert_eq!((outcome.step, outcome.reason), (StopStep::PowerButton, ExitReason::GuestShutdown));
     let again = vm.stop(hour).await.expect("no error");
-    assert_eq!((again.rung, again.reason), (Rung::AlreadyEnded, ExitReason::GuestShutdown));
+    assert_eq!((again.step, again.reason), (StopStep::AlreadyEnded, ExitReason::GuestShutdown));
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn defect_02_a_bad_option_is_told_at_once_in_qemus_words() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut config = config(Guest::Deaf, dir.path());
     config.extra_args = vec!["-device".into(), "nonsense".into()];
-    let hour = LaunchOptions { ready_within: Duration::from_secs(3600), ..LaunchOptions::default() };
+    let hour = LaunchOptions { ready_timeout: Duration::from_secs(3600), ..LaunchOptions::default() };
     let launch = timeout(GENEROUS, Instance::start_with(&config, &hour));
     let error = launch.await.expect("long before the hour").expect_err("refused");
     let Error::Launch(failure) = error else { panic!("{error}") };
@@ -67,7 +67,7 @@ async fn defect_03_the_launcher_leaves_the_monitor_socket_to_others() {
 #[tokio::test]
 async fn defect_04_a_stopped_qemu_is_an_error_and_a_state_not_a_hang() {
     let dir = tempfile::tempdir().expect("a directory");
-    let options = LaunchOptions { command_within: Duration::from_millis(300), ..LaunchOptions::default() };
+    let options = LaunchOptions { command_timeout: Duration::from_millis(300), ..LaunchOptions::default() };
     let vm = Instance::start_with(&config(Guest::Deaf, dir.path()), &options).await.expect("started");
     signal(&vm, Signal::STOP);
     let brief = Options {
@@ -88,7 +88,7 @@ async fn defect_04_a_stopped_qemu_is_an_error_and_a_state_not_a_hang() {
 
     signal(&vm, Signal::STOP);
     let outcome = vm.stop(Duration::from_secs(1)).await.expect("stopped");
-    assert_eq!((outcome.rung, outcome.reason), (Rung::Kill, ExitReason::Killed { signal: 9 }));
+    assert_eq!((outcome.step, outcome.reason), (StopStep::Kill, ExitReason::Killed { signal: 9 }));
     assert_eq!(leftovers(dir.path()), [""; 0]);
 }
 

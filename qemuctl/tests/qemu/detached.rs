@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use qemuctl::runtime::Record;
-use qemuctl::{Error, ExitReason, Instance, LaunchOptions, Network, Ownership, Rung, State};
+use qemuctl::{Error, ExitReason, Instance, LaunchOptions, Network, Ownership, State, StopStep};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::own_process::{command, is_role};
@@ -42,7 +42,10 @@ fn a_detached_vm_survives_its_launcher_and_is_stopped_by_another() {
             assert!(record.is_alive() && record.detached, "{version}");
             let config = Guest::Obedient.config(&qemu(version, "qemu-system-x86_64"), dir.path(), "vm");
             let error = Instance::start(&config).await.expect_err("the name is taken");
-            assert_eq!(error.to_string(), format!("the name vm is taken by process {}", record.pid));
+            assert_eq!(
+                error.to_string(),
+                format!("a VM called vm is already running (process {})", record.pid)
+            );
 
             let vm = Instance::attach_name_in(dir.path(), "vm").await.expect("attached");
             assert_eq!(vm.pid(), Some(record.pid));
@@ -50,7 +53,7 @@ fn a_detached_vm_survives_its_launcher_and_is_stopped_by_another() {
             drop(vm);
             let vm = Instance::attach_name_in(dir.path(), "vm").await.expect("one after the other");
             let outcome = vm.stop(GENEROUS).await.expect("stopped");
-            assert_eq!((outcome.rung, outcome.reason), (Rung::PowerButton, ExitReason::GuestShutdown));
+            assert_eq!((outcome.step, outcome.reason), (StopStep::PowerButton, ExitReason::GuestShutdown));
         });
         assert_eq!(leftovers(dir.path()), [""; 0], "{version}");
     }
@@ -81,7 +84,7 @@ async fn a_visitor_outlives_the_launchers_handle_and_learns_of_the_end() {
 async fn attaching_to_nobody_is_an_error() {
     let dir = tempfile::tempdir().expect("a directory");
     let error = Instance::attach_name_in(dir.path(), "vm").await.expect_err("no such VM");
-    assert_eq!(error.to_string(), "no running VM is known as vm");
+    assert_eq!(error.to_string(), "no running VM named vm");
     let error = Instance::attach(dir.path().join("vm.sock")).await.expect_err("no such socket");
     assert!(matches!(error, Error::Attach { .. }), "{error}");
 }

@@ -282,8 +282,8 @@ async fn what_is_no_qemu_is_told_so() {
         told.push(line.replace(&*dir.path().to_string_lossy(), ""));
     }
     insta::assert_snapshot!(told.join("\n"), @r"
-    /qemu-system-x86_64 does not answer as a QEMU: waiting for the greeting: the connection has ended: the peer closed the connection (exit code 3)
-    /qemu-system-x86_64 does not answer as a QEMU: cannot load libfoo.so
+    /qemu-system-x86_64 does not answer like QEMU: waiting for the greeting: the connection has ended: the peer closed the connection (exit code 3)
+    /qemu-system-x86_64 does not answer like QEMU: cannot load libfoo.so
     cannot start /qemu-system-x86_64: Exec format error (os error 8)
     ");
 }

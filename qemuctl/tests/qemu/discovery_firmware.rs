@@ -9,7 +9,7 @@ use std::time::Duration;
 use qemuctl::qemu_discovery::Places;
 use qemuctl::qemu_discovery::firmware::{self, Firmware, VarsFormat, Wanted, create_vars};
 use qemuctl::{
-    AccelChoice, Arch, Boot, ConsoleReader, Expected, Instance, LaunchOptions, Machine, Memory, Size,
+    AccelChoice, Arch, Boot, ConsoleReader, Instance, LaunchOptions, Machine, Match, Memory, Size,
     UefiFirmware, VmConfig,
 };
 
@@ -123,7 +123,7 @@ async fn boot(
     uefi: UefiFirmware,
     dir: &Path,
     wanted: &str,
-) -> (Instance, ConsoleReader, Expected) {
+) -> (Instance, ConsoleReader, Match) {
     let console = if arch == Arch::Aarch64 { "ttyAMA0" } else { "ttyS0" };
     let file = |name| Some(guest_file(arch.qemu_name(), name));
     let config = VmConfig {
@@ -142,7 +142,7 @@ async fn boot(
         },
         ..VmConfig::default()
     };
-    let options = LaunchOptions { ready_within: GENEROUS, ..LaunchOptions::default() };
+    let options = LaunchOptions { ready_timeout: GENEROUS, ..LaunchOptions::default() };
     let vm = Box::pin(Instance::start_with(&config, &options)).await.expect("started");
     let mut reader = vm.console().await.expect("it has one").reader_with_history();
     let found = reader.expect(wanted, GENEROUS).await.expect("it boots");

@@ -34,7 +34,7 @@ pub fn linux(version: &str, kind: &str, dir: &Path) -> VmConfig {
 
 /// Boots it, and waits for its agent.
 pub async fn boot(config: &VmConfig) -> Instance {
-    let options = LaunchOptions { ready_within: GENEROUS, ..LaunchOptions::default() };
+    let options = LaunchOptions { ready_timeout: GENEROUS, ..LaunchOptions::default() };
     boot_with(config, &options).await
 }
 
@@ -133,5 +133,5 @@ async fn output_streams(vm: &Instance) {
     let moment = Duration::from_secs(1);
     let sleep = Exec::with_args("/bin/sleep", ["60"]);
     let error = vm.exec_streamed(&sleep, moment, |_| ()).await.expect_err("too long");
-    assert_eq!(error.to_string(), "a program in the guest of linux not done within 1s");
+    assert_eq!(error.to_string(), "running a program in the guest of linux: timed out after 1s");
 }

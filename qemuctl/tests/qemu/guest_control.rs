@@ -105,7 +105,7 @@ async fn a_linux_guest_sleeps_shrinks_and_changes_media() {
     };
     let log = dir.path().join("console.log");
     let options =
-        LaunchOptions { ready_within: GENEROUS, console_log: Some(log.clone()), ..LaunchOptions::default() };
+        LaunchOptions { ready_timeout: GENEROUS, console_log: Some(log.clone()), ..LaunchOptions::default() };
     let vm = boot_with(&config, &options).await;
     console_has_history_and_readers(&vm, &log).await;
 

@@ -1,6 +1,6 @@
 //! A large file goes into a Linux guest and comes back.
 
-use qemuctl::{GuestSum, Memory, Size, VmConfig};
+use qemuctl::{GuestChecksum, Memory, Size, VmConfig};
 
 use crate::guest_agent::{boot, linux};
 
@@ -33,7 +33,7 @@ async fn a_hundred_mib_go_in_and_out_with_equal_checksums() {
     let mut told = Vec::new();
     let copied =
         vm.copy_in(&mut &content[..], "/tmp/large", |bytes| told.push(bytes)).await.expect("copied in");
-    assert_eq!((copied.bytes, copied.guest), (LENGTH as u64, GuestSum::Same));
+    assert_eq!((copied.bytes, copied.guest), (LENGTH as u64, GuestChecksum::Same));
     assert_eq!(told.last(), Some(&copied.bytes));
     assert!(told.is_sorted(), "{told:?}");
     let mut back = Vec::with_capacity(LENGTH);

@@ -32,7 +32,7 @@ async fn a_guest_that_is_reset_or_panics_ends_what_runs_in_it_at_once() {
     let told = timeout(GENEROUS, told).await.expect("long before its end").expect("no panic");
     let told = told.expect("the program starts");
     let error = String::from_utf8_lossy(&told.stderr);
-    assert!(error.contains("the guest of linux was reset meanwhile"), "{error}");
+    assert!(error.contains("the guest of linux was reset in the meantime"), "{error}");
     assert_eq!(told.status.code(), Some(125));
 
     vm.wait_agent(GENEROUS).await.expect("it boots again");
@@ -49,5 +49,5 @@ async fn a_guest_that_reboots_by_itself_ends_a_streamed_program() {
     let run = vm.exec_streamed(&reboot, DAY, |_| {});
     let error = timeout(GENEROUS, run).await.expect("at once").expect_err("it reboots");
     assert!(matches!(&error, Error::Interrupted { end: GuestEnd::Reset, .. }), "{error}");
-    assert_eq!(error.to_string(), "guest-exec: the guest of linux was reset meanwhile");
+    assert_eq!(error.to_string(), "guest-exec: the guest of linux was reset in the meantime");
 }

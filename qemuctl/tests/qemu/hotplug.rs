@@ -94,7 +94,7 @@ async fn a_linux_guest_sees_devices_come_and_go() {
         let error = vm.plug_cpus(1).await.expect_err("no room");
         assert_eq!(
             error.to_string(),
-            "adding processors of linux is not possible: there is room for 0, not for 1: raise `cpu.max`"
+            "adding CPUs to linux failed: only 0 can be added, not 1; raise `cpu.max`"
         );
         let dimm = vm.plug_memory(Size::mib(128)).await.expect(version);
         until(&vm, "[ $(ls -d /sys/firmware/acpi/memhp* /sys/devices/system/memory/memory* | wc -l) -gt 4 ]")
@@ -119,14 +119,14 @@ async fn a_guest_that_does_not_let_go_keeps_its_device() {
             let error = vm.unplug(&id, moment).await.expect_err("nobody lets go of it");
             assert_eq!(
                 error.to_string(),
-                "disk1 of vm is still plugged in: its guest has not let go of it within 300ms"
+                "disk1 of vm is still plugged in: the guest did not release it within 300ms"
             );
         }
         assert!(nodes(&vm).await.contains(&id), "{version}");
         // A reset lets go of what was asked for.
         let mut deleted = vm.qmp().wait_for::<qmp_proto::event::DeviceDeleted>();
         vm.reset().await.expect("reset");
-        deleted.within(GENEROUS).await.expect("it goes");
+        deleted.wait_timeout(GENEROUS).await.expect("it goes");
         vm.unplug(&id, GENEROUS).await.expect("what was behind it goes now");
         assert!(!nodes(&vm).await.contains(&id), "{version}");
     }
@@ -176,7 +176,7 @@ async fn a_vm_of_unknown_plan_says_so() {
     let error = stranger.plug(&disk(dir.path(), "x")).await.expect_err("no plan");
     assert_eq!(
         error.to_string(),
-        "adding a device of vm is not possible: it was launched by something else, which keeps its plan to itself"
+        "adding a device to vm failed: it was not started by qemuctl, so its device plan is unknown"
     );
     let error = stranger.unplug("nothing", GENEROUS).await.expect_err("no such device");
     assert_eq!(error.to_string(), "vm has no device nothing");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use qemuctl::{ExitReason, Instance, Rung, State, VmConfig};
+use qemuctl::{ExitReason, Instance, State, StopStep, VmConfig};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::support::{VERSIONS, qemu};
@@ -38,14 +38,14 @@ async fn a_guest_runs_pauses_resumes_and_obeys_the_power_button() {
 
         let outcome = vm.stop(GENEROUS).await.expect("stopped");
         assert_eq!(
-            (outcome.rung, outcome.reason),
-            (Rung::PowerButton, ExitReason::GuestShutdown),
+            (outcome.step, outcome.reason),
+            (StopStep::PowerButton, ExitReason::GuestShutdown),
             "{version}"
         );
         assert_eq!(vm.state(), State::Shutdown);
         assert_eq!(leftovers(dir.path()), [""; 0], "{version}");
         let error = vm.pause().await.expect_err("it is gone");
-        assert_eq!(error.to_string(), "pause: vm is not running any more: guest shut down");
+        assert_eq!(error.to_string(), "pause: vm is no longer running: guest shut down");
     }
 }
 
@@ -75,7 +75,7 @@ async fn a_guest_that_ignores_the_button_is_stopped_by_quit() {
     let dir = private_dir();
     let vm = Instance::start(&config("10.0", Guest::Deaf, dir.path())).await.expect("started");
     let outcome = vm.stop(Duration::from_millis(300)).await.expect("stopped");
-    assert_eq!((outcome.rung, outcome.reason), (Rung::Quit, ExitReason::HostQuit));
+    assert_eq!((outcome.step, outcome.reason), (StopStep::Quit, ExitReason::HostQuit));
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_second_vm_of_the_same_name_is_refused_and_the_first_lives() {
     let config = config("10.0", Guest::Deaf, dir.path());
     let vm = Instance::start(&config).await.expect("started");
     let error = Instance::start(&config).await.expect_err("refused");
-    assert_eq!(error.to_string(), "the name vm is taken by another launcher");
+    assert_eq!(error.to_string(), "a VM called vm is already running (another launcher)");
     assert_eq!(vm.query_state().await.expect("alive"), State::Running);
     Instance::attach(vm.socket().expect("a socket")).await.expect("its socket is still there");
 }

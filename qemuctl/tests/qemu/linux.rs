@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use qemuctl::qmp_client::agent::Exec;
-use qemuctl::{AccelChoice, Arch, Boot, ExitReason, Instance, Machine, Memory, Rung, Size, State, VmConfig};
+use qemuctl::{
+    AccelChoice, Arch, Boot, ExitReason, Instance, Machine, Memory, Size, State, StopStep, VmConfig,
+};
 use tokio::time::timeout;
 
 use crate::boot_sector::leftovers;
@@ -55,7 +57,7 @@ async fn a_guest_is_asked_through_its_agent_and_shut_down_by_it() {
         exits = Instant::now();
     };
     let ((outcome, stopped), ()) = tokio::join!(stop, end);
-    assert_eq!((outcome.rung, outcome.reason), (Rung::Agent, ExitReason::GuestShutdown));
+    assert_eq!((outcome.step, outcome.reason), (StopStep::Agent, ExitReason::GuestShutdown));
     assert!(stopped.saturating_duration_since(exits) < Duration::from_secs(1), "it returns with QEMU's end");
     assert_eq!(vm.state(), State::Shutdown);
     assert_eq!(leftovers(dir.path()), [""; 0]);
@@ -68,7 +70,7 @@ async fn a_guest_without_agent_obeys_the_power_button() {
     let mut console = vm.console().await.expect("it has one").reader_with_history();
     console.expect("guest ready", GENEROUS).await.expect("it comes up");
     let outcome = vm.stop(GENEROUS).await.expect("stopped");
-    assert_eq!((outcome.rung, outcome.reason), (Rung::PowerButton, ExitReason::GuestShutdown));
+    assert_eq!((outcome.step, outcome.reason), (StopStep::PowerButton, ExitReason::GuestShutdown));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use qemuctl::{Error, ExitReason, GuestAnswer, Instance, Rung, State};
+use qemuctl::{Error, ExitReason, GuestAnswer, Instance, State, StopStep};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::boot_sector::{Guest, leftovers};
@@ -99,7 +99,11 @@ fn it_is_stopped_in_order() {
         let dir = tempfile::tempdir().expect("a directory");
         let vm = started_elsewhere(version, Guest::Obedient, dir.path());
         let outcome = runtime().block_on(vm.stop(GENEROUS)).expect("stopped");
-        assert_eq!((outcome.rung, outcome.guest), (Rung::PowerButton, GuestAnswer::ShutDown), "{version}");
+        assert_eq!(
+            (outcome.step, outcome.guest),
+            (StopStep::PowerButton, GuestAnswer::ShutDown),
+            "{version}"
+        );
         assert_eq!(leftovers(dir.path()), [""; 0], "{version}");
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use qemuctl::qmp_proto::event::Resume;
-use qemuctl::{Error, ExitReason, GuestAnswer, Instance, Rung, State, VmConfig};
+use qemuctl::{Error, ExitReason, GuestAnswer, Instance, State, StopStep, VmConfig};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::support::{VERSIONS, qemu};
@@ -40,8 +40,8 @@ async fn without_patience_the_guest_is_not_asked_and_one_that_is_paused_stays_so
         let mut resumes = vm.events_of::<Resume>();
         let outcome = vm.stop(Duration::ZERO).await.expect("stopped");
         assert_eq!(
-            (outcome.rung, &outcome.reason, outcome.guest),
-            (Rung::Quit, &ExitReason::HostQuit, GuestAnswer::NotAsked),
+            (outcome.step, &outcome.reason, outcome.guest),
+            (StopStep::Quit, &ExitReason::HostQuit, GuestAnswer::NotAsked),
             "{version}"
         );
         resumes.recv().await.expect_err("it has not been resumed");
@@ -54,13 +54,17 @@ async fn a_guest_that_does_not_obey_is_told_as_such() {
         let dir = tempfile::tempdir().expect("a directory");
         let vm = booted(version, Guest::Deaf, dir.path()).await;
         let outcome = vm.stop(Duration::from_millis(300)).await.expect("stopped");
-        assert_eq!((outcome.rung, outcome.guest), (Rung::Quit, GuestAnswer::Ignored), "{version}");
+        assert_eq!((outcome.step, outcome.guest), (StopStep::Quit, GuestAnswer::Ignored), "{version}");
         let told = outcome.to_string();
         assert!(told.starts_with("the guest did not shut down, QEMU was stopped (by `quit`, "), "{told}");
         let vm = booted(version, Guest::Obedient, dir.path()).await;
         // No guest is waited for that long, and nothing overflows.
         let outcome = vm.stop(Duration::MAX).await.expect("stopped");
-        assert_eq!((outcome.rung, outcome.guest), (Rung::PowerButton, GuestAnswer::ShutDown), "{version}");
+        assert_eq!(
+            (outcome.step, outcome.guest),
+            (StopStep::PowerButton, GuestAnswer::ShutDown),
+            "{version}"
+        );
         assert_eq!(leftovers(dir.path()), [""; 0], "{version}");
     }
 }
@@ -73,7 +77,11 @@ async fn a_guest_is_asked_after_a_snapshot_could_not_be_loaded() {
         vm.human_monitor("loadvm nothing").await.expect("the error is text");
         assert_eq!(vm.query_state().await.expect("answered"), State::RestoreVm, "{version}");
         let outcome = vm.stop(GENEROUS).await.expect("stopped");
-        assert_eq!((outcome.rung, outcome.guest), (Rung::PowerButton, GuestAnswer::ShutDown), "{version}");
+        assert_eq!(
+            (outcome.step, outcome.guest),
+            (StopStep::PowerButton, GuestAnswer::ShutDown),
+            "{version}"
+        );
     }
 }
 
@@ -96,7 +104,7 @@ async fn a_guest_that_has_shut_down_is_neither_paused_nor_resumed_and_waits_afte
         reached(&vm, State::Shutdown).await;
         // The guest is over: nobody asks it, and nobody says that it did not obey.
         let outcome = vm.stop(GENEROUS).await.expect("stopped");
-        assert_eq!((outcome.rung, outcome.guest), (Rung::Quit, GuestAnswer::NotAsked), "{version}");
+        assert_eq!((outcome.step, outcome.guest), (StopStep::Quit, GuestAnswer::NotAsked), "{version}");
     }
 }
 
@@ -109,7 +117,7 @@ async fn a_guest_that_shuts_down_and_stays_has_obeyed() {
     let mut console = vm.console().await.expect("it has one").reader_with_history();
     console.expect("R\n", GENEROUS).await.expect("it boots");
     let outcome = vm.stop(GENEROUS).await.expect("stopped");
-    assert_eq!((outcome.rung, outcome.guest), (Rung::Quit, GuestAnswer::ShutDown));
+    assert_eq!((outcome.step, outcome.guest), (StopStep::Quit, GuestAnswer::ShutDown));
 }
 
 #[tokio::test]
@@ -128,12 +136,12 @@ async fn an_error_after_the_end_names_the_operation() {
     // As `main` prints an error that it returns.
     let told = errors.map(|error| format!("{:?}", error.expect_err("it is gone")));
     insta::assert_snapshot!(told.join("\n"), @"
-    pause: vm is not running any more: killed by SIGKILL
-    resume: vm is not running any more: killed by SIGKILL
-    reset: vm is not running any more: killed by SIGKILL
-    shut down: vm is not running any more: killed by SIGKILL
-    query-status: vm is not running any more: killed by SIGKILL
-    query-name: vm is not running any more: killed by SIGKILL
+    pause: vm is no longer running: killed by SIGKILL
+    resume: vm is no longer running: killed by SIGKILL
+    reset: vm is no longer running: killed by SIGKILL
+    shut down: vm is no longer running: killed by SIGKILL
+    query-status: vm is no longer running: killed by SIGKILL
+    query-name: vm is no longer running: killed by SIGKILL
     ");
 }
 

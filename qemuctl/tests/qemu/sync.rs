@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use qemuctl::qmp_proto::{AnyEvent, QueryName};
-use qemuctl::{ExitReason, Rung, State, blocking};
+use qemuctl::{ExitReason, State, StopStep, blocking};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::support::{VERSIONS, qemu};
@@ -27,7 +27,7 @@ fn a_program_without_async_does_the_same() {
         let attached = blocking::Instance::attach(vm.socket().expect("a socket")).expect("attached");
         assert_eq!(attached.pid(), vm.pid());
         let outcome = vm.stop(GENEROUS).expect("stopped");
-        assert_eq!((outcome.rung, outcome.reason), (Rung::PowerButton, ExitReason::GuestShutdown));
+        assert_eq!((outcome.step, outcome.reason), (StopStep::PowerButton, ExitReason::GuestShutdown));
         assert_eq!(vm.wait_for(GENEROUS), Some(ExitReason::GuestShutdown));
         // The attached handle looks too whether something is left to remove.
         attached.wait_for(GENEROUS).expect("it has ended");

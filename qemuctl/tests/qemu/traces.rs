@@ -99,7 +99,7 @@ async fn are_told() {
     event DEBUG message=spawned pid=PID
     span DEBUG phase phase=setting up the machine
     span DEBUG phase phase=connecting the console
-    span DEBUG phase phase=letting the guest go
+    span DEBUG phase phase=starting the guest's CPUs
     event DEBUG message=state pid=PID state=running
     event DEBUG message=state pid=PID state=paused
     event INFO message=ended pid=PID reason=killed by SIGKILL

@@ -109,7 +109,7 @@ async fn what_serves_a_monitor_and_is_no_qemu_is_never_killed() {
         let error = attached.kill().await.expect_err("nobody knows what to kill");
         assert_eq!(
             error.to_string(),
-            "kill of vm is not possible: what serves its monitor is not known to be a QEMU on this host",
+            "killing vm failed: the process behind its monitor is not known to be a QEMU of this host",
             "{version}"
         );
         assert_eq!(vm.query_state().await.expect("it runs on"), State::Running);

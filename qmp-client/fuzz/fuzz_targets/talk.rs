@@ -56,7 +56,7 @@ async fn monitor(stream: DuplexStream, options: &Options) -> Result<(), ClientEr
     for _ in 0..3 {
         let (first, second) = tokio::join!(
             session.execute_raw("a", None),
-            session.call_raw("b", None).out_of_band().within(SECOND).send()
+            session.call_raw("b", None).out_of_band().timeout(SECOND).send()
         );
         let _ = (first, second, liveness.borrow_and_update().clone());
         while let Ok(Some(_)) = events.try_recv() {}

@@ -1,10 +1,10 @@
-//! Programs inside the guest: what to run, and how it ended.
+//! Descriptions of programs to run in the guest, and their results.
 
-/// How much of each output stream is kept unless [`Exec::output_limit`] says otherwise, in bytes. The agent itself keeps no
-/// more of a program whose output it collects (measured on the agent of 7.2 and later).
+/// The default of [`Exec::output_limit`], in bytes. It is also the agent's own limit for output that it collects
+/// (measured with 7.2 and later).
 pub const OUTPUT_LIMIT: usize = 16 << 20;
 
-/// A program to be run in the guest.
+/// A program to run in the guest.
 ///
 /// ```
 /// use qmp_client::agent::Exec;
@@ -13,21 +13,22 @@ pub const OUTPUT_LIMIT: usize = 16 << 20;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Exec {
-    /// The program: a path, or a name to be looked up in the agent's `PATH`.
+    /// The program: a path, or a name that is looked up in the agent's `PATH`.
     pub program: String,
-    /// Its arguments, without its name.
+    /// The arguments, without the program's name.
     pub args: Vec<String>,
-    /// Its whole environment, as `NAME=value`. Defaults to the agent's own.
+    /// The complete environment, as `NAME=value`. Defaults to the agent's own.
     pub env: Option<Vec<String>>,
-    /// Variables to add to that environment, as `NAME=value`; they replace variables of the same name.
+    /// Variables to add to the environment, as `NAME=value`. They replace variables of the same name.
     pub extra_env: Vec<String>,
-    /// The directory in the guest to run it in. Defaults to the agent's own, which is `/`.
+    /// The working directory in the guest. Defaults to the agent's own, which is `/`.
     pub current_dir: Option<String>,
-    /// What it reads from its standard input. The agent takes some 32 MiB.
+    /// The data for its standard input. The agent accepts some 32 MiB.
     pub stdin: Vec<u8>,
-    /// Whether its standard input is written to while it runs, with [`GuestProcess::write`](crate::agent::GuestProcess::write); `stdin` is not used then.
+    /// Whether standard input is written while the program runs, with
+    /// [`GuestProcess::write`](crate::agent::GuestProcess::write); `stdin` is then ignored.
     pub piped_stdin: bool,
-    /// How much of each of its output streams is collected, in bytes; the rest is read and thrown away. Defaults to
+    /// The maximum number of bytes to collect from each output stream; the rest is discarded. Defaults to
     /// [`OUTPUT_LIMIT`].
     pub output_limit: usize,
 }
@@ -48,12 +49,12 @@ impl Default for Exec {
 }
 
 impl Exec {
-    /// Runs `program` without arguments.
+    /// Describes running `program` without arguments.
     pub fn new(program: impl Into<String>) -> Self {
         Self { program: program.into(), ..Self::default() }
     }
 
-    /// Runs `program` with `args`.
+    /// Describes running `program` with `args`.
     pub fn with_args<A: Into<String>>(program: impl Into<String>, args: impl IntoIterator<Item = A>) -> Self {
         Self::new(program).args(args)
     }
@@ -79,28 +80,28 @@ impl Exec {
         self
     }
 
-    /// Runs the program in this directory of the guest.
+    /// Sets the working directory in the guest.
     #[must_use]
     pub fn current_dir(mut self, dir: impl Into<String>) -> Self {
         self.current_dir = Some(dir.into());
         self
     }
 
-    /// Gives the program these bytes as its standard input.
+    /// Sets the data for standard input.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
     }
 
-    /// Has the program's standard input written to while it runs.
+    /// Lets standard input be written while the program runs.
     #[must_use]
     pub fn piped_stdin(mut self) -> Self {
         self.piped_stdin = true;
         self
     }
 
-    /// Collects at most `bytes` of each output stream.
+    /// Sets the maximum number of bytes to collect from each output stream.
     #[must_use]
     pub fn output_limit(mut self, bytes: usize) -> Self {
         self.output_limit = bytes;
@@ -108,7 +109,7 @@ impl Exec {
     }
 }
 
-// Arguments, environment and input may hold secrets.
+// Arguments, environment and input may contain secrets.
 impl std::fmt::Debug for Exec {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         formatter.debug_struct("Exec").field("program", &self.program).finish_non_exhaustive()
@@ -119,24 +120,24 @@ impl std::fmt::Debug for Exec {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExecOutput {
-    /// Its exit code, if it exited.
+    /// The exit code, if it exited.
     pub code: Option<i32>,
-    /// The signal that killed it, or on Windows the exception, if it did not exit.
+    /// The signal that killed it, or the exception on Windows, if it did not exit.
     pub signal: Option<i32>,
-    /// What it wrote to its standard output.
+    /// Its standard output.
     pub stdout: Vec<u8>,
-    /// What it wrote to its standard error.
+    /// Its standard error.
     pub stderr: Vec<u8>,
-    /// Whether it wrote more than [`Exec::output_limit`] allows, to either of them.
+    /// Whether either stream was truncated to [`Exec::output_limit`].
     pub truncated: bool,
 }
 
 /// A piece of output of a running program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// From its standard output.
+    /// Standard output.
     Stdout(Vec<u8>),
-    /// From its standard error.
+    /// Standard error.
     Stderr(Vec<u8>),
 }
 

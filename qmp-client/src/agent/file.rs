@@ -1,4 +1,4 @@
-//! Files inside the guest, read and written in pieces.
+//! Files in the guest, read and written in pieces.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,19 +11,19 @@ use crate::error::ClientError;
 use crate::pipeline::outgoing::Outgoing;
 use crate::wire::command;
 
-/// How much travels in one command, in bytes: the agent refuses more than 48 MiB, and smaller pieces let
-/// other callers have their turn.
+/// The number of bytes in one command. The agent's limit is 48 MiB, and smaller pieces let other callers have their
+/// turn.
 const PIECE: usize = 1 << 20;
 
-/// How to open a file in the guest, as C's `fopen` has it.
+/// How to open a file in the guest, as in C's `fopen`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenMode {
     /// For reading; it must exist.
     Read,
-    /// For writing; made anew or emptied.
+    /// For writing; created or truncated.
     Write,
-    /// For writing at its end; made if it does not exist.
+    /// For appending; created if it does not exist.
     Append,
     /// For reading and writing; it must exist.
     Update,
@@ -43,7 +43,7 @@ impl OpenMode {
 /// An open file in the guest, closed when dropped.
 #[derive(Debug)]
 pub struct GuestFile {
-    /// None: closed already.
+    /// `None` if it is already closed.
     agent: Option<Agent>,
     handle: i64,
 }
@@ -55,10 +55,11 @@ struct ReadReply {
     eof: bool,
 }
 
-/// Zeros are looked for in blocks of so many bytes: with fewer it costs more to say where they are than to send them.
+/// The size of the blocks in which zeros are searched for; with smaller ones, seeking would cost more than sending
+/// them.
 const BLOCK: usize = 64 << 10;
 
-/// The blocks of a piece, those next to each other that have to be sent taken together.
+/// The blocks of a piece; adjacent ones that have to be sent are merged.
 fn runs(piece: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = piece;
     std::iter::from_fn(move || {
@@ -89,7 +90,7 @@ impl GuestFile {
         self.agent.as_ref().expect("only `close` and `drop` take it, and they take the file")
     }
 
-    /// Reads the next bytes, at most `limit` of them. Empty: nothing is there now, at the end for a plain file.
+    /// Reads at most `limit` bytes. Returns nothing if there is no data now, which is the end of a regular file.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl GuestFile {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: what was read is lost if the future is dropped.
+    /// Not cancel safe: if the future is dropped, the data that was read is lost.
     pub async fn read(&mut self, limit: usize) -> Result<Vec<u8>, ClientError> {
         Ok(self.read_piece(limit).await?.0)
     }
@@ -118,7 +119,7 @@ impl GuestFile {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: a part may have been written if the future is dropped.
+    /// Not cancel safe: if the future is dropped, part of the data may have been written.
     pub async fn write_all(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -134,13 +135,13 @@ impl GuestFile {
         Ok(())
     }
 
-    /// Has the agent write out what it keeps back, so that others in the guest see it.
+    /// Flushes the agent's buffers, so that other programs in the guest see the data.
     pub(super) async fn flush(&mut self) -> Result<(), ClientError> {
         let arguments = json!({ "handle": self.handle });
         self.agent().raw::<Value>("guest-file-flush", Some(arguments), None).await.map(drop)
     }
 
-    /// Goes to `offset`, in bytes from the beginning.
+    /// Seeks to `offset`, in bytes from the beginning.
     ///
     /// # Errors
     ///
@@ -154,8 +155,8 @@ impl GuestFile {
         self.agent().raw::<Value>("guest-file-seek", Some(arguments), None).await.map(drop)
     }
 
-    /// Whether what is skipped reads as zeros: the file ends where it was written to. A device has more behind that, and a
-    /// pipe no places at all.
+    /// Whether skipped parts read as zeros, because the file ends at the current position. That is not so for devices,
+    /// and pipes do not support seeking.
     async fn takes_holes(&mut self, written: u64) -> Result<bool, ClientError> {
         let arguments = json!({ "handle": self.handle, "offset": 0, "whence": "end" });
         match self.agent().raw::<SeekReply>("guest-file-seek", Some(arguments), None).await {
@@ -166,15 +167,15 @@ impl GuestFile {
         }
     }
 
-    /// Closes the file; what was written is then in the guest's hands for good.
+    /// Closes the file, after which all data has been passed to the guest's kernel.
     ///
     /// # Errors
     ///
-    /// As [`Agent::execute`]; a failure to write shows here at the latest.
+    /// As [`Agent::execute`]; an earlier write error is reported here at the latest.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the file all the same.
+    /// If the future is dropped, the file is still closed.
     pub async fn close(mut self) -> Result<(), ClientError> {
         let arguments = json!({ "handle": self.handle });
         let closed = self.agent().raw::<Value>("guest-file-close", Some(arguments), None).await.map(drop);
@@ -204,8 +205,8 @@ impl Agent {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped while the agent opens the file, the file stays open in the guest until the agent ends:
-    /// its late reply, and with it the file's number, cannot be told from stale words.
+    /// If the future is dropped while the agent opens the file, the file stays open in the guest until the agent ends,
+    /// since a late reply with the file's handle cannot be distinguished from stale data.
     pub async fn open_file(&self, path: &str, mode: OpenMode) -> Result<GuestFile, ClientError> {
         let arguments = json!({ "path": path, "mode": mode.word() });
         let handle = self.raw("guest-file-open", Some(arguments), None).await?;
@@ -216,12 +217,12 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// - [`ClientError::Stream`] if `sink` does not take it.
+    /// - [`ClientError::Stream`] if writing to `sink` fails.
     /// - Those of [`Agent::execute`].
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: a part may have been copied if the future is dropped.
+    /// Not cancel safe: if the future is dropped, part of the data may have been copied.
     pub async fn copy_out<W>(&self, path: &str, sink: &mut W) -> Result<u64, ClientError>
     where
         W: AsyncWrite + Unpin,
@@ -241,10 +242,9 @@ impl Agent {
         Ok(length)
     }
 
-    /// Copies `source` into a file in the guest, which is made or emptied first. Returns its length in bytes.
+    /// Copies `source` into a file in the guest, which is created or truncated. Returns its length in bytes.
     ///
-    /// An agent reads slowly what it is sent, letter by letter: zeros are not sent, but left as holes, where the file can
-    /// have them.
+    /// Since an agent reads its input slowly, zeros are not sent but left as holes, if the file supports that.
     ///
     /// # Errors
     ///
@@ -253,7 +253,7 @@ impl Agent {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: a part may have been copied if the future is dropped.
+    /// Not cancel safe: if the future is dropped, part of the data may have been copied.
     pub async fn copy_in<R>(&self, source: &mut R, path: &str) -> Result<u64, ClientError>
     where
         R: AsyncRead + Unpin,
@@ -261,7 +261,7 @@ impl Agent {
         let mut file = self.open_file(path, OpenMode::Write).await?;
         let mut piece = Vec::new();
         let (mut length, mut written) = (0, 0);
-        // Asked when the first zeros come.
+        // Queried when the first zeros are found.
         let mut takes_holes = None;
         loop {
             piece.clear();
@@ -289,7 +289,7 @@ impl Agent {
             }
         }
         if written < length {
-            // The last byte of a hole gives the file its length.
+            // Writing the last byte of a hole sets the file's length.
             file.seek(length - 1).await?;
             file.write_all(&[0]).await?;
         }
@@ -320,7 +320,7 @@ impl Agent {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: a part may have been written if the future is dropped.
+    /// Not cancel safe: if the future is dropped, part of the data may have been written.
     pub async fn write_file(&self, path: &str, mut bytes: &[u8]) -> Result<(), ClientError> {
         self.copy_in(&mut bytes, path).await.map(drop)
     }

@@ -1,4 +1,4 @@
-//! The task that looks after one program in the guest.
+//! The task that follows a program in the guest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,54 +14,54 @@ use super::signal::GuestSignal;
 use crate::agent::Agent;
 use crate::error::ClientError;
 
-/// How much output is read at once, and input written, in bytes.
+/// The number of bytes that are read or written at once.
 pub(super) const PIECE: usize = 64 << 10;
 
-/// The longest wait between two questions to the agent.
+/// The longest polling interval.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How a program's output comes.
+/// How a program's output is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     Streamed,
     Collected,
 }
 
-/// What the task reports.
+/// The messages of the task.
 pub(super) enum News {
     Output(Output),
-    /// The last.
+    /// The last message.
     Ended(Result<ExecOutput, ClientError>),
 }
 
-/// What the handle and the task both know.
+/// State shared by the handle and the task.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub ended: AtomicBool,
-    /// The program runs on when the handle is dropped.
+    /// The program keeps running when the handle is dropped.
     pub detached: AtomicBool,
 }
 
-/// A signal to be sent, and where to say whether it was.
+/// A signal to send, and where to report whether it was sent.
 pub(super) type Order = (GuestSignal, oneshot::Sender<Result<bool, ClientError>>);
 
-/// Starts one program and looks after it.
+/// Starts one program and follows it.
 pub(super) struct Task {
     pub agent: Agent,
     pub exec: Exec,
     pub way: Way,
     pub inputs: mpsc::Receiver<Vec<u8>>,
-    /// Taken from `inputs` and not written yet.
+    /// Received from `inputs` and not written yet.
     pub waiting: Option<Vec<u8>>,
     pub orders: mpsc::Receiver<Order>,
-    /// Taken from `orders` and not carried out yet.
+    /// Received from `orders` and not executed yet.
     pub ordered: Option<Order>,
     pub report: mpsc::Sender<News>,
     pub shared: Arc<Shared>,
 }
 
 impl Task {
-    /// Works until the program has ended or nobody has its handle any more.
+    /// Runs until the program has ended or its handle was dropped.
     pub async fn run(mut self, started: oneshot::Sender<Result<i64, ClientError>>) {
         let start = match self.way {
             Way::Streamed => Program::streamed(&self.agent, &self.exec).await,
@@ -77,27 +77,27 @@ impl Task {
         if started.send(Ok(program.pid)).is_ok() {
             if let Some(ended) = self.follow(&mut program, files).await {
                 self.end();
-                // Whoever has dropped the handle does not want to know.
+                // The handle may have been dropped.
                 let _ = self.report.send(News::Ended(ended)).await;
                 return;
             }
             program.over |= self.shared.detached.load(Ordering::Acquire);
         }
         if !program.over {
-            // If that fails, the program's own drop tries once more.
+            // If this fails, dropping the program tries once more.
             let _ = program.signal("KILL").await;
         }
     }
 
-    /// The program has ended, or cannot be followed any more: no signal reaches it.
+    /// Handles the end of the program, or of the connection: no more signals can be sent.
     fn end(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
         self.orders.close();
-        // Dropping an order answers it.
+        // Dropping an order replies to it.
         while self.orders.try_recv().is_ok() {}
     }
 
-    /// Follows a program to its end. None: its handle was dropped.
+    /// Follows a program to its end. Returns `None` if its handle was dropped.
     async fn follow(
         &mut self,
         program: &mut Program,
@@ -109,7 +109,7 @@ impl Task {
                 return None;
             }
             if let Some((signal, reply)) = self.ordered.take().or_else(|| self.orders.try_recv().ok()) {
-                // Whoever has given it up has no use for the answer.
+                // The caller may have given up.
                 let _ = reply.send(program.signal(signal.name()).await);
                 step = FIRST_PAUSE;
             }
@@ -133,7 +133,7 @@ impl Task {
             }
             match program.ended().await {
                 Ok(Some(output)) => {
-                    // Once more for what was written between the last look and the end.
+                    // Read once more what was written between the last read and the end.
                     ended = Some(output);
                     self.end();
                     if let Some(files) = &mut files {
@@ -161,7 +161,7 @@ impl Task {
         Ok(true)
     }
 
-    /// Reads one piece of output, if there is room for it. Returns whether there was any; `last`: waits for room.
+    /// Reads one piece of output, if there is room for it. Returns whether there was any. With `last`, waits for room.
     async fn read(&mut self, files: &mut Files, last: bool) -> Result<bool, ClientError> {
         let room = match self.report.try_reserve() {
             Ok(room) => room,
@@ -184,7 +184,7 @@ impl Task {
         Ok(any)
     }
 
-    /// Waits before the agent is asked again, longer each time. Input, room for output and signals end the wait.
+    /// Waits before the agent is polled again, longer each time. Input, room for output and signals end the wait.
     async fn rest(&mut self, step: &mut Duration, takes_input: bool) {
         let Self { inputs, waiting, orders, ordered, report, .. } = self;
         let full = report.capacity() == 0;

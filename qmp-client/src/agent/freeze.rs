@@ -1,4 +1,4 @@
-//! Frozen file systems, thawed whatever happens.
+//! Frozen file systems, which are always thawed.
 
 use serde_json::json;
 
@@ -10,31 +10,31 @@ use crate::wire::command;
 
 /// The guest's file systems, frozen for a snapshot. Dropping it thaws them.
 ///
-/// The thaw is said again if the agent does not answer it, and is written before the connection is given up,
-/// even when the runtime ends at once. Only a killed process leaves a guest frozen.
+/// The thaw command is repeated if the agent does not answer, and is sent before the connection is closed, even if the
+/// runtime ends. Only a killed process leaves a guest frozen.
 #[derive(Debug)]
 #[must_use = "dropping it thaws the file systems"]
 pub struct Frozen {
-    /// None: thawed already.
+    /// `None` if they are already thawed.
     agent: Option<Agent>,
     file_systems: u64,
 }
 
 impl Frozen {
-    /// How many file systems were frozen.
+    /// Returns the number of frozen file systems.
     pub fn file_systems(&self) -> u64 {
         self.file_systems
     }
 
-    /// Thaws the file systems and says how many.
+    /// Thaws the file systems and returns their number.
     ///
     /// # Errors
     ///
-    /// As [`Agent::execute`]. If the thaw was not confirmed, it is tried again in the background.
+    /// As [`Agent::execute`]. If the thaw was not confirmed, it is repeated in the background.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future thaws all the same.
+    /// If the future is dropped, the file systems are still thawed.
     pub async fn thaw(mut self) -> Result<u64, ClientError> {
         let Some(agent) = self.agent.clone() else { return Ok(0) };
         let thawed = agent.raw("guest-fsfreeze-thaw", None, None).await?;
@@ -52,7 +52,7 @@ impl Drop for Frozen {
 }
 
 impl Agent {
-    /// Freezes the guest's file systems, or those at `mount_points` only, until the guard thaws them.
+    /// Freezes the guest's file systems, or only those at `mount_points`, until the guard thaws them.
     ///
     /// # Errors
     ///

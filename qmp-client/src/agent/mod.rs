@@ -1,8 +1,8 @@
 //! The QEMU guest agent: programs, files and file systems inside a guest.
 //!
-//! The agent's channel has neither greeting nor ids, outlives its clients, and may have nobody at its other
-//! end. An [`Agent`] gets in step with it before its first command and again after each one that
-//! was not answered, so that a stale reply is never taken for the right one.
+//! The agent's channel has neither a greeting nor ids, outlives its clients, and there may be no agent at its other
+//! end. An [`Agent`] synchronizes before its first command, and again after each command that was not answered, so that
+//! a stale reply is never taken for the right one.
 
 mod exec;
 mod file;
@@ -46,12 +46,12 @@ pub use freeze::Frozen;
 pub use process::GuestProcess;
 pub use signal::GuestSignal;
 
-/// How long one attempt to reach an agent lasts while waiting for it to start.
+/// The timeout of one attempt to reach an agent while waiting for it to start.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// A connection to a guest agent. Cheap to clone; all clones share the connection.
 ///
-/// The agent takes one command at a time; callers take turns.
+/// The agent executes one command at a time; callers take turns.
 #[derive(Clone)]
 pub struct Agent {
     handle: Arc<Handle<()>>,
@@ -67,14 +67,13 @@ impl std::fmt::Debug for Agent {
 }
 
 impl Agent {
-    /// Connects to the socket at `path`, which belongs to QEMU's end of the agent's channel.
+    /// Connects to the socket at `path`, QEMU's end of the agent's channel.
     ///
-    /// This says nothing about the agent yet; see [`Agent::wait_ready`]. Only the deadlines and bounds of the
-    /// options are used, not those of the greeting.
+    /// This does not require a running agent; see [`Agent::wait_ready`]. The options for the greeting are ignored.
     ///
     /// # Errors
     ///
-    /// - [`ClientError::Connect`] if nobody listens there, [`ClientError::Busy`] if too many wait already.
+    /// - [`ClientError::Connect`] if nothing listens there, [`ClientError::Busy`] if its queue is full.
     ///
     /// # Cancel safety
     ///
@@ -113,22 +112,22 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// - [`ClientError::NoAgent`] if no agent has shown itself before the session's deadline.
+    /// - [`ClientError::NoAgent`] if no agent has answered within the session's timeout.
     /// - [`ClientError::Refused`] if the agent answers with an error.
     /// - [`ClientError::Timeout`] if it does not answer in time.
     /// - [`ClientError::Closed`] if the connection ends or has ended.
-    /// - [`ClientError::Decode`] if the reply does not have the expected shape.
-    /// - [`ClientError::Encode`] and [`ClientError::Unsendable`] if the command cannot be sent as it is.
+    /// - [`ClientError::Decode`] if the reply does not have the expected form.
+    /// - [`ClientError::Encode`] and [`ClientError::Unsendable`] if the command cannot be sent.
     ///
     /// # Cancel safety
     ///
-    /// Once sent, the agent carries the command out even if this future is dropped; the late reply is
-    /// discarded and other commands are not affected.
+    /// Once sent, the command is executed even if this future is dropped; the late reply is discarded and other
+    /// commands are not affected.
     pub async fn execute<C: Command>(&self, command: C) -> Result<C::Return, ClientError> {
         self.send(Request::typed(&command)?, None).await
     }
 
-    /// As [`Agent::execute`], with a deadline of its own.
+    /// Like [`Agent::execute`], with its own timeout.
     ///
     /// # Errors
     ///
@@ -137,7 +136,7 @@ impl Agent {
     /// # Cancel safety
     ///
     /// As [`Agent::execute`].
-    pub async fn execute_within<C: Command>(
+    pub async fn execute_timeout<C: Command>(
         &self,
         command: C,
         deadline: Duration,
@@ -145,8 +144,7 @@ impl Agent {
         self.send(Request::typed(&command)?, Some(deadline)).await
     }
 
-    /// Sends the command `name`, typed or not, and waits for its reply, for at most `deadline` or else the
-    /// session's own.
+    /// Sends a command by name and waits for its reply, for at most `deadline`, or else for the session's timeout.
     ///
     /// # Errors
     ///
@@ -164,12 +162,13 @@ impl Agent {
         self.send(Request::raw(name, arguments.as_ref())?, deadline).await
     }
 
-    /// Sends a command that the agent does not answer when it succeeds: `guest-shutdown` and
-    /// `guest-suspend-*`. Waits for `grace` whether it refuses.
+    /// Sends a command that the agent answers only if it fails: `guest-shutdown` and `guest-suspend-*`. Waits up to
+    /// `grace` for an error.
     ///
     /// # Errors
     ///
-    /// As [`Agent::execute`], but silence is success once the command was sent, and so is the end of the connection.
+    /// As [`Agent::execute`], but once the command was sent, no answer means success, and so does the end of the
+    /// connection.
     ///
     /// # Cancel safety
     ///
@@ -189,7 +188,7 @@ impl Agent {
         }
     }
 
-    /// Waits until the agent answers, as after the guest's start, for at most `deadline`.
+    /// Waits for the agent to answer, for example while the guest is booting, for at most `deadline`.
     ///
     /// # Errors
     ///
@@ -197,7 +196,7 @@ impl Agent {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Nothing is lost if the future is dropped.
     pub async fn wait_ready(&self, deadline: Duration) -> Result<(), ClientError> {
         let begin = Instant::now();
         loop {
@@ -212,21 +211,21 @@ impl Agent {
         }
     }
 
-    /// Whether the agent answers, to be watched.
+    /// Returns a channel that says whether the agent answers.
     pub fn liveness(&self) -> watch::Receiver<Liveness> {
         self.handle.liveness()
     }
 
-    /// Waits until the connection has ended and says why.
+    /// Waits until the connection has ended and returns the reason.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Nothing is lost if the future is dropped.
     pub async fn closed(&self) -> CloseReason {
         self.handle.closed().await
     }
 
-    /// Closes the connection now, for all clones. Commands under way fail.
+    /// Closes the connection at once, for all clones. Pending commands fail.
     pub fn close(&self) {
         self.handle.shared.close(&CloseReason::Local);
     }
@@ -251,25 +250,26 @@ impl Agent {
     }
 }
 
-/// A number that no other client of the same agent has used. It is no secret.
+/// Returns a number that no other client of the same agent has used. It is not secret.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// What an agent sent at `path` is not what it should be.
+/// Makes the error for an unexpected value at `path` of a reply.
 fn bad_reply(command: &'static str, path: &str, why: impl std::fmt::Display) -> ClientError {
     let source = <serde_json::Error as serde::de::Error>::custom(why);
     ClientError::Decode { command: Cow::Borrowed(command), path: path.to_owned(), source }
 }
 
-/// Waits before asking again, longer each time.
+/// Waits before polling again, longer each time.
 async fn pause(step: &mut Duration) {
     const LONGEST: Duration = Duration::from_millis(500);
     tokio::time::sleep(*step).await;
     *step = (*step * 3 / 2).min(LONGEST);
 }
 
-/// An I/O error as a decode failure cannot be told from one of the caller's streams, so it is kept whole.
+/// Keeps the original error, since a decode error could not be distinguished from an error of the caller's stream
+/// otherwise.
 fn stream_error(source: io::Error) -> ClientError {
     ClientError::Stream { source }
 }

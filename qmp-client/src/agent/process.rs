@@ -1,7 +1,7 @@
-//! A program that runs in the guest, as its handle sees it.
+//! The handle to a program running in the guest.
 //!
-//! A task of its own talks with the agent: it reads the output in turns, passes the input on and looks whether the program
-//! has ended. So a future of the handle that is dropped loses nothing, and a handle that is dropped has its program killed.
+//! A separate task talks to the agent: it reads the output, passes input on and checks whether the program has ended.
+//! So nothing is lost if a future of the handle is dropped, and dropping the handle kills the program.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,22 +15,22 @@ use super::signal::GuestSignal;
 use crate::agent::Agent;
 use crate::error::{ClientError, CloseReason};
 
-/// How many pieces of output wait to be taken, and of input to be written.
+/// The number of buffered pieces of output and input.
 const PIECES: usize = 4;
 
-/// How long a program that was killed may take to be gone.
+/// How long a killed program may take to end.
 const DIES: Duration = Duration::from_secs(30);
 
-/// A program that runs in the guest. Dropping it kills the program; see [`GuestProcess::detach`].
+/// A program running in the guest. Dropping it kills the program; see [`GuestProcess::detach`].
 #[must_use = "dropping it kills the program"]
 pub struct GuestProcess {
     pid: i64,
     news: mpsc::Receiver<News>,
-    /// None: there is no input to be written, or no more of it.
+    /// `None` if there is no input, or no more of it.
     input: Option<mpsc::Sender<Vec<u8>>>,
     orders: mpsc::Sender<Order>,
     shared: Arc<Shared>,
-    /// What was read and not returned yet by [`GuestProcess::wait`].
+    /// Output that was read and will be returned by [`GuestProcess::wait`].
     collected: ExecOutput,
     limit: usize,
     over: bool,
@@ -46,11 +46,11 @@ impl std::fmt::Debug for GuestProcess {
     }
 }
 
-/// Starts a program and the task that looks after it. The task does both, so that a program whose start nobody waits for any
-/// more does not get lost.
+/// Starts a program and the task that follows it. The task does both, so that a program is not lost if the caller stops
+/// waiting for its start.
 pub(super) async fn spawn(agent: &Agent, exec: &Exec, way: Way) -> Result<GuestProcess, ClientError> {
     if way == Way::Collected && exec.piped_stdin {
-        let why = "input can be piped only to a program whose output is streamed";
+        let why = "piped input requires streamed output";
         return Err(ClientError::Unsendable { command: "guest-exec".into(), why });
     }
     let (report, news) = mpsc::channel(PIECES);
@@ -82,15 +82,15 @@ fn gone() -> ClientError {
 }
 
 impl GuestProcess {
-    /// The program's process number in the guest.
+    /// Returns the program's process id in the guest.
     pub fn id(&self) -> i64 {
         self.pid
     }
 
-    /// Waits for the next piece of output. None: the program has ended and all its output was taken.
+    /// Waits for the next piece of output. Returns `None` if the program has ended and all its output was returned.
     ///
-    /// Standard output and standard error are each in order; pieces of one may overtake those of the other. While nobody
-    /// takes it, the output gathers in the guest's `/tmp`.
+    /// Standard output and standard error are each in order, but pieces of one may overtake those of the other. Unread
+    /// output accumulates in the guest's `/tmp`.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl GuestProcess {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Result<Option<Output>, ClientError> {
         if self.over {
             return Ok(None);
@@ -131,7 +131,7 @@ impl GuestProcess {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped: the next call goes on.
+    /// Nothing is lost if the future is dropped: the next call goes on.
     pub async fn wait(&mut self) -> Result<ExecOutput, ClientError> {
         self.close_stdin();
         while let Some(piece) = self.next().await? {

@@ -219,7 +219,7 @@ impl Program {
     /// For guests that have no shell, such as Windows.
     async fn without_shell(agent: &Agent, exec: &Exec) -> Result<Self, ClientError> {
         if exec.current_dir.is_some() || !exec.extra_env.is_empty() || exec.piped_stdin {
-            let why = "a directory, added variables and piped input need /bin/sh in the guest";
+            let why = "a working directory, added variables and piped input require /bin/sh in the guest";
             return Err(ClientError::Unsendable { command: "guest-exec".into(), why });
         }
         let pid = start(agent, &exec.program, &exec.args, exec.env.clone(), &exec.stdin).await?;

@@ -1,4 +1,4 @@
-//! The task that owns the stream: it reads without ever waiting for anybody, and writes what callers left.
+//! The task that owns the stream: it reads without ever waiting for a subscriber, and writes queued commands.
 
 use std::io;
 use std::pin::Pin;

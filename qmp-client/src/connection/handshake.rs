@@ -1,12 +1,12 @@
-//! From the greeting to the reply that says the machine is built.
+//! The handshake, from the greeting to the reply that means that the machine has been set up.
 //!
-//! Pure: messages in, the next step out. The greeting is not readiness: a QEMU with a bad `-device` greets
-//! in full and dies; only the reply to `qmp_capabilities` means that start-up worked.
+//! No I/O: it gets messages and returns the next step. A greeting does not mean that QEMU is ready: with an invalid
+//! `-device`, QEMU sends a greeting and exits. Only the reply to `qmp_capabilities` means that the startup succeeded.
 //!
-//! Replies that the client before us did not wait for are sent to us, before the greeting and behind it: QEMU finishes the
-//! command that it is carrying out when a client goes away. So `qmp_capabilities` has an id that no other client uses.
-//! QEMU carries commands out one after the other, so whatever comes before the reply with that id belongs to another
-//! client, and nothing that comes after it does.
+//! Replies that the previous client did not wait for are sent to us, before or after the greeting, because QEMU
+//! finishes the current command when a client disconnects. So `qmp_capabilities` gets an id that no other client uses.
+//! QEMU executes commands in order, so everything before the reply with that id belongs to other clients, and nothing
+//! after it does.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

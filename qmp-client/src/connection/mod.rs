@@ -1,7 +1,7 @@
-//! One connection: how it is made, who serves it, and what its handles share.
+//! A connection: how it is established, the task that serves it, and the state its handles share.
 //!
-//! `connect` makes it by a `handshake`; then a task, the `driver`, owns the reading end and each `handle` puts commands into
-//! what both of them share.
+//! `connect` establishes it with a `handshake`. Then a task, the `driver`, owns the reading end, and each `handle` puts
+//! commands into the state that both share.
 
 pub(crate) mod connect;
 pub(crate) mod driver;

@@ -1,7 +1,7 @@
-//! What the handles and the task of one session share: the bookkeeping and the writing end.
+//! State shared by the handles and the task of one session: the pipeline and the writing end.
 //!
-//! A command on an idle Unix socket is written by its caller at once, which saves a switch to the task;
-//! everything else is written by the task. No lock is held across an `await`, and no write blocks.
+//! A command on an idle Unix socket is written by its caller, which saves a switch to the task; everything else is
+//! written by the task. No lock is held across an `await`, and no write blocks.
 
 use std::future::poll_fn;
 use std::io;
@@ -22,9 +22,9 @@ use crate::wire::unix_socket::UnixWriter;
 
 /// The writing end of the connection.
 pub(crate) enum Writer {
-    /// Can be written to from anywhere, and carries descriptors.
+    /// Can be written to by any thread, and supports passing file descriptors.
     Unix(UnixWriter),
-    /// Any other stream; written by the task only.
+    /// Any other stream, written only by the task.
     Stream(Pin<Box<dyn AsyncWrite + Send>>),
     /// The connection has ended.
     Gone,
@@ -51,14 +51,14 @@ impl Writer {
     }
 }
 
-/// Whether QEMU answers, for those who watch.
+/// Whether QEMU answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Liveness {
     /// QEMU answers, as far as is known.
     Responsive,
-    /// A command's deadline passed and nothing at all has come from QEMU since the command was made.
-    /// The first sign of life makes it responsive again.
+    /// A command timed out, and QEMU has sent nothing since the command was created. The next message makes it
+    /// responsive again.
     Unresponsive,
     /// The connection has ended.
     Closed(CloseReason),
@@ -111,14 +111,14 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a command nobody waits for, and sends it at once if possible.
+    /// Queues a command without a caller, and sends it at once if possible.
     pub(crate) fn send_detached(&self, command: Outgoing) {
         let mut core = self.lock();
         core.pipeline.submit_detached(command);
         core.kick();
     }
 
-    /// Ends the connection: every caller and subscriber learns the reason. Only the first reason counts.
+    /// Ends the connection: all callers and subscribers get the reason. Only the first reason counts.
     pub(crate) fn close(&self, reason: &CloseReason) {
         let mut core = self.lock();
         let wakers = core.pipeline.close(reason);
@@ -139,7 +139,7 @@ impl Shared {
         wakers.into_iter().chain(driver).for_each(Waker::wake);
     }
 
-    /// Tells those who have waited long enough.
+    /// Wakes the callers that have timed out.
     pub(crate) fn expire(&self) {
         let mut core = self.lock();
         let (wakers, next) = core.pipeline.expire(Instant::now());
@@ -148,7 +148,7 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes note that QEMU left a command unanswered, if nothing has come since `heard` was read.
+    /// Marks QEMU as unresponsive after a timeout, if nothing was received since `heard` was read.
     pub(crate) fn on_silence(&self, heard: u64) {
         let mut core = self.lock();
         if core.heard == heard && core.pipeline.closed().is_none() {
@@ -158,7 +158,7 @@ impl Shared {
         }
     }
 
-    /// Takes note of a sign of life.
+    /// Marks QEMU as responsive.
     pub(crate) fn on_heard(&self, core: &mut Core) {
         core.heard += 1;
         if core.unresponsive {
@@ -170,13 +170,13 @@ impl Shared {
 }
 
 impl Core {
-    /// Sends what may be sent: at once where nothing stands in the way, else by waking the task.
+    /// Sends what may be sent, directly if possible, or else by waking the task.
     pub(crate) fn kick(&mut self) {
-        // With a command in flight the task will run anyway; what has gathered by then goes out in one write.
+        // With a command in flight the task will run anyway, and then sends everything in one write.
         let was_idle = self.pipeline.is_quiet();
         self.pipeline.fill();
         if was_idle && matches!(self.writer, Writer::Unix(_)) {
-            // An error shows again when the task reads or writes.
+            // The task will get the same error when it reads or writes.
             let _ = self.flush(None);
         }
         if self.pipeline.pending().is_some()
@@ -196,7 +196,7 @@ impl Core {
         }
     }
 
-    /// Writes as much as the connection takes. With a context, the task is woken when it takes more.
+    /// Writes as much as possible. With a context, the task is woken when more can be written.
     pub(crate) fn flush(&mut self, mut context: Option<&mut Context<'_>>) -> io::Result<()> {
         while let Some((bytes, fd)) = self.pipeline.pending() {
             let written = match &mut self.writer {
@@ -225,7 +225,7 @@ impl Core {
             self.pipeline.wrote(written);
         }
         if let (Writer::Stream(stream), Some(context)) = (&mut self.writer, context) {
-            // A stream may buffer; nothing waits for the flush to end.
+            // A stream may buffer; the flush is not waited for.
             if let Poll::Ready(flushed) = stream.as_mut().poll_flush(context) {
                 flushed?;
             }

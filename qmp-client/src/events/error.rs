@@ -1,4 +1,4 @@
-//! Why a subscriber gets no event.
+//! The error of receiving an event.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use crate::error::CloseReason;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventsError {
-    /// This many events were dropped because the subscriber was too slow. The next call goes on behind
-    /// the gap; query again what the missed events might have changed.
+    /// This many events were dropped because the subscriber was too slow. The next call continues after the gap; query
+    /// again what the missed events may have changed.
     #[error("{0} events were missed: the subscriber was too slow")]
     Missed(u64),
-    /// The connection has ended and all events were taken.
+    /// The connection has ended and all events were returned.
     #[error("no more events: the connection has ended")]
     Closed(#[source] CloseReason),
-    /// The event did not come in time.
+    /// The event was not received in time.
     #[error("no {name} within {after:?}")]
     Timeout {
         /// The event waited for.
         name: &'static str,
-        /// How long it was waited for.
+        /// The time that was waited.
         after: Duration,
     },
-    /// The event came, but its data has an unexpected shape.
+    /// The event was received, but its data does not have the expected form.
     #[error("{name}: cannot decode its data: {message}")]
     Decode {
         /// The event.
         name: &'static str,
-        /// What was wrong.
+        /// The reason.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The subscribers, and what each of them has not taken yet.
+//! The subscribers and their queues.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use super::error::EventsError;
 use crate::error::CloseReason;
 use crate::wire::message;
 
-/// An event as it came.
+/// An event as it was received.
 #[derive(Debug)]
 pub(crate) struct RawEvent {
     pub name: Box<str>,
@@ -51,7 +51,7 @@ impl Filter {
     }
 }
 
-/// What one subscriber has not taken yet.
+/// The queue of one subscriber.
 #[derive(Debug)]
 struct Backlog {
     filter: Filter,
@@ -77,7 +77,7 @@ impl Backlog {
     }
 }
 
-/// How much may wait for a subscriber.
+/// The limits of a subscriber's queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub events: usize,
@@ -106,7 +106,7 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands an event to all who want it.
+    /// Passes an event to all interested subscribers.
     pub(crate) fn publish(&self, event: &message::Event<'_>) {
         let mut wakers = Vec::new();
         let mut state = self.lock();
@@ -128,7 +128,7 @@ impl Hub {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Tells all subscribers that no more events will come.
+    /// Ends all subscriptions.
     pub(crate) fn close(&self, reason: &CloseReason) {
         let mut state = self.lock();
         state.closed.get_or_insert_with(|| reason.clone());
@@ -151,7 +151,7 @@ impl Hub {
     }
 }
 
-/// A place in the hub, given up when dropped.
+/// A subscription, ended when dropped.
 #[derive(Debug)]
 pub(super) struct Subscription {
     hub: Arc<Hub>,

@@ -1,7 +1,7 @@
-//! Events, handed to every subscriber in order, with an exact account of what a slow one missed.
+//! Events, delivered to all subscribers in order, with an exact count of those that a slow subscriber missed.
 //!
-//! The reader never waits for a subscriber: each has a bounded backlog, and when it is full the oldest
-//! events make room and are counted. An event is decoded by the subscriber that takes it.
+//! The reader of the connection never waits for a subscriber: each has a bounded queue, and when it is full, the oldest
+//! events are dropped and counted. An event is decoded by the subscriber that receives it.
 
 mod error;
 mod hub;
@@ -28,7 +28,7 @@ impl Hub {
     }
 }
 
-/// A subscription to events, from the moment it was made. Dropping it ends it.
+/// A subscription to events, from its creation on. Dropping it ends it.
 #[derive(Debug)]
 pub struct Events {
     subscription: Subscription,
@@ -39,18 +39,18 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// - [`EventsError::Missed`] if events were dropped because this subscriber was too slow; the next
-    ///   call goes on with what came after the gap.
-    /// - [`EventsError::Closed`] once the connection has ended and all events were taken.
+    /// - [`EventsError::Missed`] if events were dropped because this subscriber was too slow; the next call continues
+    ///   after the gap.
+    /// - [`EventsError::Closed`] once the connection has ended and all events were returned.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no event.
+    /// Nothing is lost if the future is dropped.
     pub async fn recv(&mut self) -> Result<TimedEvent, EventsError> {
         std::future::poll_fn(|context| self.subscription.poll(context)).await.map(|event| decode(&event))
     }
 
-    /// Takes the next event if one has come.
+    /// Returns the next event if there is one already.
     ///
     /// # Errors
     ///
@@ -62,12 +62,12 @@ impl Events {
 
 #[cfg(feature = "job")]
 impl Events {
-    /// As [`Events::recv`], undecoded.
+    /// Like [`Events::recv`], but without decoding.
     pub(crate) async fn recv_raw(&mut self) -> Result<Arc<RawEvent>, EventsError> {
         std::future::poll_fn(|context| self.subscription.poll(context)).await
     }
 
-    /// As [`Events::try_recv`], undecoded.
+    /// Like [`Events::try_recv`], but without decoding.
     pub(crate) fn try_recv_raw(&mut self) -> Result<Option<Arc<RawEvent>>, EventsError> {
         self.subscription.take(None).transpose()
     }
@@ -77,9 +77,9 @@ fn decode(event: &RawEvent) -> TimedEvent {
     TimedEvent::new(AnyEvent::decode(&event.name, event.data()), event.timestamp)
 }
 
-/// A wait for one kind of event, subscribed since it was made.
+/// A subscription to one kind of event, to wait for the next one.
 ///
-/// Make it before sending the command that causes the event, and nothing is missed.
+/// Create it before sending the command that causes the event, so that nothing is missed.
 #[derive(Debug)]
 pub struct EventWait<E> {
     subscription: Subscription,
@@ -96,15 +96,15 @@ impl<E: Event> EventWait<E> {
     ///
     /// # Errors
     ///
-    /// - [`EventsError::Timeout`] if it does not come in time.
+    /// - [`EventsError::Timeout`] if it is not received in time.
     /// - [`EventsError::Closed`] if the connection ends first.
-    /// - [`EventsError::Decode`] if its data has an unexpected shape.
-    /// - [`EventsError::Missed`] if more of them came than the backlog holds.
+    /// - [`EventsError::Decode`] if its data does not have the expected form.
+    /// - [`EventsError::Missed`] if more events arrived than the queue holds.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no event.
-    pub async fn within(&mut self, deadline: Duration) -> Result<E, EventsError> {
+    /// Nothing is lost if the future is dropped.
+    pub async fn wait_timeout(&mut self, deadline: Duration) -> Result<E, EventsError> {
         self.matching(deadline, |_| true).await
     }
 
@@ -112,11 +112,11 @@ impl<E: Event> EventWait<E> {
     ///
     /// # Errors
     ///
-    /// As [`EventWait::within`].
+    /// As [`EventWait::wait_timeout`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no event but those that were skipped.
+    /// Only skipped events are lost if the future is dropped.
     pub async fn matching(
         &mut self,
         deadline: Duration,

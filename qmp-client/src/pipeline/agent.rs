@@ -1,12 +1,12 @@
-//! What is different with a guest agent: it knows no ids, and may be restarted at any time.
+//! Differences of a guest agent: it has no ids, and may be restarted at any time.
 
 use super::{Outcome, Pipeline};
 use crate::error::CloseReason;
 use crate::pipeline::outgoing::Outgoing;
 
 impl Pipeline {
-    /// A caller gave up waiting for its turn. An agent that stays silent may have been restarted and
-    /// have lost what it was told: get in step anew, and say again what must not get lost.
+    /// Handles a caller that gave up waiting for its turn. An agent that does not answer may have been restarted and
+    /// have lost commands: synchronize again, and repeat the commands that must not be lost.
     pub(super) fn lose_step(&mut self) {
         let Some(sync) = &mut self.agent else { return };
         let Some(flight) = self.flights.first_mut() else {
@@ -24,7 +24,7 @@ impl Pipeline {
         }
     }
 
-    /// The part of a line that may be a message. None: it is a guest agent's stale words.
+    /// Returns the part of a line that may be a message, or `None` for stale data of a guest agent.
     pub(crate) fn filter<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
         self.agent.as_ref().map_or(Some(line), |sync| sync.filter(line))
     }

@@ -1,9 +1,9 @@
-//! Finding the guest agent's place in what was said before.
+//! Synchronization with the guest agent.
 //!
-//! Pure. The agent's channel outlives its clients and the agent itself: replies to somebody else may be on
-//! their way, half a command may lie in the agent's parser, or there may be no agent. So before the first
-//! command, and again after one that was not answered, a `guest-sync-delimited` goes ahead: the byte
-//! 0xFF clears the agent's parser, and all that comes before the 0xFF and the number of its reply is stale.
+//! No I/O. The agent's channel outlives its clients and the agent itself: there may be replies to other clients, a
+//! partial command in the agent's parser, or no agent at all. So before the first command, and after one that was not
+//! answered, a `guest-sync-delimited` is sent: the byte 0xFF resets the agent's parser, and everything before the 0xFF
+//! and the number of its reply is stale.
 
 use crate::wire::message;
 

@@ -1,4 +1,4 @@
-//! How long each caller waits.
+//! The deadlines of callers.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::state::{Patience, State};
 use super::{Pipeline, Ticket};
 
 impl Pipeline {
-    /// Has a caller wait until then; and for `extension` more whenever more of its command was written meanwhile.
+    /// Sets the caller's deadline; with `extension`, postpones it while bytes of its command are still being written.
     pub(crate) fn wait_until(&mut self, ticket: Ticket, until: Instant, extension: Option<Duration>) {
         self.callers[ticket.0].patience = match extension {
             None => Patience::Until(until),
@@ -17,7 +17,7 @@ impl Pipeline {
         };
     }
 
-    /// Makes those late who have waited long enough. Returns whom to wake, and when the next is due.
+    /// Times out the callers whose deadline has passed. Returns whom to wake, and the next deadline.
     pub(crate) fn expire(&mut self, now: Instant) -> (Vec<Waker>, Option<Instant>) {
         let (mut wakers, mut next) = (Vec::new(), None);
         for number in 0..self.callers.len() {
@@ -50,7 +50,7 @@ impl Pipeline {
         (wakers, next)
     }
 
-    /// How much has been written, in bytes, up to the end of this command. It grows while QEMU reads.
+    /// Returns the number of bytes written, up to the end of this command. It grows while QEMU reads.
     pub(crate) fn progress(&self, ticket: Ticket) -> u64 {
         match self.callers[ticket.0].state {
             State::Sent(id) => {

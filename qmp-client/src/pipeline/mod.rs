@@ -1,6 +1,6 @@
-//! Who waits for which reply, and what may be sent when.
+//! The state machine of a connection: which caller waits for which reply, and what may be sent when.
 //!
-//! Pure: no socket, no clock. Where a command can be:
+//! No I/O, no clock. The states of a command:
 //!
 //! ```text
 //!            submit                 fill                  on_reply
@@ -14,17 +14,17 @@
 //!                                         has come, then undone
 //! ```
 //!
-//! The surprising rule is the orphan's: a command that was sent and whose caller went away keeps its id and its place in the
-//! window until its late reply has come, so that no reply can ever reach the wrong caller. `expire` leaves a command where it
-//! is and tells its caller that it is late; `close` ends all of them wherever they are.
+//! Note the rule for orphans: a command that was sent and whose caller has gone keeps its id and its place in the
+//! window until its late reply has arrived, so that a reply can never reach the wrong caller. `expire` does not change
+//! a command's state, but wakes its caller with a timeout; `close` ends all commands in any state.
 //!
-//! Two things make QEMU and its agent forget what they were told, and each has a way back:
+//! In two situations QEMU or its agent may lose commands, and each has a way to recover:
 //!
-//! - An error without an id: QEMU's parser may have lost its place. `Resync` goes `NotNeeded ▶ Needed ▶ Sent ▶ NotNeeded`:
-//!   the next command goes behind a byte that clears the parser, and when its reply has come, whatever was sent before it and
-//!   has no reply is lost.
-//! - A guest agent that does not answer: an `AgentSync` goes ahead of the next command, and only its own reply counts until
-//!   both are in step again.
+//! - An error without an id: QEMU's parser may have lost its place. `Resync` changes `NotNeeded ▶ Needed ▶ Sent ▶
+//!   NotNeeded`: the next command is preceded by a byte that resets the parser. When its reply arrives, earlier
+//!   commands without a reply are lost.
+//! - A guest agent that does not answer: an `AgentSync` precedes the next command, and all other replies are ignored
+//!   until both sides are synchronized.
 
 mod agent;
 pub(crate) mod agent_sync;
@@ -46,7 +46,7 @@ use crate::pipeline::outgoing::{Lane, Orphan, Outgoing};
 use state::{Caller, Flight, Patience, Resync, State};
 pub(crate) use state::{Outcome, Ticket};
 
-/// The bookkeeping of one QMP connection after its handshake.
+/// The state of one QMP connection after its handshake.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     callers: Vec<Caller>,
@@ -56,31 +56,31 @@ pub(crate) struct Pipeline {
     flights: Vec<Option<Flight>>,
     in_band: usize,
     exclusive: bool,
-    /// Each reply so far was one to expect: a command may go without an id.
+    /// All replies so far were expected ones, so a command may be sent without an id.
     in_turn: bool,
-    /// All ids that were ever sent are below this.
+    /// Greater than all ids that were ever sent.
     ids: usize,
     resync: Resync,
     out: Vec<u8>,
-    /// How much of `out` is written.
+    /// The number of bytes of `out` that were written.
     out_start: usize,
     out_fd: Option<OwnedFd>,
-    /// Bytes written since the beginning.
+    /// The total number of bytes written.
     written: u64,
     closed: Option<CloseReason>,
-    /// The guest agent takes one command at a time, knows no ids, and has to be kept in step.
+    /// State of a guest agent, which executes one command at a time, has no ids, and has to be synchronized.
     agent: Option<AgentSync>,
-    /// A monitor's commands end with a line end.
+    /// Whether a monitor's commands end with a newline.
     line_ends: bool,
 }
 
 impl Pipeline {
-    /// The bookkeeping of a QEMU monitor.
+    /// Creates the state of a QEMU monitor.
     pub(crate) fn monitor(line_ends: bool) -> Self {
         Self { line_ends, ..Self::new(None) }
     }
 
-    /// The bookkeeping of a guest agent's channel.
+    /// Creates the state of a guest agent's channel.
     pub(crate) fn agent(sync: AgentSync) -> Self {
         Self::new(Some(sync))
     }
@@ -107,7 +107,7 @@ impl Pipeline {
         }
     }
 
-    /// Queues a command and says under which number its outcome can be had.
+    /// Queues a command and returns the ticket for its outcome.
     pub(crate) fn submit(&mut self, command: Outgoing) -> Result<Ticket, CloseReason> {
         if let Some(reason) = &self.closed {
             return Err(reason.clone());
@@ -115,7 +115,7 @@ impl Pipeline {
         Ok(Ticket(self.enqueue(command, false)))
     }
 
-    /// Queues a command whose outcome nobody wants to know.
+    /// Queues a command whose outcome is not needed.
     pub(crate) fn submit_detached(&mut self, command: Outgoing) {
         if self.closed.is_none() {
             self.enqueue(command, true);
@@ -151,8 +151,8 @@ impl Pipeline {
         }
     }
 
-    /// The outcome of a command, which frees its number; or the promise to wake `waker`. If it is late the number
-    /// stays, and the command is still to be abandoned.
+    /// Returns the outcome of a command and frees its ticket, or registers `waker`. After a timeout the ticket stays
+    /// valid, and the command still has to be abandoned.
     pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Poll<Outcome> {
         let caller = &mut self.callers[ticket.0];
         if !matches!(caller.state, State::Done(..)) {
@@ -172,7 +172,7 @@ impl Pipeline {
         Poll::Ready(outcome)
     }
 
-    /// Takes back a command whose caller goes away. What was not sent never will be.
+    /// Abandons a command whose caller goes away. If it was not sent yet, it never will be.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
         match std::mem::replace(&mut self.callers[ticket.0].state, State::Free) {
             State::Queued(command) => {
@@ -190,12 +190,12 @@ impl Pipeline {
                     self.submit_detached(*command);
                 }
                 if let Some(sync) = &mut self.agent {
-                    // The late reply has no id; getting in step anew tells it from the next one.
+                    // The late reply has no id; synchronizing again distinguishes it from the next one.
                     sync.lose();
                     self.finish(id, Outcome::Closed(CloseReason::Local));
                 }
             }
-            // The reply came and was not looked at.
+            // The reply has arrived and was not used.
             State::Done(Outcome::Success(reply), Some(orphan)) => {
                 if let Some(command) = orphan.undo(&reply) {
                     self.submit_detached(command);
@@ -211,7 +211,7 @@ impl Pipeline {
         !matches!(self.callers[ticket.0].state, State::Queued(_))
     }
 
-    /// Ends everything: every caller learns the reason. Returns whom to wake.
+    /// Ends all commands with this reason. Returns the callers to wake.
     pub(crate) fn close(&mut self, reason: &CloseReason) -> Vec<Waker> {
         if self.closed.is_some() {
             return Vec::new();
@@ -240,17 +240,17 @@ impl Pipeline {
         wakers
     }
 
-    /// Why the connection ended, if it has.
+    /// Returns why the connection ended, if it has.
     pub(crate) fn closed(&self) -> Option<&CloseReason> {
         self.closed.as_ref()
     }
 
-    /// Nothing is in flight and nothing is half written.
+    /// Whether nothing is in flight and nothing is partially written.
     pub(crate) fn is_quiet(&self) -> bool {
         self.flights.is_empty() && self.out.is_empty()
     }
 
-    /// Nothing is unanswered and nothing waits to be sent.
+    /// Whether nothing is unanswered and nothing is waiting to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.out.is_empty() && self.queue.is_empty() && self.urgent.is_empty() && self.flights.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Which reply is whose.
+//! Assigns replies to commands.
 
 use std::task::Waker;
 
@@ -10,7 +10,7 @@ use crate::wire::framing::Kept;
 use crate::wire::message::{Id, Refusal};
 
 impl Pipeline {
-    /// Hands a reply to its caller, who is to be woken. A late reply, or one to nobody, is discarded.
+    /// Passes a reply to its caller and returns it for waking. A late or unexpected reply is discarded.
     pub(crate) fn on_reply(&mut self, id: Id, outcome: Result<Kept, Refusal>) -> Option<Waker> {
         if let Some(sync) = self.agent.as_mut().filter(|sync| !sync.is_done()) {
             if let Ok(reply) = outcome {
@@ -28,14 +28,14 @@ impl Pipeline {
         };
         if self.resync == Resync::Sent(id) {
             self.resync = Resync::NotNeeded;
-            // Replies come in order, so what was sent before was lost with the parser's place.
+            // Replies arrive in order, so earlier commands without a reply were lost by the parser.
             let end = self.flights[id].as_ref().map_or(0, |flight| flight.end);
             for lost in 0..self.flights.len() {
                 let before = self.flights[lost]
                     .as_ref()
                     .is_some_and(|flight| flight.lane != Lane::OutOfBand && flight.end < end);
                 if before {
-                    let desc = "QEMU lost its place in what was sent".to_owned();
+                    let desc = "QEMU lost its place in the input".to_owned();
                     if let Some(waker) = self.finish(lost, Outcome::NotUnderstood(desc)) {
                         waker.wake();
                     }
@@ -61,7 +61,7 @@ impl Pipeline {
         self.flights.get(id)?.as_ref()
     }
 
-    /// An error without an id, and the oldest command has one: QEMU could not parse it.
+    /// Handles an error without an id while the oldest command has one: QEMU could not parse something.
     fn on_parse_error(&mut self, oldest: usize, refusal: &Refusal) -> Option<Waker> {
         if matches!(self.resync, Resync::Sent(_)) {
             return None;
@@ -70,7 +70,7 @@ impl Pipeline {
         self.finish(oldest, Outcome::NotUnderstood(refusal.desc.clone()))
     }
 
-    /// Frees an id and tells the caller, if there still is one.
+    /// Frees an id and wakes the caller, if there still is one.
     pub(super) fn finish(&mut self, id: usize, outcome: Outcome) -> Option<Waker> {
         let flight = self.flights[id].take()?;
         while self.flights.last().is_some_and(Option::is_none) {

@@ -6,21 +6,21 @@ use super::Pipeline;
 use super::state::{Flight, Resync, State};
 use crate::pipeline::outgoing::Lane;
 
-/// How many in-band commands may be unanswered. QEMU stops reading at 8, out-of-band commands included;
-/// more than 2 gain nothing on a real QEMU.
+/// The maximum number of unanswered in-band commands. QEMU stops reading at 8, including out-of-band commands; more
+/// than 2 have no advantage with a real QEMU.
 pub(super) const WINDOW: usize = 7;
 
-/// How many out-of-band commands may be unanswered. QEMU answers them at once.
+/// The maximum number of unanswered out-of-band commands, which QEMU answers at once.
 const URGENT_WINDOW: usize = 4;
 
-/// Beyond this capacity, in bytes, the send buffer is given back once it is empty.
+/// A send buffer larger than this, in bytes, is freed once it is empty.
 const KEEP_CAPACITY: usize = 64 << 10;
 
-/// Makes QEMU's parser start afresh, at the price of one error without an id.
+/// Resets QEMU's parser, which causes one error without an id.
 const RESYNC: u8 = 0xff;
 
 impl Pipeline {
-    /// Moves what may be sent now into the send buffer.
+    /// Moves the commands that may be sent now into the send buffer.
     pub(crate) fn fill(&mut self) {
         if let Some(sync) = &mut self.agent {
             if self.queue.is_empty() || !self.out.is_empty() || !self.flights.is_empty() {
@@ -44,11 +44,11 @@ impl Pipeline {
             let State::Queued(command) = &self.callers[number].state else { break };
             let alone = command.lane == Lane::Exclusive;
             let room = match self.resync {
-                // What is in flight may never be answered, so this one does not wait for it.
+                // Commands in flight may never be answered, so this one does not wait for them.
                 Resync::Needed => self.out.is_empty(),
                 Resync::Sent(_) => false,
                 Resync::NotNeeded if self.exclusive => false,
-                // A descriptor belongs to the first byte of a write, so nothing may be left before it.
+                // A file descriptor is sent with the first byte of a write, so the buffer must be empty.
                 Resync::NotNeeded if alone => self.in_band == 0 && self.out.is_empty(),
                 Resync::NotNeeded => self.in_band < WINDOW,
             };
@@ -76,7 +76,7 @@ impl Pipeline {
             self.out.push(RESYNC);
             self.resync = Resync::Sent(id);
         }
-        // Only the guest agent may have to be told again.
+        // Only for a guest agent, a command may have to be repeated.
         let again = (self.agent.is_some() && detached).then(|| command.bytes.clone());
         if self.out.is_empty() {
             self.out = command.bytes;
@@ -118,13 +118,13 @@ impl Pipeline {
         self.callers[number].state = State::Sent(id);
     }
 
-    /// What is to be written next, and the descriptor that goes with its first byte.
+    /// Returns the bytes to write next, and the file descriptor to send with the first byte.
     pub(crate) fn pending(&self) -> Option<(&[u8], Option<BorrowedFd<'_>>)> {
         let bytes = &self.out[self.out_start..];
         (!bytes.is_empty()).then(|| (bytes, self.out_fd.as_ref().map(AsFd::as_fd)))
     }
 
-    /// Takes note that `count` bytes were written, and with them the descriptor.
+    /// Records that `count` bytes were written, together with the file descriptor.
     pub(crate) fn wrote(&mut self, count: usize) {
         self.out_fd = None;
         self.out_start += count;

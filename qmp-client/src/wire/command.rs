@@ -1,7 +1,7 @@
-//! Commands as bytes, replies as values.
+//! Serializes commands and deserializes replies.
 //!
-//! The shortest form counts: QEMU reads its monitor one byte at a time, 4 µs each. So no spaces, no line
-//! end, and no `arguments` where there are none.
+//! Commands are as short as possible, since QEMU reads its monitor one byte at a time, 4 µs each. So there are no
+//! spaces, no newline, and no `arguments` if there are none.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::error::ClientError;
 use crate::wire::message;
 
-/// QEMU's bounds on one command: beyond them its parser answers without an id and may lose its place.
+/// QEMU's limits on a command. Beyond them its parser answers without an id and may lose its place.
 const MAX_BYTES: usize = 64 << 20;
 const MAX_DEPTH: usize = 1024;
 const MAX_TOKENS: usize = 2 << 20;
 
-/// Writes a command, all but its id and closing brace.
+/// Serializes a command, except for its id and closing brace.
 pub(crate) fn encode<A: Serialize + ?Sized>(name: &str, arguments: &A) -> Result<Vec<u8>, NotSent> {
     let mut bytes = Vec::with_capacity(64);
     bytes.extend_from_slice(b"{\"execute\":");
@@ -35,7 +35,7 @@ pub(crate) fn encode<A: Serialize + ?Sized>(name: &str, arguments: &A) -> Result
     Ok(bytes)
 }
 
-/// Writes one of our own commands.
+/// Serializes one of our own commands.
 pub(crate) fn known(name: &'static str, arguments: &Value) -> Vec<u8> {
     encode(name, arguments).expect("a small object of strings and numbers is a command")
 }
@@ -48,7 +48,7 @@ pub(crate) enum NotSent {
 }
 
 impl NotSent {
-    /// The error for the caller of `command`.
+    /// Returns the error for the caller of `command`.
     pub(crate) fn of(self, command: Cow<'static, str>) -> ClientError {
         match self {
             Self::Json(source) => ClientError::Encode { command, source },
@@ -57,15 +57,15 @@ impl NotSent {
     }
 }
 
-/// Makes a command an out-of-band one.
+/// Turns a command into an out-of-band one.
 pub(crate) fn out_of_band(bytes: &[u8]) -> Vec<u8> {
     [b"{\"exec-oob\"", bytes.get("{\"execute\"".len()..).unwrap_or_default()].concat()
 }
 
-/// Refuses what QEMU's parser would not take.
+/// Rejects what QEMU's parser would not accept.
 fn check(json: &[u8]) -> Result<(), &'static str> {
     if json.len() > MAX_BYTES - 64 {
-        return Err("it is longer than the 64 MiB that QEMU takes");
+        return Err("it is longer than 64 MiB, QEMU's limit");
     }
     if json.len() <= MAX_DEPTH {
         return Ok(());
@@ -87,18 +87,18 @@ fn check(json: &[u8]) -> Result<(), &'static str> {
                 depth -= 1;
                 tokens += 2;
             }
-            // The punctuation, and perhaps a number or word before it.
+            // Counts the punctuation, and a number or word before it.
             b',' | b':' => tokens += 2,
             _ => {}
         }
         if depth >= MAX_DEPTH {
-            return Err("it is nested deeper than the 1024 levels that QEMU takes");
+            return Err("it is nested deeper than 1024 levels, QEMU's limit");
         }
     }
-    if tokens >= MAX_TOKENS { Err("it has more than the 2 million tokens that QEMU takes") } else { Ok(()) }
+    if tokens >= MAX_TOKENS { Err("it has more than 2 million tokens, QEMU's limit") } else { Ok(()) }
 }
 
-/// Reads a reply into its type.
+/// Deserializes a reply.
 pub(crate) fn decode<R: DeserializeOwned>(
     command: Cow<'static, str>,
     reply: &[u8],
@@ -169,22 +169,16 @@ mod tests {
             text("a", &json!({ "b": value }))
         };
         assert!(nested(1000).starts_with("{\"execute\""));
-        assert_eq!(
-            nested(1030),
-            "a: the command is refused unsent: it is nested deeper than the 1024 levels that QEMU takes"
-        );
+        assert_eq!(nested(1030), "a: invalid command: it is nested deeper than 1024 levels, QEMU's limit");
         assert_eq!(
             text("a", &json!({ "b": "[\\\"".repeat(5000) })).len(),
             r#"{"execute":"a","arguments":{"b":""}"#.len() + 5 * 5000
         );
         assert_eq!(
             text("a", &json!({ "b": vec![0; 1 << 20] })),
-            "a: the command is refused unsent: it has more than the 2 million tokens that QEMU takes"
+            "a: invalid command: it has more than 2 million tokens, QEMU's limit"
         );
-        assert_eq!(check(&vec![b' '; 64 << 20]), Err("it is longer than the 64 MiB that QEMU takes"));
-        assert_eq!(
-            text("a", &json!([1])),
-            "a: the command is refused unsent: the arguments are not a JSON object"
-        );
+        assert_eq!(check(&vec![b' '; 64 << 20]), Err("it is longer than 64 MiB, QEMU's limit"));
+        assert_eq!(text("a", &json!([1])), "a: invalid command: the arguments are not a JSON object");
     }
 }

@@ -1,18 +1,18 @@
-//! Cuts the incoming bytes into lines.
+//! Splits the incoming bytes into lines.
 //!
-//! Pure: bytes are put in, lines are taken out. QEMU ends each message with `\r\n` and its guest agent with
-//! `\n`; no message holds a line break inside, but for those of a monitor that was made by `-qmp-pretty`. They are
-//! spread over lines of which the first is a lone `{`, the last a lone `}`, and all between are indented.
+//! No I/O. QEMU ends each message with `\r\n` and its guest agent with `\n`. Messages contain no line breaks, except
+//! those of a monitor created with `-qmp-pretty`: there the first line is a lone `{`, the last one a lone `}`, and all
+//! lines in between are indented.
 
 use std::ops::Range;
 
-/// The buffer's size while nothing is going on, in bytes.
+/// The size of the idle buffer, in bytes.
 const IDLE_SIZE: usize = 8 << 10;
 
-/// A larger buffer than this, in bytes, is given back once it is empty.
+/// A buffer larger than this, in bytes, is freed once it is empty.
 const KEEP_SIZE: usize = 64 << 10;
 
-/// A line grew beyond the bound, in bytes.
+/// A line exceeded the limit, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong(pub usize);
 

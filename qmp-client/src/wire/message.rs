@@ -1,7 +1,6 @@
-//! Tells replies, events and greetings apart, leaving their contents undecoded.
+//! Distinguishes replies, events and greetings, without decoding their contents.
 //!
-//! Pure. What a reply or event holds stays a slice of the line, to be decoded by the one who wants it, straight
-//! into its type.
+//! The content of a reply or event stays a slice of the line. It is decoded by the receiver, directly into its type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,11 +17,11 @@ pub(crate) enum Message<'a> {
     Greeting(Greeting),
     Reply {
         id: Id,
-        /// A reply's text, which nobody has looked at yet.
+        /// A reply's undecoded text.
         outcome: Result<&'a [u8], Refusal>,
     },
     Event(Event<'a>),
-    /// A JSON object of a kind that is not known: what a newer QEMU may send.
+    /// An unknown JSON object, such as a newer QEMU may send.
     Other,
 }
 
@@ -31,7 +30,7 @@ pub(crate) enum Message<'a> {
 pub(crate) enum Id {
     Missing,
     Number(u64),
-    /// Not a number as our ids are.
+    /// Not a number like our ids.
     Foreign,
 }
 
@@ -57,19 +56,19 @@ pub(crate) struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// Whether the event says that QEMU ends because a client told it to.
+    /// Whether the event announces that QEMU ends because a client requested it.
     pub(crate) fn is_quit(&self) -> bool {
         self.name == "SHUTDOWN" && self.data.is_some_and(|data| data.get().contains("\"host-qmp-quit\""))
     }
 }
 
-/// What QEMU says first: its version and the capabilities it offers.
+/// QEMU's greeting: its version and capabilities.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Greeting {
     /// QEMU's version.
     pub version: VersionInfo,
-    /// The capabilities on offer; `oob` is the only one so far.
+    /// The supported capabilities; `oob` is the only one so far.
     #[serde(default)]
     pub capabilities: Vec<String>,
 }
@@ -78,7 +77,7 @@ pub struct Greeting {
 #[derive(Debug)]
 pub(crate) enum NotAMessage {
     Malformed(Malformed),
-    /// A member of the envelope is not what it should be.
+    /// A member of the message has an unexpected value.
     Member(serde_json::Error),
 }
 
@@ -91,7 +90,7 @@ impl fmt::Display for NotAMessage {
     }
 }
 
-/// A string that stays a slice of the input where nothing in it is escaped.
+/// A string that borrows from the input if it contains no escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 

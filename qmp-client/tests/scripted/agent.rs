@@ -53,7 +53,7 @@ async fn no_agent_is_an_error_of_its_own() {
     assert_eq!(begin.elapsed(), 10 * SHORT);
     assert_eq!(
         told(&error),
-        "guest-info: no guest agent has answered within 10s: is one running in the guest, and its channel there?"
+        "guest-info: the guest agent did not answer within 10s; check that it is installed and running, and that the VM has its channel"
     );
     let error = agent.wait_ready(Duration::from_secs(60)).await.unwrap_err();
     assert!(matches!(error, ClientError::NoAgent { after, .. } if after.as_secs() == 60), "{error:?}");

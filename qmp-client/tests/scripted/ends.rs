@@ -44,7 +44,7 @@ async fn every_end_has_its_reason() {
     };
     insta::assert_snapshot!(
         end_of(&plain, garbage).await,
-        @r#"the peer sent something that is not a message (expected an object at byte 0): "Segmentation fault\0""#
+        @r#"the peer sent an invalid message (expected an object at byte 0): "Segmentation fault\0""#
     );
     let array = async |mut peer: Peer| {
         peer.send("[1]\r\n").await;
@@ -52,7 +52,7 @@ async fn every_end_has_its_reason() {
     };
     insta::assert_snapshot!(
         end_of(&plain, array).await,
-        @r#"the peer sent something that is not a message (expected an object at byte 0): "[1]""#
+        @r#"the peer sent an invalid message (expected an object at byte 0): "[1]""#
     );
 }
 

@@ -117,9 +117,9 @@ async fn waiting_for_one_kind() {
     peer.send("{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}}\r\n")
         .await;
     assert!(wait.matching(SHORT, |shutdown| shutdown.guest).await.unwrap().guest);
-    assert_eq!(wait.within(SHORT).await, Err(EventsError::Timeout { name: "SHUTDOWN", after: SHORT }));
+    assert_eq!(wait.wait_timeout(SHORT).await, Err(EventsError::Timeout { name: "SHUTDOWN", after: SHORT }));
     peer.send("{\"event\": \"SHUTDOWN\", \"data\": 5}\r\n").await;
-    assert!(matches!(wait.within(SHORT).await, Err(EventsError::Decode { name: "SHUTDOWN", .. })));
+    assert!(matches!(wait.wait_timeout(SHORT).await, Err(EventsError::Decode { name: "SHUTDOWN", .. })));
 }
 
 #[tokio::test]

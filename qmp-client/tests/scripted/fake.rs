@@ -21,7 +21,7 @@ async fn a_script_is_played() {
     session.execute_raw("device_del", Some(json!({"id": "disk0"}))).await.unwrap();
     assert_eq!(events.recv().await.unwrap().event.name(), "DEVICE_DELETED");
     drop(events);
-    let call = session.call(QueryStatus {}).within(std::time::Duration::from_millis(20));
+    let call = session.call(QueryStatus {}).timeout(std::time::Duration::from_millis(20));
     let error = call.send().await.unwrap_err();
     assert!(matches!(error, ClientError::Timeout { sent: true, .. }), "{error:?}");
     session.close();

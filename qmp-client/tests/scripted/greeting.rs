@@ -115,7 +115,7 @@ async fn a_peer_that_greets_anew_was_restarted() {
     let (lost, ()) = tokio::join!(session.execute_raw("a", None), talk);
     assert_eq!(
         told(&lost.unwrap_err()),
-        "a: the connection has ended: the peer was restarted: it greeted anew"
+        "a: the connection has ended: the peer was restarted: it sent a new greeting"
     );
     assert_eq!(session.closed().await, qmp_client::CloseReason::Restarted);
 }
@@ -148,7 +148,7 @@ async fn a_socket_whose_queue_is_full() {
     let error = Session::connect(&path, &options()).await.unwrap_err();
     assert_eq!(
         told(&error).replace(directory.path().to_str().unwrap(), "DIR"),
-        "cannot connect to DIR/full.sock: its queue is full; another client holds it and others wait"
+        "cannot connect to DIR/full.sock: another client is connected and the queue is full"
     );
 }
 

@@ -64,7 +64,7 @@ proptest! {
                 let session = Session::negotiate(ours, &options()).await?;
                 let mut events = session.events();
                 for _ in 0..4 {
-                    let call = session.call_raw("a", Some(json!({"b": "c"}))).within(SHORT).send().await;
+                    let call = session.call_raw("a", Some(json!({"b": "c"}))).timeout(SHORT).send().await;
                     match call {
                         Err(ClientError::Closed { .. }) => break,
                         Ok(_) | Err(_) => while let Ok(Some(_)) = events.try_recv() {},

@@ -64,7 +64,7 @@ async fn a_peer_that_does_not_come_back() {
     states.wait_for(|link| matches!(link, Link::Down { error: Some(_), .. })).await.unwrap();
     let error = qemu.execute_raw("a", None).await.unwrap_err();
     let text = told(&error).replace(&path.display().to_string(), "PATH");
-    assert_eq!(text, "a: no connection to PATH again within 50ms: cannot connect to PATH");
+    assert_eq!(text, "a: could not reconnect to PATH within 50ms: cannot connect to PATH");
     drop(qemu);
     states.wait_for(|link| matches!(link, Link::Closed { .. })).await.unwrap();
 

@@ -82,7 +82,7 @@ async fn commands_are_spans_and_secrets_stay_untold() {
         session.execute_raw("set_password", Some(arguments.clone())).await.unwrap_err();
         let wrong = session.execute(QueryStatus {}).await.unwrap_err();
         assert!(matches!(wrong, ClientError::Decode { .. }));
-        let late = session.call_raw("set_password", Some(arguments)).within(Duration::from_secs(1));
+        let late = session.call_raw("set_password", Some(arguments)).timeout(Duration::from_secs(1));
         late.send().await.unwrap_err();
     };
     let talk = async {

@@ -17,7 +17,7 @@ impl Builder<'_> {
     pub(crate) fn plain(&mut self, at: At<'_>, name: &'static str, value: impl Into<Value>) {
         let value = value.into();
         if value.has_nul() {
-            self.conflict(at, "a text has a NUL character inside");
+            self.conflict(at, "must not contain a NUL character");
         }
         self.check_length(at, value.text_len());
         self.options.push(CliOption { name: name.into(), value: OptionValue::Plain(value) });
@@ -70,7 +70,7 @@ impl Builder<'_> {
             self.invalid(
                 at,
                 &node_name,
-                format!("is too long for a block node, {LONGEST} bytes at most: shorten the id"),
+                format!("is too long for a block node name (at most {LONGEST} bytes); shorten the id"),
             );
         }
         self.check_texts(at, &props, true);

@@ -1,8 +1,8 @@
-//! A machine while it is being put together: its bundles of parts, names, descriptors and problems so far.
+//! A machine being built: its bundles of parts, names, file descriptors and problems so far.
 //!
-//! Every part comes in through `add`, whose functions hold what is true of all parts: names are unique
-//! in QEMU's namespaces and made of harmless characters, no text has a NUL, JSON has no path that is not UTF-8. The place in
-//! the configuration that a part is added for also says which bundle it goes into.
+//! All parts are added through `add`, which enforces the rules for all parts: names are unique in QEMU's namespaces and
+//! consist of harmless characters, no text contains a NUL, and paths in JSON are UTF-8. The config place that a part is
+//! added for determines its bundle.
 
 mod add;
 mod bundles;

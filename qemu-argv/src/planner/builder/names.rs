@@ -16,11 +16,11 @@ use crate::planner::ids;
 
 const fn what(kind: PartKind) -> &'static str {
     match kind {
-        PartKind::Device => "the device id",
-        PartKind::Object => "the object id",
-        PartKind::BlockNode => "the block node name",
-        PartKind::Netdev => "the network backend id",
-        PartKind::Chardev => "the character device id",
+        PartKind::Device => "device id",
+        PartKind::Object => "object id",
+        PartKind::BlockNode => "block node name",
+        PartKind::Netdev => "network backend id",
+        PartKind::Chardev => "character device id",
     }
 }
 
@@ -94,7 +94,7 @@ impl Builder<'_> {
         (from..).find_map(free).unwrap_or_default()
     }
 
-    /// QEMU's rule for ids. Before 11.1 it does not check those of JSON devices, and `a/b` aborts it.
+    /// QEMU's rule for ids. Before 11.1, QEMU does not check ids in JSON devices, and aborts on `a/b`.
     pub(crate) fn check_id(&mut self, at: At<'_>, id: &str) -> bool {
         let mut bytes = id.bytes();
         let good = bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
@@ -104,20 +104,20 @@ impl Builder<'_> {
             self.invalid(
                 at,
                 id,
-                "is no id: a letter first, then letters, digits, `-`, `.` and `_`, at most 64 in all",
+                "is not a valid id: it must start with a letter and contain only letters, digits, `-`, `.` and `_` (at most 64 characters)",
             );
         }
         good
     }
 
-    /// Takes a name for a part of the bundle.
+    /// Claims a name for a part of the bundle.
     pub(super) fn claim(&mut self, at: At<'_>, bundle: usize, kind: PartKind, name: &SmolStr) {
         match self.names.of(kind).entry(name.clone()) {
             Entry::Vacant(free) => drop(free.insert(bundle)),
             Entry::Occupied(first) => {
                 let first = *first.get();
                 let (first, path) = (self.owner_of(first), at.path());
-                // What has an id of another has parts that are called after it. The last of them, its device, tells it.
+                // A reused id makes every part named after it collide. Report only the last collision, the device.
                 self.problems.retain(|problem| match &problem.fault {
                     Fault::Duplicate { value, .. } => {
                         !value.starts_with(name.as_str()) || !problem.path.starts_with(&path)

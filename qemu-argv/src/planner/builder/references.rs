@@ -53,7 +53,7 @@ impl Builder<'_> {
             Some(tls) if tls.props.get_str("endpoint") != Some(end) => {
                 self.conflict(
                     at,
-                    format!("the TLS credentials {id:?} are for the other end of a connection"),
+                    format!("the TLS credentials {id:?} are for the other endpoint of a connection"),
                 );
             }
             _ => {}
@@ -81,7 +81,7 @@ impl Builder<'_> {
         }
         let known = self.bundles.iter().flat_map(|bundle| &bundle.netdevs);
         let known = listed(known.map(|netdev| netdev.id.as_str()));
-        self.fault(at, Fault::UnknownReference { kind: "network above this one", id: short(id), known });
+        self.fault(at, Fault::UnknownReference { kind: "earlier network", id: short(id), known });
     }
 
     /// Checks that an audio backend is there.
@@ -141,5 +141,5 @@ impl Builder<'_> {
 /// The first of the ids that could stand there.
 fn listed<'a>(known: impl Iterator<Item = &'a str>) -> String {
     let list: Vec<_> = known.take(8).collect();
-    if list.is_empty() { "there is none".to_owned() } else { format!("known: {}", list.join(", ")) }
+    if list.is_empty() { "there are none".to_owned() } else { format!("known: {}", list.join(", ")) }
 }

@@ -15,10 +15,10 @@ impl Builder<'_> {
             return Value::from("");
         };
         if text.is_empty() {
-            self.invalid(at, text, "is no path");
+            self.invalid(at, text, "is not a valid path");
         }
         if text.contains('\0') {
-            self.conflict(at, "a path has a NUL character inside");
+            self.conflict(at, "must not contain a NUL character");
             return Value::from("");
         }
         Value::from(text)
@@ -42,7 +42,10 @@ impl Builder<'_> {
             self.invalid(
                 at,
                 &path.display().to_string(),
-                format!("is {length} bytes long; the path of a Unix socket has room for {}", SUN_PATH - 1),
+                format!(
+                    "has {length} bytes, but the path of a Unix socket can have at most {}",
+                    SUN_PATH - 1
+                ),
             );
         }
     }
@@ -54,7 +57,7 @@ impl Builder<'_> {
             let longest = ROOM - 1;
             self.conflict(
                 at,
-                format!("the text has {length} bytes; an argument of a program has room for {longest}"),
+                format!("the text has {length} bytes, but a program argument can have at most {longest}"),
             );
         }
     }
@@ -63,10 +66,10 @@ impl Builder<'_> {
     pub(super) fn check_texts(&mut self, at: At<'_>, props: &Props, json: bool) {
         self.check_length(at, props.iter().map(|(_, value)| value.text_len()).sum());
         if props.iter().any(|(_, value)| value.has_nul()) {
-            self.conflict(at, "a text has a NUL character inside");
+            self.conflict(at, "must not contain a NUL character");
         }
         if json && props.iter().any(|(_, value)| value.has_bytes()) {
-            self.conflict(at, "a path that is not UTF-8 stands where QEMU takes only text");
+            self.conflict(at, "the path is not UTF-8, but QEMU accepts only text here");
         }
     }
 
@@ -77,7 +80,7 @@ impl Builder<'_> {
                 && key.len() <= 64
                 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
             if !good || matches!(key, "driver" | "id" | "bus" | "addr" | "help") {
-                self.invalid(at, key, "is no property that can be set here");
+                self.invalid(at, key, "is not a property that can be set here");
             }
         }
     }
@@ -90,7 +93,7 @@ impl Builder<'_> {
         let good = !host.is_empty()
             && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
         if !good {
-            self.invalid(at, host, "is no address or host name");
+            self.invalid(at, host, "is not a valid address or host name");
         }
         host.to_owned()
     }

@@ -15,7 +15,7 @@ impl Builder<'_> {
         match self.boot_indexes.get(&index) {
             Some(&first) => {
                 let first = self.holder(first);
-                self.fault(at, Fault::Duplicate { what: "the boot index", value: index.to_string(), first });
+                self.fault(at, Fault::Duplicate { what: "boot index", value: index.to_string(), first });
             }
             None => drop(self.boot_indexes.insert(index, bundle)),
         }
@@ -30,7 +30,7 @@ impl Builder<'_> {
         match self.macs.get(&mac.0) {
             Some(&first) => {
                 let first = self.holder(first);
-                let fault = Fault::Duplicate { what: "the MAC address", value: mac.to_string(), first };
+                let fault = Fault::Duplicate { what: "MAC address", value: mac.to_string(), first };
                 self.fault(at.field("mac"), fault);
             }
             None => drop(self.macs.insert(mac.0, bundle)),
@@ -45,7 +45,7 @@ impl Builder<'_> {
         let first = self.bundles.iter().position(|bundle| bundle.devices.iter().any(is_it));
         if let Some(first) = first.filter(|first| *first != here) {
             let first = self.holder(first);
-            self.fault(at, Fault::Duplicate { what: "the channel name", value: short(name), first });
+            self.fault(at, Fault::Duplicate { what: "channel name", value: short(name), first });
         }
     }
 

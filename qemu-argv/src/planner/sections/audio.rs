@@ -42,7 +42,7 @@ fn backend(builder: &mut Builder<'_>, at: At<'_>, id: &str, backend: &AudioBacke
         AudioBackend::Sdl => ("sdl", Props::new()),
         AudioBackend::Spice => {
             if !builder.has_spice {
-                builder.conflict(at, "sound for SPICE clients needs `spice`");
+                builder.conflict(at, "sound for SPICE clients requires `spice`");
             }
             ("spice", Props::new())
         }
@@ -58,7 +58,7 @@ fn backend(builder: &mut Builder<'_>, at: At<'_>, id: &str, backend: &AudioBacke
 fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, audio: &Audio) {
     let hda = matches!(audio.device, SoundDevice::IntelHda | SoundDevice::Ich9IntelHda);
     if !hda && !audio.codecs.is_empty() {
-        builder.conflict(at.field("codecs"), "only HDA controllers have codecs");
+        builder.conflict(at.field("codecs"), "`codecs` is only supported by HDA controllers");
     }
     let mut pci = PciRequest::conventional();
     pci.address.clone_from(&audio.address);
@@ -72,7 +72,7 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, audio: &Audio) {
         SoundDevice::Virtio => {
             builder.needs(device_at, "virtio-sound", 8, 2);
             if builder.board.machine.virtio_transport() != crate::topology::VirtioTransport::Pci {
-                builder.not_here(device_at, "virtio-sound", "; it is for machines with PCI");
+                builder.not_here(device_at, "virtio-sound", "; it requires a machine with PCI");
             }
             return builder.device(at, "virtio-sound-pci", id, props, Connector::Pci(pci));
         }
@@ -110,10 +110,13 @@ fn controller(
     let usual = if records { HdaCodec::Duplex } else { HdaCodec::Output };
     let codecs: &[HdaCodec] = if audio.codecs.is_empty() { &[usual] } else { &audio.codecs };
     if !records && codecs.iter().any(|codec| *codec != HdaCodec::Output) {
-        builder.conflict(at.field("codecs"), "a file records nothing: its only codec is `output`");
+        builder.conflict(
+            at.field("codecs"),
+            "the file backend cannot record; only the codec `output` is supported",
+        );
     }
     if codecs.len() > 15 {
-        builder.conflict(at.field("codecs"), "an HDA controller has room for 15 codecs");
+        builder.conflict(at.field("codecs"), "an HDA controller supports at most 15 codecs");
     }
     for (index, codec) in codecs.iter().enumerate() {
         let driver = match codec {

@@ -36,11 +36,11 @@ pub(super) fn backend(
         DiskBackend::File(FileDisk { .. }) | DiskBackend::HostDevice(HostDeviceDisk { .. })
     );
     if opening.aio.is_some() && !is_file {
-        builder.conflict(at_aio, "only files and host devices have a choice of I/O");
+        builder.conflict(at_aio, "`aio` is only supported by files and host devices");
     }
     let direct = matches!(opening.cache, Some(Cache::None | Cache::Directsync));
     if opening.aio == Some(DiskAio::Native) && !direct {
-        builder.conflict(at_aio, "native I/O needs `cache = \"none\"` or `\"directsync\"`");
+        builder.conflict(at_aio, "native I/O requires `cache = \"none\"` or `\"directsync\"`");
     }
     let (driver, props) = match backend {
         DiskBackend::File(FileDisk { path }) => ("file", local(builder, at, path, opening)),
@@ -56,7 +56,7 @@ pub(super) fn backend(
                 props.set("tls-creds", id);
             }
             if tls_hostname.is_some() && tls.is_none() {
-                builder.conflict(at.field("tls_hostname"), "a host name for TLS needs `tls`");
+                builder.conflict(at.field("tls_hostname"), "`tls_hostname` requires `tls`");
             }
             let props = props
                 .with_some("tls-hostname", tls_hostname.as_ref())
@@ -88,7 +88,7 @@ pub(super) fn backend(
                             list.push(Value::from(host_port(&host, *port)));
                         }
                         SocketAddress::Unix(UnixAddress { .. }) => {
-                            builder.conflict(at.item("monitors", index), "a monitor is HOST:PORT");
+                            builder.conflict(at.item("monitors", index), "a monitor must be HOST:PORT");
                         }
                     }
                 }
@@ -114,7 +114,7 @@ pub(super) fn backend(
                 .with_some("initiator-name", initiator.as_ref())
                 .with_some("user", user.as_ref());
             if user.is_some() != password_secret.is_some() {
-                builder.conflict(at, "CHAP needs both `user` and `password_secret`");
+                builder.conflict(at, "CHAP requires both `user` and `password_secret`");
             }
             if let Some(secret) = password_secret {
                 builder.secret(at.field("password_secret"), secret);
@@ -138,7 +138,7 @@ pub(super) fn backend(
                         builder.invalid(
                             at.field("hash"),
                             hash,
-                            "is no SHA-256 fingerprint: 64 hexadecimal digits",
+                            "is not a valid SHA-256 fingerprint; expected 64 hexadecimal digits",
                         );
                     }
                     Props::new().with("mode", "hash").with("type", "sha256").with("hash", hash)
@@ -162,18 +162,18 @@ pub(super) fn backend(
         }) => {
             let secure = url.starts_with("https://");
             if !secure && !url.starts_with("http://") {
-                builder.invalid(at.field("url"), url, "is no http:// or https:// address");
+                builder.invalid(at.field("url"), url, "is not an http:// or https:// URL");
             }
             let authority = url.split("//").nth(1).unwrap_or_default().split(['/', '?', '#']).next();
             if authority.is_some_and(|authority| authority.contains('@')) {
                 // The address stands in QEMU's arguments, which everybody on the host can read.
                 builder.conflict(
                     at.field("url"),
-                    "an address shows its password to everybody: use `user` and `password_secret`",
+                    "a password in a URL is visible to other users; use `user` and `password_secret`",
                 );
             }
             if !opening.read_only {
-                builder.conflict(at, "a web server's file can only be read: set `read_only`");
+                builder.conflict(at, "a file on a web server is read-only; set `read_only = true`");
             }
             let mut props = Props::new().with("url", url).with_some("username", user.as_ref());
             for (field, key, secret) in [
@@ -186,7 +186,7 @@ pub(super) fn backend(
                 }
             }
             if verify.is_some() && !secure {
-                builder.conflict(at.field("verify"), "only https has a certificate to check");
+                builder.conflict(at.field("verify"), "`verify` is only supported for https");
             }
             let props = props
                 .with_some("sslverify", *verify)
@@ -202,7 +202,7 @@ pub(super) fn backend(
                 builder.invalid(
                     at.field("device"),
                     device,
-                    "is no PCI address of the host, such as 0000:01:00.0",
+                    "is not a valid PCI address of the host; expected for example 0000:01:00.0",
                 );
             }
             ("nvme", Props::new().with("device", device).with("namespace", *namespace))

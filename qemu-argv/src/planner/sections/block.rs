@@ -32,7 +32,7 @@ pub(super) fn image(
     if format.is_none() {
         builder.conflict(
             at.field("format"),
-            "the file's name does not tell the format: give `format` (QEMU must not guess it from the content)",
+            "cannot tell the format from the file name; set `format` (it is never guessed from the content)",
         );
     }
     let format = format.unwrap_or(BlockFormat::Raw);
@@ -58,7 +58,10 @@ pub(super) fn image(
             other => builder.conflict(at, format!("the format {} is not encrypted", other.qemu_name())),
         }
     } else if format == BlockFormat::Luks {
-        builder.conflict(at.field("key_secret"), "a luks image needs the id of the secret that unlocks it");
+        builder.conflict(
+            at.field("key_secret"),
+            "a luks image requires `key_secret`, the id of the secret that unlocks it",
+        );
     }
     common(&mut props, opening);
     props.extend(extra);
@@ -76,11 +79,13 @@ pub(super) fn overlay(
 ) {
     let at_snapshot = at.field("snapshot");
     if builder.running {
-        builder.conflict(at_snapshot, "a disk that is plugged in is written to");
+        builder.conflict(at_snapshot, "`snapshot` is not supported for a hotplugged disk");
     }
     if below.key_secret.is_some() {
-        builder
-            .conflict(at_snapshot, "what is written to an encrypted image would lie unencrypted on the host");
+        builder.conflict(
+            at_snapshot,
+            "`snapshot` would store writes to an encrypted image unencrypted on the host",
+        );
     }
     let base = join([name, "-b"]);
     image(builder, at, &base, below, Opening { read_only: true, discard: false, ..opening }, Props::new());

@@ -14,14 +14,14 @@ pub(super) fn boot(builder: &mut Builder<'_>, config: &VmConfig) {
     }
     if let Some(initrd) = &boot.initrd {
         if boot.kernel.is_none() {
-            builder.conflict(at.field("initrd"), "an initial RAM disk needs `boot.kernel`");
+            builder.conflict(at.field("initrd"), "`initrd` requires `boot.kernel`");
         }
         let path = builder.raw_path(at.field("initrd"), initrd);
         builder.plain(at, "-initrd", path);
     }
     if let Some(append) = &boot.append {
         if boot.kernel.is_none() {
-            builder.conflict(at.field("append"), "a kernel command line needs `boot.kernel`");
+            builder.conflict(at.field("append"), "`append` requires `boot.kernel`");
         }
         builder.plain(at.field("append"), "-append", append);
     }
@@ -33,7 +33,11 @@ pub(super) fn boot(builder: &mut Builder<'_>, config: &VmConfig) {
         if let Some(letters) = letters {
             let good = !letters.is_empty() && letters.bytes().all(|letter| (b'a'..=b'p').contains(&letter));
             if !good {
-                builder.invalid(at.field(field), letters, "is no boot order: letters from a to p");
+                builder.invalid(
+                    at.field(field),
+                    letters,
+                    "is not a valid boot order; expected letters from a to p",
+                );
             }
         }
     }

@@ -29,7 +29,7 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, cdrom: &Cdrom) {
         image(builder, at, id, part, opening, Props::new());
         props.set("drive", id);
     } else if cdrom.format.is_some() {
-        builder.conflict(at.field("format"), "without a medium there is nothing of a format");
+        builder.conflict(at.field("format"), "`format` requires `medium`");
     }
     if let Some(place) = cdrom.boot_index {
         builder.boot_index(at, place);

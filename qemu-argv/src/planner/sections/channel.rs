@@ -31,7 +31,7 @@ pub(super) fn spice_agent(builder: &mut Builder<'_>, config: &VmConfig) {
     }
     let at = At::section("spice_agent");
     if !builder.has_spice {
-        builder.conflict(at, "the SPICE agent needs `spice`");
+        builder.conflict(at, "the SPICE agent requires `spice`");
     }
     let backend = CharBackend::Spicevmc(SpicevmcChardev { name: "vdagent".into() });
     chardev::add(builder, at, "vdagent0-chardev", &backend, None);
@@ -52,7 +52,7 @@ pub(super) fn newcomer(builder: &mut Builder<'_>, channel: &Channel) {
 
 fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, channel: &Channel) {
     if channel.name.is_empty() || channel.name.chars().any(|each| each.is_control() || each == '/') {
-        builder.invalid(at.field("name"), &channel.name, "is no name of a channel");
+        builder.invalid(at.field("name"), &channel.name, "is not a valid channel name");
     }
     let chardev = if let Some(chardev) = &channel.chardev {
         builder.chardev_of_list(at.field("chardev"), "character device", chardev);

@@ -24,7 +24,7 @@ pub(super) fn chardevs(builder: &mut Builder<'_>, config: &VmConfig) {
         if *backend == CharBackend::Launcher {
             builder.conflict(
                 at.field("backend"),
-                "only serial ports and virtio-serial ports are served by the launcher: give it there",
+                "`launcher` is only supported for serial ports and virtio-serial ports",
             );
         }
         let mut node = one(builder, at, id, backend, None);
@@ -33,7 +33,7 @@ pub(super) fn chardevs(builder: &mut Builder<'_>, config: &VmConfig) {
             node.props.set("logfile", path);
             node.props.set("logappend", *log_append);
         } else if *log_append {
-            builder.conflict(at.field("log_append"), "there is no `log` to append to");
+            builder.conflict(at.field("log_append"), "`log_append` requires `log`");
         }
         if *mux {
             node.props.set("mux", true);
@@ -87,7 +87,11 @@ fn one(
     let backend_at = at.field("backend");
     let of_dbus = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if matches!(backend, CharBackend::Dbus(DbusChardev { .. })) && !of_dbus(id) {
-        builder.invalid(at.field("id"), id, "is no name on D-Bus: letters, digits and `_`");
+        builder.invalid(
+            at.field("id"),
+            id,
+            "is not a valid D-Bus name: only letters, digits and `_` are allowed",
+        );
     }
     if *backend == CharBackend::Launcher
         && let Some(Served { role, ending }) = served
@@ -99,7 +103,7 @@ fn one(
     if matches!(backend, CharBackend::Stdio(StdioChardev { .. })) && has_no_stdio(builder) {
         builder.conflict(
             backend_at,
-            "QEMU's standard input is the launcher's monitor; `serials = [\"stdio\"]` is shown by `run` and `qemuctl console`, \
+            "QEMU's standard input is used for the monitor; `serials = [\"stdio\"]` is shown by `qemuctl run` and `qemuctl console`, \
              and a socket, pty or file takes anything else",
         );
     }
@@ -147,7 +151,7 @@ fn words(builder: &mut Builder<'_>, at: At<'_>, backend: &CharBackend) -> (&'sta
         CharBackend::Udp(UdpChardev { remote, local }) => udp(builder, at, remote, local.as_ref()),
         CharBackend::Ringbuf(RingbufChardev { size }) => {
             if size.is_some_and(|size| !size.to_bytes().is_power_of_two()) {
-                builder.conflict(at.field("size"), "the size of a ring buffer is a power of two");
+                builder.conflict(at.field("size"), "the size of a ring buffer must be a power of two");
             }
             let size = size.map_or(64 << 10, crate::config::Size::to_bytes);
             ("ringbuf", Props::new().with("size", size.to_string()))
@@ -172,11 +176,11 @@ fn words(builder: &mut Builder<'_>, at: At<'_>, backend: &CharBackend) -> (&'sta
 fn hub(builder: &mut Builder<'_>, at: At<'_>, chardevs: &[String]) -> (&'static str, Props) {
     builder.needs(at, "a hub of character devices", 10, 0);
     if !(1..=4).contains(&chardevs.len()) {
-        builder.conflict(at.field("chardevs"), "a hub has one to four character devices");
+        builder.conflict(at.field("chardevs"), "a hub must have 1 to 4 character devices");
     }
     let mut props = Props::new();
     for (index, id) in chardevs.iter().enumerate() {
-        builder.chardev_of_list(at.item("chardevs", index), "character device above", id);
+        builder.chardev_of_list(at.item("chardevs", index), "earlier character device", id);
         props.set(format!("chardevs.{index}"), id);
     }
     ("hub", props)
@@ -205,14 +209,14 @@ fn socket(builder: &mut Builder<'_>, at: At<'_>, backend: &CharBackend) -> (&'st
     if *server {
         props.set("wait", *wait);
     } else if *wait {
-        builder.conflict(at.field("wait"), "only a server waits for a client");
+        builder.conflict(at.field("wait"), "`wait` requires `server`");
     }
     if *telnet {
         props.set("telnet", true);
     }
     if *websocket {
         if !server {
-            builder.conflict(at.field("websocket"), "only a server speaks WebSocket");
+            builder.conflict(at.field("websocket"), "`websocket` requires `server`");
         }
         props.set("websocket", true);
     }
@@ -223,7 +227,7 @@ fn socket(builder: &mut Builder<'_>, at: At<'_>, backend: &CharBackend) -> (&'st
             builder.tls_client(at.field("tls"), id);
         }
         if matches!(address, SocketAddress::Unix(UnixAddress { .. })) {
-            builder.conflict(at.field("tls"), "a Unix socket has no TLS");
+            builder.conflict(at.field("tls"), "TLS is not supported on a Unix socket");
         }
         props.set("tls-creds", id);
     }
@@ -243,7 +247,7 @@ pub(super) fn reconnect(
     let milliseconds = reconnect_ms?;
     let at = at.field("reconnect_ms");
     if server {
-        builder.conflict(at, "only a client connects again");
+        builder.conflict(at, "reconnecting is only supported for clients");
     }
     if !builder.before(9, 2) {
         return Some(("reconnect-ms", milliseconds.into()));
@@ -263,7 +267,7 @@ fn udp(
     let mut inet = |field, address: &SocketAddress| match address {
         SocketAddress::Inet(InetAddress { host, port }) => (host.clone(), *port),
         SocketAddress::Unix(UnixAddress { .. }) => {
-            builder.conflict(at.field(field), "datagrams of a character device are UDP: HOST:PORT");
+            builder.conflict(at.field(field), "expected a UDP address, HOST:PORT");
             (String::new(), 0)
         }
     };

@@ -31,7 +31,7 @@ fn model(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig) {
     let chosen = asked.map(TargetCpu::new).or_else(|| if is_left { None } else { by_default() });
     let Some(chosen) = chosen else {
         if !cpu.features.is_empty() {
-            builder.conflict(at.field("features"), "features need a model: give `cpu.model`");
+            builder.conflict(at.field("features"), "`features` requires `cpu.model`");
         }
         return;
     };
@@ -39,7 +39,7 @@ fn model(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig) {
     let model = &*chosen.model;
     check_word(builder, model_at, model);
     if model.contains('=') {
-        builder.invalid(model_at, model, "is no model: features have a table of their own");
+        builder.invalid(model_at, model, "is not a valid CPU model; set features in `cpu.features`");
     }
     let chosen = chosen.with(&cpu.features);
     check_features(builder, at.field("features"), &chosen.features);
@@ -52,7 +52,7 @@ fn check_features(builder: &mut Builder<'_>, at: At<'_>, features: &Props) {
         match value {
             Value::Bool(_) | Value::Int(_) | Value::Uint(_) => {}
             Value::Str(word) => check_word(builder, at.field(key), word),
-            _ => builder.conflict(at.field(key), "a feature is true, false, a number or a word"),
+            _ => builder.conflict(at.field(key), "a feature must be true, false, a number or a word"),
         }
     }
 }
@@ -73,29 +73,26 @@ fn topology(builder: &mut Builder<'_>, at: At<'_>, cpu: &Cpu) {
     let count = count.or_else(|| (!builder.board.decides_itself()).then_some(1));
     let Some(count) = count else {
         if max.is_some() || [sockets, dies, clusters, cores, threads].iter().any(Option::is_some) {
-            builder.conflict(
-                at.field("count"),
-                "a topology, or a maximum, needs the number of processors at boot",
-            );
+            builder.conflict(at.field("count"), "`max` and a topology require `cpu.count` on this board");
         }
         return;
     };
     let most = max.unwrap_or(count);
     if count == 0 {
-        builder.invalid(at.field("count"), "0", "is no number of processors");
+        builder.invalid(at.field("count"), "0", "is not a valid number of CPUs");
     }
     if most < count {
         builder.conflict(at.field("max"), format!("{most} is less than the {count} at boot"));
     }
     let levels = [sockets, dies, clusters, cores, threads];
     if levels.contains(&Some(0)) {
-        builder.conflict(at, "sockets, dies, clusters, cores and threads are at least 1");
+        builder.conflict(at, "sockets, dies, clusters, cores and threads must be at least 1");
     } else if levels.iter().any(Option::is_some) {
         let product =
             levels.iter().flatten().fold(1_u64, |product, level| product.saturating_mul((*level).into()));
         let whole = sockets.is_some() && cores.is_some() && threads.is_some();
         if whole && product != u64::from(most) || u64::from(most) % product != 0 {
-            let why = format!("the topology makes {product} processors, but there are {most} at most");
+            let why = format!("the topology has {product} CPUs, but the maximum is {most}");
             builder.conflict(at, why);
         }
     }

@@ -33,7 +33,7 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk) {
         DetectZeroes::On => Some("on"),
         DetectZeroes::Unmap => {
             if !disk.discard {
-                builder.conflict(at.field("detect_zeroes"), "zeroes can be unmapped only with `discard`");
+                builder.conflict(at.field("detect_zeroes"), "`detect_zeroes = \"unmap\"` requires `discard`");
             }
             Some("unmap")
         }
@@ -48,7 +48,7 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk) {
     let zeroes = Props::new().with_some("detect-zeroes", zeroes);
     if disk.snapshot {
         if disk.read_only {
-            builder.conflict(at.field("snapshot"), "nothing is written to a disk that is `read_only`");
+            builder.conflict(at.field("snapshot"), "`snapshot` has no effect on a disk that is `read_only`");
         }
         overlay(builder, at, id, part, opening, zeroes);
     } else {
@@ -68,7 +68,7 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk, node: Sm
     if let Some(serial) = &disk.serial {
         if serial.len() > serial_room {
             let why =
-                format!("is too long for a serial number on this interface, {serial_room} bytes at most");
+                format!("is too long: serial numbers of this interface can have at most {serial_room} bytes");
             builder.invalid(at.field("serial"), serial, why);
         }
         props.set("serial", serial);
@@ -78,7 +78,7 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk, node: Sm
     }
     if let Some(wwn) = disk.wwn {
         if !matches!(disk.interface, DiskInterface::VirtioScsi | DiskInterface::Sata | DiskInterface::Ide) {
-            builder.conflict(at.field("wwn"), "only SCSI, SATA and IDE disks have a World Wide Name");
+            builder.conflict(at.field("wwn"), "`wwn` is only supported by SCSI, SATA and IDE disks");
         }
         props.set("wwn", wwn);
     }
@@ -94,14 +94,18 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk, node: Sm
             builder.iothread(at.field("iothread"), thread);
             props.set("iothread", thread);
         } else {
-            builder.conflict(at.field("iothread"), "only virtio-blk disks are served by an iothread");
+            builder.conflict(at.field("iothread"), "`iothread` is only supported by virtio-blk disks");
         }
     }
     if let Some(queues) = disk.queues {
         if !is_virtio {
-            builder.conflict(at.field("queues"), "only virtio-blk disks have a number of queues");
+            builder.conflict(at.field("queues"), "`queues` is only supported by virtio-blk disks");
         } else if !(1..=1024).contains(&queues) {
-            builder.invalid(at.field("queues"), &queues.to_string(), "is no number of queues: 1 to 1024");
+            builder.invalid(
+                at.field("queues"),
+                &queues.to_string(),
+                "is not a valid number of queues; expected 1 to 1024",
+            );
         }
         props.set("num-queues", queues);
     }
@@ -114,7 +118,7 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk, node: Sm
             builder.invalid(
                 at.field(field),
                 &size.to_string(),
-                "is no sector size: a power of two from 512 to 2097152",
+                "is not a valid sector size; expected a power of two from 512 to 2097152",
             );
         }
         props.set(key, size);
@@ -123,7 +127,10 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk, node: Sm
         .with_some("rerror", on_error(builder, at.field("read_error"), disk.interface, disk.read_error))
         .with_some("werror", on_error(builder, at.field("write_error"), disk.interface, disk.write_error));
     if disk.read_error == Some(OnError::Enospc) {
-        builder.conflict(at.field("read_error"), "a read does not run out of space");
+        builder.conflict(
+            at.field("read_error"),
+            "`read_error` does not support `enospc`: a read cannot run out of space",
+        );
     }
     if disk.share_rw {
         props.set("share-rw", true);
@@ -141,13 +148,13 @@ fn interface(builder: &mut Builder<'_>, at: At<'_>, disk: &Disk) -> (SmolStr, Co
     pci.hotplug = disk.hotplug.into();
     let on_pci = matches!(disk.interface, DiskInterface::Virtio | DiskInterface::Nvme);
     if disk.address.is_some() && !on_pci {
-        builder.conflict(
-            at.field("address"),
-            "only virtio-blk and NVMe disks are devices with an address of their own",
-        );
+        builder.conflict(at.field("address"), "`address` is only supported by virtio-blk and NVMe disks");
     }
     if disk.read_only && matches!(disk.interface, DiskInterface::Sata | DiskInterface::Ide) {
-        builder.conflict(at.field("read_only"), "SATA and IDE disks cannot be read-only; CD-ROMs can");
+        builder.conflict(
+            at.field("read_only"),
+            "`read_only` is not supported by SATA and IDE disks; use a CD-ROM drive",
+        );
     }
     match disk.interface {
         DiskInterface::Virtio => (builder.board.virtio("virtio-blk", &pci), Connector::Virtio(pci), 20),
@@ -171,7 +178,7 @@ fn on_error(
 ) -> Option<&'static str> {
     let action = action?;
     if interface == DiskInterface::Nvme {
-        builder.conflict(at, "an NVMe disk has no choice of what happens on errors");
+        builder.conflict(at, "`read_error` and `write_error` are not supported by NVMe disks");
     }
     Some(match action {
         OnError::Report => "report",

@@ -15,7 +15,7 @@ pub(super) fn display(builder: &mut Builder<'_>, config: &VmConfig) {
     let kind = |name: &'static str| Props::new().with("type", name);
     let full = |full_screen: bool| full_screen.then_some(true);
     let props = match &config.display {
-        // Left out, QEMU would open a window, or a VNC port where it has no windows.
+        // Without this, QEMU would open a window, or a VNC port if it was built without windows.
         Display::None => return builder.plain(at, "-display", "none"),
         Display::Gtk(GtkDisplay { gl, full_screen }) => {
             kind("gtk").with_some("gl", gl_word(*gl)).with_some("full-screen", full(*full_screen))

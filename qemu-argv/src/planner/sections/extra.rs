@@ -8,27 +8,24 @@ use crate::planner::builder::Builder;
 
 /// Options that a launcher takes over or that end QEMU at once: why, and what to use instead.
 const REFUSED: &[(&[&str], &str)] = &[
-    (&["S"], "the launcher lets the guest run after the start; use `paused = true`"),
+    (&["S"], "it conflicts with the launcher, which starts the guest; use `paused = true`"),
     (
         &["daemonize"],
-        "the launcher watches the process that it starts; `qemuctl start` runs a VM in the background",
+        "the launcher has to supervise the process; use `qemuctl start` to run a VM in the background",
     ),
     (
         &["nographic"],
-        "the launcher has QEMU's standard input; without a `display` there is no window, and `qemuctl console` shows the serial console",
+        "QEMU's standard input is used for the monitor; without `display` there is no window, and `qemuctl console` shows the serial console",
     ),
-    (
-        &["curses"],
-        "QEMU has no terminal under the launcher; use `qemuctl console`, or `vnc = {}` for the screen",
-    ),
-    (&["preconfig"], "the launcher would wait for a machine that is never made; leave it out"),
+    (&["curses"], "QEMU has no terminal here; use `qemuctl console`, or `vnc = {}` for the screen"),
+    (&["preconfig"], "the launcher would wait forever for the machine to be created; remove it"),
     (
         &["add-fd"],
-        "QEMU inherits no descriptors but those that are planned; pass it one with `LaunchOptions::descriptors`, or later over QMP",
+        "QEMU inherits only the file descriptors of the plan; pass others with `LaunchOptions::descriptors`, or later over QMP",
     ),
-    (&["enable-kvm", "accel"], "the accelerator is chosen by `machine = { accel = … }`"),
-    (&["h", "help", "version", "audio-help"], "QEMU prints this and ends; run it without the launcher"),
-    (&["dump-vmstate"], "QEMU writes this file and ends; run it without the launcher"),
+    (&["enable-kvm", "accel"], "set the accelerator with `machine = { accel = … }`"),
+    (&["h", "help", "version", "audio-help"], "QEMU prints this and exits; run it without the launcher"),
+    (&["dump-vmstate"], "QEMU writes this file and exits; run it without the launcher"),
 ];
 
 /// Options whose argument is a character device.
@@ -39,7 +36,7 @@ pub(super) fn check(builder: &mut Builder<'_>, config: &VmConfig) {
     for (index, argument) in config.extra_args.iter().enumerate() {
         let at = At::entry("extra_args", index);
         if argument.contains('\0') {
-            builder.fault(at, Fault::Conflict { why: "a text has a NUL character inside".into() });
+            builder.fault(at, Fault::Conflict { why: "must not contain a NUL character".into() });
         }
         builder.check_length(at, argument.len());
     }
@@ -53,7 +50,10 @@ pub(super) fn check(builder: &mut Builder<'_>, config: &VmConfig) {
             arguments.next().map(|(_, value)| value.as_str())
         };
         if name == "snapshot" && !config.disks.is_empty() {
-            builder.conflict(at, "QEMU ignores it for the disks of a config, which would be written to; give each `snapshot = true`");
+            builder.conflict(
+                at,
+                "QEMU ignores it for the disks of the config; set `snapshot = true` on each of them",
+            );
         }
         let elevates = match name {
             "runas" | "chroot" => true,
@@ -63,7 +63,7 @@ pub(super) fn check(builder: &mut Builder<'_>, config: &VmConfig) {
         if elevates && config.sandbox.enabled && !config.sandbox.allow_elevate {
             builder.conflict(
                 at,
-                format!("{argument}: QEMU's sandbox denies it; set `sandbox = {{ allow_elevate = true }}`, or start QEMU as that user"),
+                format!("{argument}: QEMU's sandbox denies this; set `sandbox = {{ allow_elevate = true }}`, or start QEMU as that user"),
             );
         }
         // Alone, QEMU has its standard input for itself.
@@ -88,13 +88,13 @@ fn refusal(name: &str, value: &str) -> Option<&'static str> {
     if STREAMS.contains(&name) && is_stdio(value) {
         return Some(match name {
             "monitor" | "qmp" | "qmp-pretty" => {
-                "QEMU's standard input is the launcher's monitor; use `qemuctl hmp`, `qemuctl qmp`, or a monitor on a socket, such as `unix:/path,server=on,wait=off`"
+                "QEMU's standard input is used for the monitor; use `qemuctl hmp`, `qemuctl qmp`, or a monitor on a socket, such as `unix:/path,server=on,wait=off`"
             }
             "gdb" => {
-                "QEMU's standard input is the launcher's monitor; use a port, such as `tcp:127.0.0.1:1234`"
+                "QEMU's standard input is used for the monitor; use a port, such as `tcp:127.0.0.1:1234`"
             }
             _ => {
-                "QEMU's standard input is the launcher's monitor; use `serials`, whose first port is on `run`'s terminal and `qemuctl console`"
+                "QEMU's standard input is used for the monitor; use `serials`, whose first port is on `run`'s terminal and `qemuctl console`"
             }
         });
     }
@@ -103,10 +103,10 @@ fn refusal(name: &str, value: &str) -> Option<&'static str> {
     }
     let asks_for_help = value.split([',', ';']).any(|word| matches!(word, "help" | "?"));
     if asks_for_help && !matches!(name, "append" | "name" | "fw_cfg" | "smbios" | "prom-env") {
-        return Some("QEMU prints this and ends; run it without the launcher");
+        return Some("QEMU prints this and exits; run it without the launcher");
     }
     if matches!(name, "machine" | "M") && value.contains("dumpdtb=") {
-        return Some("QEMU writes the device tree and ends; run it without the launcher");
+        return Some("QEMU writes the device tree and exits; run it without the launcher");
     }
     None
 }

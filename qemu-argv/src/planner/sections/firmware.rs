@@ -36,7 +36,7 @@ fn flash(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, uefi: &UefiFi
         builder.not_here(at, "flash memory for UEFI", "");
     }
     let Some(code) = &uefi.code else {
-        let what = "the path of the UEFI code (a launcher finds it, a plan alone cannot)".into();
+        let what = "the path of the UEFI code (only a launcher can find it)".into();
         return builder.fault(at.field("code"), crate::error::Fault::Missing { what });
     };
     unit(builder, at, ("pflash0", "code"), code, uefi.code_format.or(Some(BlockFormat::Raw)), true);
@@ -57,11 +57,11 @@ fn flash(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, uefi: &UefiFi
             builder.not_here(
                 at.field("secure_boot"),
                 "firmware secured by System Management Mode",
-                "; it is for q35",
+                "; it requires q35",
             );
         }
         if config.machine.smm == Some(false) {
-            builder.conflict(at.field("secure_boot"), "it needs `machine.smm`, which is switched off");
+            builder.conflict(at.field("secure_boot"), "it requires `machine.smm`, which is off");
         }
         builder.machine.set("smm", true);
         let props =

@@ -28,10 +28,10 @@ pub(super) fn vmgenid(builder: &mut Builder<'_>, config: &VmConfig) {
     let Some(guid) = &config.vmgenid else { return };
     let at = At::section("vmgenid");
     if guid != "auto" && !vm::is_uuid(guid) {
-        builder.invalid(at, guid, "is no generation id: \"auto\" or a UUID");
+        builder.invalid(at, guid, "is not a valid generation id; expected \"auto\" or a UUID");
     }
     if !builder.board.is_pc() {
-        builder.not_here(at, "vmgenid", "; it is for q35 and pc");
+        builder.not_here(at, "vmgenid", "; it requires q35 or pc");
     }
     builder.fixed_device(at, "vmgenid", "vmgenid0", Props::new().with("guid", guid));
 }
@@ -43,7 +43,11 @@ pub(super) fn debug_exit(builder: &mut Builder<'_>, config: &VmConfig) {
         builder.not_here(at, "isa-debug-exit", ", which has no ISA bus");
     }
     if !matches!(exit.size, 1 | 2 | 4) {
-        builder.invalid(at.field("size"), &exit.size.to_string(), "is no number of ports: 1, 2 or 4");
+        builder.invalid(
+            at.field("size"),
+            &exit.size.to_string(),
+            "is not a valid number of ports; expected 1, 2 or 4",
+        );
     }
     let props = Props::new().with("iobase", exit.port).with("iosize", exit.size);
     builder.fixed_device(at, "isa-debug-exit", "debug-exit0", props);

@@ -28,13 +28,13 @@ fn vfio(builder: &mut Builder<'_>, at: At<'_>, id: &str, device: &HostDevice) {
                 builder.invalid(
                     at.field("host"),
                     host,
-                    "is no PCI address of the host: write it like 0000:01:00.0",
+                    "is not a valid PCI address of the host; expected for example 0000:01:00.0",
                 );
             }
             props.set("host", host);
         }
         (None, Some(path)) => props.set("sysfsdev", builder.path(at.field("sysfs"), path)),
-        _ => builder.conflict(at, "exactly one of `host` and `sysfs` is needed"),
+        _ => builder.conflict(at, "set either `host` or `sysfs`"),
     }
     if let Some(path) = &device.rom_file {
         let path = builder.path(at.field("rom_file"), path);
@@ -70,7 +70,7 @@ fn other(builder: &mut Builder<'_>, at: At<'_>, id: &str, device: &OtherDevice) 
         && driver.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._,+".contains(&byte))
         && driver != "help";
     if !good {
-        builder.invalid(at.field("driver"), driver, "is no driver");
+        builder.invalid(at.field("driver"), driver, "is not a valid driver name");
     }
     let properties_at = at.field("properties");
     builder.check_keys(properties_at, &device.properties);
@@ -89,7 +89,7 @@ fn other(builder: &mut Builder<'_>, at: At<'_>, id: &str, device: &OtherDevice) 
         OtherBus::Usb => Connector::Usb(UsbRequest::default()),
         OtherBus::None => {
             if device.address.is_some() {
-                builder.conflict(at.field("address"), "an address needs `bus`");
+                builder.conflict(at.field("address"), "`address` requires `bus`");
             }
             builder.fixed_device(at, driver.clone(), id, props);
             return;

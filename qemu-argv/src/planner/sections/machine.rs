@@ -13,7 +13,7 @@ pub(super) fn machine(builder: &mut Builder<'_>, config: &VmConfig) {
     let machine = &config.machine;
     let kind = builder.board.kind.clone();
     if kind.is_empty() || matches!(kind.as_str(), "help" | "?") {
-        builder.invalid(at.field("type"), &kind, "is no machine type");
+        builder.invalid(at.field("type"), &kind, "is not a valid machine type");
     }
     if machine.virtio == Some(VirtioBus::Mmio) && builder.board.machine.virtio_mmio_buses() == 0 {
         builder.not_here(at.field("virtio"), "a memory-mapped slot for virtio", "");
@@ -22,7 +22,7 @@ pub(super) fn machine(builder: &mut Builder<'_>, config: &VmConfig) {
         builder.not_here(at.field("virtio"), "PCI", "");
     }
     if machine.smm == Some(true) && !builder.board.is_pc() {
-        builder.not_here(at.field("smm"), "System Management Mode", "; it is for q35 and pc");
+        builder.not_here(at.field("smm"), "System Management Mode", "; it requires q35 or pc");
     }
     let mut props = Props::new()
         .with("type", kind)
@@ -52,7 +52,7 @@ pub(super) fn machine(builder: &mut Builder<'_>, config: &VmConfig) {
         if accel.is_hardware() || mib == 0 {
             builder.conflict(
                 at.field("tcg_cache"),
-                "only TCG has a cache of translated code, of at least 1 MiB",
+                "the translation cache is only supported by TCG, with at least 1 MiB",
             );
         }
         // Writing to a String cannot fail.

@@ -39,7 +39,7 @@ pub(super) fn size(builder: &Builder<'_>, config: &VmConfig) -> Option<Size> {
 fn amount(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory, size: Size) {
     // Boards of microcontrollers have as little as 16 KiB.
     if size < Size::mib(1) && !builder.board.decides_itself() || size < Size::kib(8) {
-        builder.invalid(at.field("size"), &size.to_string(), "is too little memory for this machine");
+        builder.invalid(at.field("size"), &size.to_string(), "is too little memory for this machine type");
     }
     if builder.target.arch == Arch::Loongarch64 && size <= Size::gib(1) {
         builder.needs(at.field("size"), "a loongarch64 machine of 1 GiB or less", 10, 0);
@@ -52,7 +52,7 @@ fn amount(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory, size: Size) {
         props.set("slots", memory.slots.unwrap_or(8));
         props.set("maxmem", kib(builder, at.field("max"), max));
     } else if memory.slots.is_some() {
-        builder.conflict(at.field("slots"), "slots for hotplug need `memory.max`");
+        builder.conflict(at.field("slots"), "`slots` requires `memory.max`");
     }
     builder.option(at, "-m", props);
 }
@@ -67,7 +67,7 @@ fn left_to_the_board(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory) {
     if special || memory.max.is_some() || memory.slots.is_some() {
         builder.conflict(
             at.field("size"),
-            "memory of a chosen kind needs a size: this board has one of its own",
+            "memory options require `memory.size` on this board, which has a fixed default",
         );
     }
 }
@@ -76,7 +76,7 @@ fn left_to_the_board(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory) {
 fn kib(builder: &mut Builder<'_>, at: At<'_>, size: Size) -> String {
     let bytes = size.to_bytes();
     if !bytes.is_multiple_of(8192) {
-        builder.invalid(at, &size.to_string(), "is no multiple of 8 KiB");
+        builder.invalid(at, &size.to_string(), "is not a multiple of 8 KiB");
     }
     if bytes.is_multiple_of(1 << 20) { format!("{}M", bytes >> 20) } else { format!("{}k", bytes >> 10) }
 }
@@ -84,7 +84,7 @@ fn kib(builder: &mut Builder<'_>, at: At<'_>, size: Size) -> String {
 fn backend(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, size: Size) {
     let memory = &config.memory;
     if builder.shared_memory && memory.share == Some(false) {
-        builder.conflict(at.field("share"), "a chosen device needs memory that its helper process can see");
+        builder.conflict(at.field("share"), "one of the devices requires shared memory");
     }
     let plain = !shared(builder, memory) && !memory.prealloc && memory.merge.is_none();
     if config.numa.is_empty() && !(memory.backend == MemoryBackend::Default && plain) {
@@ -127,7 +127,10 @@ pub(super) fn object(
         }
         MemoryBackend::Memfd(MemfdMemory { huge_pages }) => {
             if huge_pages.is_some_and(|size| !size.to_bytes().is_power_of_two()) {
-                builder.conflict(at_backend.field("huge_pages"), "the size of a huge page is a power of two");
+                builder.conflict(
+                    at_backend.field("huge_pages"),
+                    "the size of a huge page must be a power of two",
+                );
             }
             let props = Props::new()
                 .with_some("hugetlb", huge_pages.map(|_| true))

@@ -25,7 +25,7 @@ pub(super) fn netdev(
     let at = at.field("backend");
     let many = matches!(backend, NetBackend::Tap(_) | NetBackend::VhostUser(_) | NetBackend::VhostVdpa(_));
     if queues.is_some() && !many {
-        builder.conflict(at_queues, "only tap, vhost-user and vhost-vdpa have several queues");
+        builder.conflict(at_queues, "multiple queues are only supported by tap, vhost-user and vhost-vdpa");
     }
     let count = queues.unwrap_or(1);
     let (kind, props) = match backend {
@@ -67,7 +67,7 @@ fn check_interface(builder: &mut Builder<'_>, at: At<'_>, name: &str) {
         builder.invalid(
             at,
             name,
-            "is no name of a network interface: 1 to 15 bytes, no spaces, slashes or colons",
+            "is not a valid interface name: it must have 1 to 15 bytes, without spaces, slashes or colons",
         );
     }
 }
@@ -80,7 +80,7 @@ fn tap(builder: &mut Builder<'_>, at: At<'_>, id: &str, net: &TapNet, queues: u1
         if net.script.is_some() || net.down_script.is_some() {
             builder.conflict(
                 at.field("script"),
-                "QEMU runs no scripts for an interface that the launcher opens",
+                "scripts are not supported for an interface that the launcher opens",
             );
         }
         let mut list = |role: &dyn Fn(u16) -> FdRole| {
@@ -97,7 +97,7 @@ fn tap(builder: &mut Builder<'_>, at: At<'_>, id: &str, net: &TapNet, queues: u1
             builder.sandbox.spawn = true;
             builder.path(at.field(field), path)
         }
-        // Left out, QEMU would run /etc/qemu-ifup.
+        // Without this, QEMU would run /etc/qemu-ifup.
         None => Value::from("no"),
     };
     let up = script("script", &net.script);
@@ -128,7 +128,8 @@ fn socket(builder: &mut Builder<'_>, at: At<'_>, net: &SocketNet) -> Props {
             format!("{}:{port}", builder.host(at.field(field), host))
         }
         SocketAddress::Unix(UnixAddress { .. }) => {
-            builder.conflict(at.field(field), "this protocol has only HOST:PORT; use `stream` or `dgram`");
+            builder
+                .conflict(at.field(field), "this backend supports only HOST:PORT; use `stream` or `dgram`");
             String::new()
         }
     };
@@ -163,13 +164,13 @@ fn dgram(builder: &mut Builder<'_>, at: At<'_>, net: &DgramNet) -> Props {
     match (&net.local, &net.remote) {
         (Some(SocketAddress::Unix(UnixAddress { .. })), SocketAddress::Inet(InetAddress { .. }))
         | (Some(SocketAddress::Inet(InetAddress { .. })), SocketAddress::Unix(UnixAddress { .. })) => {
-            builder.conflict(at, "both ends are of one kind");
+            builder.conflict(at, "both endpoints must be of the same kind");
         }
         (None, remote) => {
             let multicast = matches!(remote, SocketAddress::Inet(InetAddress { host, .. })
                 if host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_multicast()));
             if !multicast {
-                builder.conflict(at.field("local"), "only a multicast group needs no end of ours");
+                builder.conflict(at.field("local"), "`local` may be omitted only for a multicast group");
             }
         }
         _ => {}
@@ -221,7 +222,7 @@ fn passt(builder: &mut Builder<'_>, at: At<'_>, id: &str, net: &PasstNet) -> Pro
 
 fn l2tpv3(builder: &mut Builder<'_>, at: At<'_>, net: &L2tpv3Net) -> Props {
     if net.src_port.is_some() != net.dst_port.is_some() {
-        builder.conflict(at, "a UDP tunnel needs both `src_port` and `dst_port`");
+        builder.conflict(at, "a UDP tunnel requires both `src_port` and `dst_port`");
     }
     Props::new()
         .with("src", &net.src)

@@ -36,7 +36,7 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network) {
         builder.invalid(
             at.field("mac"),
             &mac.to_string(),
-            "is a multicast address: the first octet must be even",
+            "is a multicast address; the first octet must be even",
         );
     }
     builder.mac(at, mac);
@@ -50,10 +50,10 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network) {
 fn of_the_board(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, mac: MacAddress) {
     let placed = network.address.is_some() || network.hotplug.is_some();
     if network.boot_index.is_some() || network.mtu.is_some() || placed || !network.properties.is_empty() {
-        builder.conflict(at.field("model"), "an interface of the board has no settings but its MAC address");
+        builder.conflict(at.field("model"), "only the MAC address of a board's own interface can be set");
     }
     if builder.running {
-        builder.conflict(at.field("model"), "an interface of the board is there from the start");
+        builder.conflict(at.field("model"), "a board's own interface cannot be hot-plugged");
     }
     builder.plain(at, "-net", format!("nic,netdev={id},macaddr={mac}"));
 }
@@ -61,10 +61,14 @@ fn of_the_board(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Netwo
 fn check_queues(builder: &mut Builder<'_>, at: At<'_>, network: &Network) {
     let Some(queues) = network.queues else { return };
     if !(1..=MOST_QUEUES).contains(&queues) {
-        builder.invalid(at.field("queues"), &queues.to_string(), "is no number of queue pairs: 1 to 256");
+        builder.invalid(
+            at.field("queues"),
+            &queues.to_string(),
+            "is not a valid number of queue pairs; expected 1 to 256",
+        );
     }
     if queues > 1 && network.model != NicModel::Virtio {
-        builder.conflict(at.field("queues"), "only virtio interfaces have several queues");
+        builder.conflict(at.field("queues"), "multiple queues are only supported by virtio interfaces");
     }
 }
 
@@ -89,7 +93,7 @@ fn no_device(builder: &mut Builder<'_>, at: At<'_>, network: &Network) {
     } = network;
     let placed = address.is_some() || hotplug.is_some();
     if mac.is_some() || boot_index.is_some() || mtu.is_some() || placed || !properties.is_empty() {
-        builder.conflict(at.field("model"), "without a device there is nothing to set on one");
+        builder.conflict(at.field("model"), "device settings are not allowed with `model = \"none\"`");
     }
 }
 
@@ -110,15 +114,15 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, ma
     }
     if let Some(mtu) = network.mtu {
         if !virtio {
-            builder.conflict(at.field("mtu"), "only virtio interfaces are told an MTU");
+            builder.conflict(at.field("mtu"), "`mtu` is only supported by virtio interfaces");
         }
         if mtu < 68 {
-            builder.invalid(at.field("mtu"), &mtu.to_string(), "is less than the 68 bytes of IPv4");
+            builder.invalid(at.field("mtu"), &mtu.to_string(), "is less than 68, the minimum of IPv4");
         }
         props.set("host_mtu", mtu);
     }
     if matches!(network.backend, NetBackend::VhostUser(_) | NetBackend::VhostVdpa(_)) && !virtio {
-        builder.conflict(at.field("model"), "vhost-user and vhost-vdpa need a virtio interface");
+        builder.conflict(at.field("model"), "vhost-user and vhost-vdpa require a virtio interface");
     }
     let properties_at = at.field("properties");
     builder.check_keys(properties_at, &network.properties);
@@ -139,13 +143,13 @@ fn add(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, props
         }
         Model::UsbNet => {
             if network.address.is_some() {
-                builder.conflict(at.field("address"), "a USB interface has no PCI address");
+                builder.conflict(at.field("address"), "`address` is not supported by USB interfaces");
             }
             return builder.device(at, "usb-net", id, props, Connector::Usb(UsbRequest::default()));
         }
         Model::SpaprVlan => {
             if builder.board.family() != Family::Pseries {
-                builder.not_here(at.field("model"), "spapr-vlan", "; it is for pseries");
+                builder.not_here(at.field("model"), "spapr-vlan", "; it requires pseries");
             }
             builder.fixed_device(at, "spapr-vlan", id, props);
             return;

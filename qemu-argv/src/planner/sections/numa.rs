@@ -13,11 +13,12 @@ pub(super) fn nodes(builder: &mut Builder<'_>, config: &VmConfig) {
     let total = config.numa.iter().fold(0_u64, |total, node| total.saturating_add(node.memory.to_bytes()));
     match memory::size(builder, config) {
         Some(size) if total != size.to_bytes() => {
-            let why = format!("the nodes have {} together, but the machine has {size}", Size::bytes(total));
+            let why = format!("the nodes have {} in total, but the machine has {size}", Size::bytes(total));
             builder.conflict(At::section("numa"), why);
         }
         Some(_) => {}
-        None => builder.conflict(At::section("memory").field("size"), "nodes need a size of the memory"),
+        None => builder
+            .conflict(At::section("memory").field("size"), "NUMA nodes require `memory.size` on this board"),
     }
     for (index, node) in config.numa.iter().enumerate() {
         one(builder, config, index, node);
@@ -29,14 +30,14 @@ pub(super) fn nodes(builder: &mut Builder<'_>, config: &VmConfig) {
             continue;
         }
         if node.distances.len() != config.numa.len() {
-            builder.conflict(at, format!("there are {} nodes to be far from", config.numa.len()));
+            builder.conflict(at, format!("expected {} distances, one for each node", config.numa.len()));
         }
         for (other, distance) in node.distances.iter().enumerate() {
             if (other == index) != (*distance == 10) || *distance < 10 {
                 builder.invalid(
                     at,
                     &distance.to_string(),
-                    "is no distance: 10 for the node itself, more for others",
+                    "is not a valid distance; expected 10 for the node itself, and more for others",
                 );
             }
             let props = Props::new()
@@ -61,7 +62,7 @@ fn one(builder: &mut Builder<'_>, config: &VmConfig, index: usize, node: &NumaNo
         };
         object = object.with("host-nodes", list).with("policy", policy);
     } else if node.policy.is_some() {
-        builder.conflict(at.field("policy"), "a policy needs `host_nodes`");
+        builder.conflict(at.field("policy"), "`policy` requires `host_nodes`");
     }
     let id = format!("ram-node{index}");
     let mut props = Props::new().with("type", "node").with("nodeid", index as u64);
@@ -84,6 +85,10 @@ fn check_range(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, range: 
         _ => false,
     };
     if !good {
-        builder.invalid(at, range, format!("is no range of processors: numbers below {most}, such as 0-3"));
+        builder.invalid(
+            at,
+            range,
+            format!("is not a valid range of CPUs; expected numbers below {most}, such as 0-3"),
+        );
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn rng(builder: &mut Builder<'_>, config: &VmConfig) {
         }
     }
     if rng.period_ms.is_some() && rng.max_bytes.is_none() {
-        builder.conflict(at.field("period_ms"), "a period needs `max_bytes`");
+        builder.conflict(at.field("period_ms"), "`period_ms` requires `max_bytes`");
     }
     let props = Props::new()
         .with("rng", "rng0-source")

@@ -15,7 +15,7 @@ pub(super) fn rtc(builder: &mut Builder<'_>, config: &VmConfig) {
             builder.invalid(
                 at.field("base"),
                 base,
-                "is no start of a clock: utc, localtime or 2026-01-31T12:00:00",
+                "is not a valid start time; expected utc, localtime or for example 2026-01-31T12:00:00",
             );
         }
     }
@@ -27,7 +27,7 @@ pub(super) fn rtc(builder: &mut Builder<'_>, config: &VmConfig) {
     let mut props = Props::new().with_some("base", rtc.base.as_ref()).with_some("clock", clock);
     if rtc.catch_up {
         if !builder.board.is_pc() {
-            builder.not_here(at.field("catch_up"), "delivery of lost ticks", "; it is for q35 and pc");
+            builder.not_here(at.field("catch_up"), "delivery of lost ticks", "; it requires q35 or pc");
         }
         props.set("driftfix", "slew");
     }

@@ -11,7 +11,7 @@ pub(super) fn secrets(builder: &mut Builder<'_>, config: &VmConfig) {
         let at = At::entry("secrets", index);
         builder.check_id(at.field("id"), &secret.id);
         if secret.file.is_some() && secret.value.is_some() {
-            builder.conflict(at, "both `file` and `value` are given");
+            builder.conflict(at, "set either `file` or `value`, not both");
         }
         let file = if let Some(path) = &secret.file {
             builder.path(at.field("file"), path)

@@ -50,7 +50,7 @@ fn chardev_of(
     if let Some(chardev) = &serial.chardev {
         builder.chardev_of_list(at.field("chardev"), "character device", chardev);
         if serial.log.is_some() {
-            builder.conflict(at.field("log"), "the character device has a `log` of its own: give it there");
+            builder.conflict(at.field("log"), "set `log` on the character device instead");
         }
         return chardev.into();
     }
@@ -82,7 +82,7 @@ fn board_port(builder: &mut Builder<'_>, at: At<'_>, chardev: &str, ports: &mut 
     };
     *ports += 1;
     if *ports > room {
-        let hint = "; give further serial ports another `device`, such as virtio";
+        let hint = "; use another `device` for further serial ports, such as virtio";
         builder.not_here(at.field("device"), &format!("serial port {ports} of the board"), hint);
     }
     builder.plain(at, "-serial", join(["chardev:", chardev]));

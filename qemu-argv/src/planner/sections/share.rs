@@ -20,7 +20,11 @@ pub(super) fn shares(builder: &mut Builder<'_>, config: &VmConfig) {
             Share::NineP(NinePShare { tag, address, .. }) => (tag, 31, address),
         };
         if tag.is_empty() || tag.len() > longest {
-            builder.invalid(at.field("tag"), tag, format!("is no tag: 1 to {longest} bytes"));
+            builder.invalid(
+                at.field("tag"),
+                tag,
+                format!("is not a valid tag; it must have 1 to {longest} bytes"),
+            );
         }
         if tags.contains(&tag.as_str()) {
             builder.conflict(at.field("tag"), format!("another share has the tag {tag:?}"));

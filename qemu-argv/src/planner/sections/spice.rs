@@ -20,7 +20,10 @@ pub(super) fn spice(builder: &mut Builder<'_>, config: &VmConfig) {
         builder.secret(at.field("password_secret"), secret);
         props.set("password-secret", secret);
         if spice.disable_ticketing {
-            builder.conflict(at.field("disable_ticketing"), "a password is of no use without ticketing");
+            builder.conflict(
+                at.field("disable_ticketing"),
+                "`password_secret` conflicts with `disable_ticketing`",
+            );
         }
     }
     let on = |flag: bool| flag.then_some(true);
@@ -45,7 +48,7 @@ pub(super) fn spice(builder: &mut Builder<'_>, config: &VmConfig) {
         SpiceStreaming::Filter => "filter",
     });
     if spice.gl && matches!(spice.listen, SpiceListen::Inet(SpiceInet { .. })) {
-        builder.conflict(at.field("gl"), "OpenGL reaches only clients on a Unix socket");
+        builder.conflict(at.field("gl"), "`gl` requires a Unix socket");
     }
     props = props
         .with_some("disable-ticketing", on(spice.disable_ticketing))
@@ -79,10 +82,10 @@ fn listen(builder: &mut Builder<'_>, at: At<'_>, listen: &SpiceListen, certifica
         }
         SpiceListen::Inet(SpiceInet { host, port, tls_port }) => {
             if port.is_none() && tls_port.is_none() {
-                builder.conflict(at, "neither `port` nor `tls_port` is given");
+                builder.conflict(at, "set `port` or `tls_port`");
             }
             if tls_port.is_some() && !certificates {
-                builder.conflict(at.field("tls_port"), "a port with TLS needs `x509_dir`");
+                builder.conflict(at.field("tls_port"), "`tls_port` requires `x509_dir`");
             }
             let host = host.clone().unwrap_or_else(|| "127.0.0.1".into());
             // The brackets of an IPv6 address are for texts with a port; here it stands alone.

@@ -30,7 +30,7 @@ pub(super) fn smbios(builder: &mut Builder<'_>, config: &VmConfig) {
         let Some(part) = part else { continue };
         let at = at.field(field);
         if number == "3" && part.product.is_some() {
-            builder.conflict(at.field("product"), "a chassis has no product name");
+            builder.conflict(at.field("product"), "`product` is not supported for the chassis");
         }
         let props = table(number)
             .with_some("manufacturer", part.manufacturer.as_ref())
@@ -53,17 +53,17 @@ pub(super) fn fw_cfg(builder: &mut Builder<'_>, config: &VmConfig) {
             && file.name.bytes().all(|byte| byte.is_ascii_graphic());
         if !good {
             let why =
-                "is no name of a firmware configuration file: opt/… with visible ASCII, at most 55 bytes";
+                "is not a valid fw_cfg name; expected opt/… of visible ASCII characters, at most 55 bytes";
             builder.invalid(at.field("name"), &file.name, why);
         }
         if config.fw_cfg[..index].iter().any(|other| other.name == file.name) {
-            builder.conflict(at.field("name"), "another file above has this name");
+            builder.conflict(at.field("name"), "an earlier file has the same name");
         }
         let mut props = Props::new().with("name", &file.name);
         match (&file.text, &file.file) {
             (Some(text), None) => props.set("string", text),
             (None, Some(path)) => props.set("file", builder.raw_path(at.field("file"), path)),
-            _ => builder.conflict(at, "exactly one of `text` and `file` is needed"),
+            _ => builder.conflict(at, "set either `text` or `file`"),
         }
         builder.option(at, "-fw_cfg", props);
     }

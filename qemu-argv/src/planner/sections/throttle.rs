@@ -31,7 +31,7 @@ pub(super) fn group(builder: &mut Builder<'_>, at: At<'_>, disk: &Disk) {
         None => builder.shared_object(at, owner, "throttle-group", group, props),
         Some(true) => {}
         Some(false) => {
-            builder.conflict(at, format!("the group {group:?} has other limits already; give them once"));
+            builder.conflict(at, format!("the group {group:?} has different limits already; set them once"));
         }
     }
 }
@@ -51,7 +51,7 @@ pub(super) fn filter(
         group.into()
     } else {
         if !has_limits(throttle) {
-            builder.conflict(at, "neither a limit nor a group is given");
+            builder.conflict(at, "set a limit or a group");
         }
         let limits = limits(builder, at, throttle);
         builder.object(at, "throttle-group", name.clone(), Props::new().with("limits", limits));
@@ -83,16 +83,16 @@ fn limits(builder: &mut Builder<'_>, at: At<'_>, throttle: &Throttle) -> Props {
         let at = at.field(field);
         // QEMU's own ceiling, a thousand million million a second.
         if limit.to_bytes() == 0 || burst.unwrap_or(limit).to_bytes() > 1_000_000_000_000_000 {
-            builder.invalid(at, &limit.to_string(), "is no limit: 1 to 10^15 a second");
+            builder.invalid(at, &limit.to_string(), "is not a valid limit; expected 1 to 10^15 per second");
         }
         if burst.is_some_and(|burst| burst < limit) {
-            builder.conflict(at.field("burst"), "a burst is not lower than the limit");
+            builder.conflict(at.field("burst"), "a burst must not be lower than the limit");
         }
         if burst_s.is_some() && burst.is_none() {
-            builder.conflict(at.field("burst_s"), "the length of a burst needs `burst`");
+            builder.conflict(at.field("burst_s"), "`burst_s` requires `burst`");
         }
         if burst_s == Some(0) {
-            builder.conflict(at.field("burst_s"), "a burst lasts at least a second");
+            builder.conflict(at.field("burst_s"), "a burst must last at least 1 second");
         }
         props.set(limit_key, limit.to_bytes());
         props = props.with_some(burst_key, burst.map(Size::to_bytes)).with_some(length_key, burst_s);
@@ -102,12 +102,13 @@ fn limits(builder: &mut Builder<'_>, at: At<'_>, throttle: &Throttle) -> Props {
         ("iops", throttle.iops, throttle.iops_read, throttle.iops_write),
     ] {
         if total.is_some() && (read.is_some() || write.is_some()) {
-            builder.conflict(at.field(field), "a total limit excludes limits of reads and writes alone");
+            builder
+                .conflict(at.field(field), "a total limit cannot be combined with limits of reads or writes");
         }
     }
     if let Some(size) = throttle.iops_size {
         if throttle.iops.is_none() && throttle.iops_read.is_none() && throttle.iops_write.is_none() {
-            builder.conflict(at.field("iops_size"), "the size of a request needs a limit of requests");
+            builder.conflict(at.field("iops_size"), "`iops_size` requires an `iops` limit");
         }
         props.set("iops-size", size.to_bytes());
     }

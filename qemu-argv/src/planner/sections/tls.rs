@@ -23,14 +23,14 @@ pub(super) fn credentials(builder: &mut Builder<'_>, config: &VmConfig) {
         if tls.kind == TlsKind::X509 {
             props.set("verify-peer", tls.verify_peer.unwrap_or(true));
         } else if tls.verify_peer.is_some() || tls.password_secret.is_some() {
-            builder.conflict(at, "only certificates are checked and have a private key");
+            builder.conflict(at, "`verify_peer` and `key_secret` are only supported by certificates");
         }
         if let Some(secret) = &tls.password_secret {
             builder.secret(at.field("password_secret"), secret);
             props.set("passwordid", secret);
         }
         if tls.username.is_some() && tls.kind != TlsKind::Psk {
-            builder.conflict(at.field("username"), "only pre-shared keys have a user");
+            builder.conflict(at.field("username"), "`username` is only supported by pre-shared keys");
         }
         let props =
             props.with_some("username", tls.username.as_ref()).with_some("priority", tls.priority.as_ref());

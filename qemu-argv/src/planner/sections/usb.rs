@@ -21,14 +21,18 @@ pub(super) fn controllers(builder: &mut Builder<'_>, config: &VmConfig) {
 fn controller(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbController) {
     let xhci = matches!(usb.model, UsbModel::Xhci | UsbModel::NecXhci);
     if usb.ports.is_some() && !xhci {
-        builder.conflict(at.field("ports"), "only xhci controllers have a choice of ports");
+        builder.conflict(at.field("ports"), "`ports` is only supported by xhci controllers");
     }
     let ports = match usb.model {
         UsbModel::Xhci | UsbModel::NecXhci => usb.ports.unwrap_or(15),
         UsbModel::Uhci => 2,
     };
     if !(1..=15).contains(&ports) {
-        builder.invalid(at.field("ports"), &ports.to_string(), "is no number of ports: 1 to 15");
+        builder.invalid(
+            at.field("ports"),
+            &ports.to_string(),
+            "is not a valid number of ports; expected 1 to 15",
+        );
     }
     let props = if xhci { Props::new().with("p2", ports).with("p3", ports) } else { Props::new() };
     let (driver, mut pci) = match usb.model {
@@ -67,16 +71,20 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
         UsbKind::Host(UsbHost { vendor, product, bus, port }) => {
             if vendor.is_some() != product.is_some() || bus.is_some() != port.is_some() {
                 builder
-                    .conflict(at.field("device"), "vendor and product go together, and so do bus and port");
+                    .conflict(at.field("device"), "`vendor` requires `product`, and `bus` requires `port`");
             } else if vendor.is_none() && bus.is_none() {
-                builder.conflict(at.field("device"), "neither vendor and product nor bus and port are given");
+                builder.conflict(at.field("device"), "set `vendor` and `product`, or `bus` and `port`");
             }
             if let Some(port) = port
                 && !port.split('.').all(|part| {
                     (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
                 })
             {
-                builder.invalid(at.field("device"), port, "is no USB port, such as 2 or 1.2");
+                builder.invalid(
+                    at.field("device"),
+                    port,
+                    "is not a valid USB port; expected for example 2 or 1.2",
+                );
             }
             let props = Props::new()
                 .with_some("vendorid", *vendor)
@@ -88,7 +96,7 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
         UsbKind::Redirection(UsbRedirection { backend }) => {
             let backend = backend.clone().unwrap_or_else(|| {
                 if !builder.has_spice {
-                    builder.conflict(at.field("device"), "redirection from a SPICE client needs `spice`");
+                    builder.conflict(at.field("device"), "USB redirection requires `spice`");
                 }
                 CharBackend::Spicevmc(SpicevmcChardev { name: "usbredir".into() })
             });

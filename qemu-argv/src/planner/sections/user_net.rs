@@ -13,14 +13,14 @@ fn texts(items: impl Iterator<Item = String>) -> Option<Value> {
 
 pub(super) fn user(builder: &mut Builder<'_>, at: At<'_>, net: &UserNet) -> Props {
     if net.ipv4 == Some(false) && net.ipv6 == Some(false) {
-        builder.conflict(at, "neither IPv4 nor IPv6 is left");
+        builder.conflict(at, "IPv4 and IPv6 cannot both be off");
     }
     let v4 = net.net.is_some() || net.host.is_some() || net.dns.is_some() || net.dhcp_start.is_some();
     if net.ipv4 == Some(false) && v4 {
-        builder.conflict(at.field("ipv4"), "IPv4 is off, but it is told its network or an address");
+        builder.conflict(at.field("ipv4"), "IPv4 settings have no effect with `ipv4 = false`");
     }
     if net.ipv6 == Some(false) && net.ipv6_net.is_some() {
-        builder.conflict(at.field("ipv6"), "IPv6 is off, but it is told its network");
+        builder.conflict(at.field("ipv6"), "IPv6 settings have no effect with `ipv6 = false`");
     }
     // QEMU takes one that is switched on for the only one.
     let beside = |own: Option<bool>, other: Option<bool>| own.or(other.filter(|on| *on));
@@ -59,7 +59,7 @@ pub(super) fn user(builder: &mut Builder<'_>, at: At<'_>, net: &UserNet) -> Prop
     for (index, domain) in net.dns_search.iter().enumerate() {
         let labels = domain.trim_end_matches('.').split('.');
         if domain.len() > 255 || !labels.clone().all(|label| (1..=63).contains(&label.len())) {
-            builder.invalid(at.item("dns_search", index), domain, "is no domain name");
+            builder.invalid(at.item("dns_search", index), domain, "is not a valid domain name");
         }
     }
     if net.restrict {
@@ -76,7 +76,11 @@ pub(super) fn user(builder: &mut Builder<'_>, at: At<'_>, net: &UserNet) -> Prop
         builder.sandbox.spawn = true;
         // QEMU writes it into Samba's configuration, where a new line is a new setting.
         if dir.to_string_lossy().chars().any(char::is_control) {
-            builder.invalid(at.field("smb"), &dir.display().to_string(), "has a control character");
+            builder.invalid(
+                at.field("smb"),
+                &dir.display().to_string(),
+                "must not contain control characters",
+            );
         }
         let dir = builder.path(at.field("smb"), dir);
         props.set("smb", dir);
@@ -91,7 +95,7 @@ pub(super) fn user(builder: &mut Builder<'_>, at: At<'_>, net: &UserNet) -> Prop
             GuestForwardTarget::Command(CommandTarget { command }) => {
                 builder.sandbox.spawn = true;
                 if command.trim().is_empty() {
-                    builder.invalid(at.item("guest_forwards", index), command, "is no command");
+                    builder.invalid(at.item("guest_forwards", index), command, "is not a valid command");
                 }
                 format!("cmd:{command}")
             }
@@ -113,6 +117,6 @@ fn check_network(builder: &mut Builder<'_>, at: At<'_>, net: &str, six: bool) {
         address.parse::<std::net::Ipv4Addr>().is_ok() && length.parse::<u8>().is_ok_and(|length| length <= 30)
     };
     if !good {
-        builder.invalid(at, net, "is no network: write it like 10.0.2.0/24 or fec0::/64");
+        builder.invalid(at, net, "is not a valid network; expected for example 10.0.2.0/24 or fec0::/64");
     }
 }

@@ -31,7 +31,7 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, video: &Video) {
         };
         let at = at.field("vga_memory");
         match key {
-            None => builder.conflict(at, format!("{} has no memory of its own to choose", model.driver())),
+            None => builder.conflict(at, format!("`memory` is not supported by {}", model.driver())),
             Some("vgamem") => props.set("vgamem", size.to_bytes()),
             Some(key) => {
                 let mib = size.to_bytes() >> 20;
@@ -39,7 +39,7 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, video: &Video) {
                     builder.invalid(
                         at,
                         &size.to_string(),
-                        "is no size of video memory: a power of two, 1 to 256 MiB",
+                        "is not a valid size of video memory; expected a power of two from 1 to 256 MiB",
                     );
                 }
                 props.set(key, mib);
@@ -49,32 +49,42 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, video: &Video) {
     for (field, key, size) in [("ram", "ram_size", video.ram), ("vram", "vram_size", video.vram)] {
         let Some(size) = size else { continue };
         if !is_qxl {
-            builder.conflict(at.field(field), "only qxl has it");
+            builder.conflict(at.field(field), "it is only supported by qxl");
         }
         if u32::try_from(size.to_bytes()).is_err() {
-            builder.invalid(at.field(field), &size.to_string(), "is not less than 4 GiB");
+            builder.invalid(at.field(field), &size.to_string(), "must be less than 4 GiB");
         }
         props.set(key, size.to_bytes());
     }
     if let Some(size) = video.host_memory {
         if !is_virtio {
-            builder.conflict(at.field("host_memory"), "only virtio devices have it");
+            builder.conflict(at.field("host_memory"), "it is only supported by virtio devices");
         }
         props.set("max_hostmem", size.to_bytes());
     }
     if let Some(outputs) = video.outputs {
         if !(1..=16).contains(&outputs) {
-            builder.invalid(at.field("outputs"), &outputs.to_string(), "is no number of screens: 1 to 16");
+            builder.invalid(
+                at.field("outputs"),
+                &outputs.to_string(),
+                "is not a valid number of screens; expected 1 to 16",
+            );
         }
         if is_virtio || is_qxl {
             props.set("max_outputs", outputs);
         } else {
-            builder.conflict(at.field("outputs"), "only virtio and qxl devices have several screens");
+            builder.conflict(
+                at.field("outputs"),
+                "multiple screens are only supported by virtio and qxl devices",
+            );
         }
     }
     if video.width.is_some() || video.height.is_some() {
         if !is_virtio && !matches!(model, Model::Vga | Model::Bochs) {
-            builder.conflict(at.field("width"), format!("{} prefers no size", model.driver()));
+            builder.conflict(
+                at.field("width"),
+                format!("`width` and `height` are not supported by {}", model.driver()),
+            );
         }
         props = props.with_some("xres", video.width).with_some("yres", video.height);
     }
@@ -101,7 +111,7 @@ fn add(builder: &mut Builder<'_>, at: At<'_>, id: &str, video: &Video, props: Pr
     }
     if model == Model::Ramfb {
         if video.address.is_some() {
-            builder.conflict(at.field("address"), "ramfb sits on no bus");
+            builder.conflict(at.field("address"), "`address` is not supported by ramfb");
         }
         builder.fixed_device(at, model.driver(), id, props);
         return;

@@ -9,7 +9,7 @@ use crate::value::Props;
 
 pub(super) fn names(builder: &mut Builder<'_>, config: &VmConfig) {
     if let Some(arch) = config.arch.filter(|arch| *arch != builder.target.arch) {
-        let why = format!("{arch} is asked for, but the target is a QEMU for {}", builder.target.arch);
+        let why = format!("the config requires {arch}, but this QEMU is for {}", builder.target.arch);
         builder.conflict(At::section("arch"), why);
     }
     if let Some(name) = &config.name {
@@ -22,7 +22,7 @@ pub(super) fn names(builder: &mut Builder<'_>, config: &VmConfig) {
         if is_uuid(uuid) {
             builder.plain(at, "-uuid", uuid);
         } else {
-            builder.invalid(at, uuid, "is no UUID: 8-4-4-4-12 hexadecimal digits");
+            builder.invalid(at, uuid, "is not a valid UUID; expected 8-4-4-4-12 hexadecimal digits");
         }
     }
     if !builder.board.decides_itself() {
@@ -43,11 +43,11 @@ fn check_name(builder: &mut Builder<'_>, name: &str) {
     let why = if name.is_empty() {
         "is empty"
     } else if name.contains('/') {
-        "has a slash: it becomes part of a file name"
+        "must not contain a slash, since it becomes part of a file name"
     } else if name.chars().any(char::is_control) {
-        "has a control character"
+        "must not contain control characters"
     } else if name.starts_with(['.', '-']) {
-        "starts with a dot or a dash: it becomes the start of a file name"
+        "must not start with a dot or a dash, since it becomes the start of a file name"
     } else {
         return;
     };

@@ -26,7 +26,7 @@ pub(super) fn vnc(builder: &mut Builder<'_>, config: &VmConfig) {
                 builder.invalid(
                     listen.field("port"),
                     &port.to_string(),
-                    "is no VNC port: 5900 and up, `last_port` not below",
+                    "is not a valid VNC port; expected 5900 or more, and `last_port` not below the first",
                 );
             }
             let display = port.saturating_sub(FIRST_PORT);
@@ -37,7 +37,7 @@ pub(super) fn vnc(builder: &mut Builder<'_>, config: &VmConfig) {
     };
     if vnc.websocket_port.is_some() && !matches!(vnc.listen, VncListen::Inet(VncInet { .. })) {
         // QEMU ignores it without a listener, and opens it to everybody beside a Unix socket.
-        builder.conflict(at.field("websocket_port"), "WebSocket clients need a TCP `listen`");
+        builder.conflict(at.field("websocket_port"), "`websocket_port` requires a TCP address in `listen`");
     }
     let props = Props::new()
         .with("vnc", address)
@@ -65,7 +65,7 @@ pub(super) fn vnc(builder: &mut Builder<'_>, config: &VmConfig) {
             && layout.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !good || layout == "help" {
             // QEMU makes a file name of it.
-            builder.invalid(at.field("keyboard"), layout, "is no keyboard layout");
+            builder.invalid(at.field("keyboard"), layout, "is not a valid keyboard layout");
         }
         builder.plain(at, "-k", layout);
     }
@@ -76,7 +76,7 @@ fn access(builder: &mut Builder<'_>, at: At<'_>, vnc: &Vnc, mut props: Props) ->
         builder.secret(at.field("password_secret"), secret);
         props.set("password-secret", secret);
         if vnc.password {
-            builder.conflict(at.field("password"), "the password is in `password_secret` already");
+            builder.conflict(at.field("password"), "`password` conflicts with `password_secret`");
         }
     } else if vnc.password {
         props.set("password", true);
@@ -88,7 +88,7 @@ fn access(builder: &mut Builder<'_>, at: At<'_>, vnc: &Vnc, mut props: Props) ->
     if vnc.sasl {
         if vnc.password || vnc.password_secret.is_some() {
             // QEMU would ask for the password alone.
-            builder.conflict(at.field("sasl"), "a client is asked for a password or by SASL, not both");
+            builder.conflict(at.field("sasl"), "`sasl` cannot be combined with a password");
         }
         props.set("sasl", true);
     }

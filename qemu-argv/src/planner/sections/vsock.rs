@@ -11,7 +11,11 @@ pub(super) fn vsock(builder: &mut Builder<'_>, config: &VmConfig) {
     let Some(vsock) = &config.vsock else { return };
     let at = At::section("vsock");
     if vsock.cid < 3 || vsock.cid == u32::MAX {
-        builder.invalid(at.field("cid"), &vsock.cid.to_string(), "is no guest's context id: 3 to 4294967294");
+        builder.invalid(
+            at.field("cid"),
+            &vsock.cid.to_string(),
+            "is not a valid context id; expected 3 to 4294967294",
+        );
     }
     let mut props = Props::new().with("guest-cid", vsock.cid);
     if vsock.pass_fd {

@@ -22,7 +22,7 @@ pub(super) fn watchdog(builder: &mut Builder<'_>, config: &VmConfig) {
         }
         WatchdogModel::Itco => {
             if builder.board.family() != Family::Q35 {
-                builder.not_here(at.field("model"), "itco", "; it is for q35");
+                builder.not_here(at.field("model"), "itco", "; it requires q35");
             }
             // The board has it always; this lets it reset the machine.
             let props =

@@ -75,7 +75,7 @@ fn as_many_as_there_are_bus_numbers() {
         problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
             "no room for Required240: pcie.0 is full (30 slots of 8 functions, and 256 bus numbers); set hotplug = false \
-          on devices that stay (8 share a slot), or put disks on virtio-scsi (256 on one controller)"
+          on permanent devices (8 share a slot), or use virtio-scsi for disks (256 on one controller)"
         ]
     );
     let problems =
@@ -83,7 +83,7 @@ fn as_many_as_there_are_bus_numbers() {
     assert_eq!(
         problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "pcie.0 has room for 0 of 1 hotplug_ports (30 slots of 8 functions, and 256 bus numbers); ask for fewer"
+            "pcie.0 has room for only 0 of 1 hotplug_ports (30 slots of 8 functions, and 256 bus numbers); set a lower number"
         ]
     );
 }
@@ -133,10 +133,8 @@ fn a_pin_on_a_kept_place_is_refused() {
     let problems = Topology::plan(q35, &devices, None, Some(&first)).expect_err("stays has that place");
     assert_eq!(
         problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        [
-            "stays asks for pcie.0:01.0, which is taken by new; it has that place from the earlier plan and would have to \
-         move; choose another one for the newcomer"
-        ]
+        ["stays requires pcie.0:01.0, which is used by new; that place was assigned by the earlier plan; \
+         choose another one for the new device"]
     );
 }
 

@@ -102,7 +102,7 @@ fn other_transports() {
     );
     assert_eq!(
         planned(machine("x86_64", "none"), &devices[..1]),
-        "a needs a PCI bus, and machine none has none; choose a machine such as q35 or virt\n"
+        "a requires a PCI bus, but machine none has none; choose a machine such as q35 or virt\n"
     );
     assert_eq!(planned(machine("x86_64", "xenpv"), &devices[..1]), "a \n");
 }
@@ -113,7 +113,7 @@ fn too_many_for_the_i440fx() {
     assert_eq!(
         planned(machine("x86_64", "pc"), &devices),
         "no room for disk240 and 59 more devices: pci.0 is full (30 slots for hot-pluggable devices, or 8 other \
-         devices in each); set hotplug = false on devices that stay (8 share a slot), put disks on virtio-scsi (256 \
-         on one slot), or use a machine with PCI Express, such as q35 or virt\n"
+         devices in each); set hotplug = false on permanent devices (8 share a slot), use virtio-scsi for disks (256 \
+         in one slot), or use a machine with PCI Express, such as q35 or virt\n"
     );
 }

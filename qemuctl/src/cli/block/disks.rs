@@ -1,4 +1,4 @@
-//! The disks and drives that a VM has.
+//! The disks and drives of a VM.
 
 use qemuctl::Instance;
 use qmp_proto::BlockInfo;
@@ -6,19 +6,19 @@ use serde::Serialize;
 
 use super::super::failure::Failure;
 
-/// A disk or drive; `block list --json` prints an array of them, `status --json` has one too.
+/// A disk or drive. `block list --json` prints an array of them, `status --json` contains one.
 #[derive(Serialize)]
 pub(crate) struct Disk {
     pub(crate) id: String,
-    /// The image; none in a drive without a medium.
+    /// The image file; null if the drive is empty.
     pub(crate) file: Option<String>,
     pub(crate) format: Option<String>,
     pub(crate) read_only: bool,
     /// Whether its medium can be changed.
     pub(crate) removable: bool,
-    /// How large the guest sees it.
+    /// The size the guest sees, in bytes.
     pub(crate) size_bytes: Option<u64>,
-    /// How much it takes on the host.
+    /// The space used on the host, in bytes.
     pub(crate) used_bytes: Option<u64>,
     /// Whether its throughput is limited.
     pub(crate) throttled: bool,
@@ -53,12 +53,12 @@ impl From<BlockInfo> for Disk {
     }
 }
 
-/// The disks and drives that a VM has.
+/// Returns the disks and drives of a VM.
 pub(crate) async fn disks(vm: &Instance) -> Result<Vec<Disk>, Failure> {
     Ok(vm.block_devices().await?.into_iter().map(Disk::from).collect())
 }
 
-/// The failure of a command about a disk: a name that does not exist is answered with those that do.
+/// Adds a suggestion to the failure of a command about a disk: the nearest name, or all that exist.
 pub(crate) async fn explain(error: qemuctl::Error, vm: &Instance, name: &str) -> Failure {
     let missing = matches!(error, qemuctl::Error::Missing { .. });
     let failure = Failure::from(error);
@@ -69,7 +69,7 @@ pub(super) fn missing_disk(failure: Failure, disks: &[Disk], name: &str) -> Fail
     let names: Vec<&str> = disks.iter().map(|disk| &disk.id[..]).collect();
     match qemuctl::config::nearest(name, names.iter().copied()) {
         Some(nearest) => failure.with_help(format!("did you mean `{nearest}`?")),
-        None if names.is_empty() => failure.with_help("it has none at all"),
-        None => failure.with_help(format!("it has {}", names.join(", "))),
+        None if names.is_empty() => failure.with_help("it has no disks"),
+        None => failure.with_help(format!("its disks are {}", names.join(", "))),
     }
 }

@@ -1,8 +1,9 @@
-//! `block add` and `block remove`: disks that come and go while the guest runs.
+//! `block add` and `block remove`: disk hotplug.
 
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use qemu_argv::{BlockFormat, Disk, DiskInterface};
 use qemuctl::Error;
 use serde::Serialize;
@@ -18,10 +19,10 @@ use super::super::progress::Progress;
 use super::super::vm::Vm;
 use super::disks::{disks, missing_disk};
 
-/// Plug a disk into a VM
+/// Attach a disk to a running VM
 ///
-/// It gets a free place that takes hotplug; its id is printed, by which `remove` takes it out again. It is gone after
-/// the VM's next start: the config does not have it.
+/// The disk is placed on a free hotplug port. Prints its id, which `block remove` takes. The change is not written to
+/// the config, so the disk is absent after the next start.
 #[derive(clap::Args, Debug)]
 pub(super) struct Add {
     #[command(flatten)]
@@ -31,39 +32,40 @@ pub(super) struct Add {
     #[arg(value_hint = ValueHint::FilePath)]
     image: PathBuf,
 
-    /// The disk's id. Left out: the next one, such as disk1
+    /// The disk's id [default: the next free one, such as disk1]
     #[arg(long)]
     id: Option<String>,
 
-    /// What the image's bytes mean, such as raw or qcow2. Left out: what the ending of its name says
-    #[arg(long, value_parser = word::<BlockFormat>)]
+    /// Image format, such as raw or qcow2 [default: by file name extension]
+    #[arg(long, value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     format: Option<BlockFormat>,
 
-    /// What the guest sees: virtio, virtio-scsi, nvme or usb
-    #[arg(long, value_parser = word::<DiskInterface>)]
+    /// Kind of disk the guest sees: virtio, virtio-scsi, nvme or usb
+    #[arg(long, value_parser = word::<DiskInterface>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.interface")))]
     interface: Option<DiskInterface>,
 
-    /// The serial number that the guest reads from it
+    /// Serial number of the disk
     #[arg(long)]
     serial: Option<String>,
 
-    /// Let nobody write to it
+    /// Attach read-only
     #[arg(long)]
     read_only: bool,
 }
 
-/// Take a disk out of a VM
+/// Detach a disk from a running VM
 ///
-/// The guest must let go of it: unmount it there first. Its image is closed then, and kept.
+/// The guest has to release the disk, so unmount it there first. The image file is closed and kept.
 #[derive(clap::Args, Debug)]
 pub(super) struct Remove {
     #[command(flatten)]
     vm: Vm,
 
-    /// The disk, such as disk1
+    /// Disk id, such as disk1
+    #[arg(add = ArgValueCompleter::new(super::super::complete::disks))]
     disk: String,
 
-    /// How long the guest may take to let go of it
+    /// How long to wait for the guest to release it
     #[arg(short, long, value_name = "DURATION", default_value = "30s")]
     timeout: Span,
 }
@@ -92,7 +94,7 @@ pub(super) async fn add(args: Add, context: &Context) -> Result<Exit, Failure> {
     if context.json {
         context.print_json(&Added { id: &id })?;
     } else {
-        context.note(format_args!("{shown} is {id} of {}", vm.name()));
+        context.note(format_args!("attached {shown} to {} as {id}", vm.name()));
     }
     Ok(Exit::Done)
 }
@@ -104,23 +106,23 @@ pub(super) async fn remove(args: Remove, context: &Context) -> Result<Exit, Fail
         let text = format!("{} has no disk {}", vm.name(), args.disk);
         return Err(missing_disk(Failure::new(Exit::Failed, text), &disks, &args.disk));
     }
-    let progress = Progress::start(context, format!("waiting for the guest to let go of {}", args.disk));
+    let progress = Progress::start(context, format!("waiting for the guest to release {}", args.disk));
     let removed = vm.unplug(&args.disk, args.timeout.0).await;
     progress.finish();
     match removed {
         Ok(()) => {}
         Err(error @ Error::StillPlugged { .. }) => {
             return Err(Failure::from(error).with_help(
-                "unmount it in the guest, and try again; a guest without a running system never lets go",
+                "unmount it in the guest and try again; a guest without a running operating system never releases a disk",
             ));
         }
         Err(error) => return Err(error.into()),
     }
-    context.note(format_args!("{} of {} is out", args.disk, vm.name()));
+    context.note(format_args!("removed {} from {}", args.disk, vm.name()));
     Ok(Exit::Done)
 }
 
-/// A word as config files have it. One that does not exist is answered with those that do.
+/// Parses a word of the config language; the error lists the words that exist.
 fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! `block`: the disks and drives of a VM that runs.
+//! `block`: the disks and drives of a running VM.
 
 mod disks;
 mod hotplug;
@@ -8,6 +8,7 @@ pub(crate) use disks::{Disk, disks, explain};
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use qemu_argv::{BlockFormat, Size};
 use qmp_proto::BlockResize;
 
@@ -19,7 +20,7 @@ use super::vm::Vm;
 
 use disks::missing_disk;
 
-/// See and change the disks of a VM that runs
+/// List and change the disks of a running VM
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -46,49 +47,52 @@ struct List {
     vm: Vm,
 }
 
-/// Put an image into a CD-ROM drive, in place of what is in it
+/// Insert an image into a CD-ROM drive, replacing the current medium
 #[derive(clap::Args, Debug)]
 struct Insert {
     #[command(flatten)]
     vm: Vm,
 
-    /// The drive, such as cdrom0
+    /// Drive id, such as cdrom0
+    #[arg(add = ArgValueCompleter::new(super::complete::disks))]
     drive: String,
 
-    /// The image
+    /// Image file
     #[arg(value_hint = ValueHint::FilePath)]
     image: PathBuf,
 
     /// Image format [default: raw]
-    #[arg(long, value_parser = super::image::format)]
+    #[arg(long, value_parser = super::image::format, add = ArgValueCandidates::new(|| super::complete::values("disks.format")))]
     format: Option<BlockFormat>,
 }
 
-/// Take out what is in a CD-ROM drive
+/// Eject the medium of a CD-ROM drive
 #[derive(clap::Args, Debug)]
 struct Eject {
     #[command(flatten)]
     vm: Vm,
 
-    /// The drive, such as cdrom0
+    /// Drive id, such as cdrom0
+    #[arg(add = ArgValueCompleter::new(super::complete::disks))]
     drive: String,
 }
 
-/// Make a disk larger
+/// Resize a disk
 ///
-/// The guest sees the new size; its partitions and file systems stay as they are until it enlarges them.
+/// The guest sees the new size at once. Its partitions and file systems have to be enlarged inside the guest.
 #[derive(clap::Args, Debug)]
 struct Resize {
     #[command(flatten)]
     vm: Vm,
 
-    /// The disk, such as disk0
+    /// Disk id, such as disk0
+    #[arg(add = ArgValueCompleter::new(super::complete::disks))]
     disk: String,
 
-    /// The new size, such as 20G
+    /// New size, such as 20G
     size: Size,
 
-    /// Allow a smaller size: what is behind it is lost
+    /// Allow shrinking, which destroys the data beyond the new size
     #[arg(long)]
     shrink: bool,
 }
@@ -140,16 +144,18 @@ async fn insert(args: Insert, context: &Context) -> Result<Exit, Failure> {
     super::image::check_medium(&image, args.format)?;
     let vm = args.vm.attach(context).await?;
     if disks(&vm).await?.iter().any(|disk| disk.id == args.drive && !disk.removable) {
-        let text = format!("{} of {} is a disk: its image cannot be changed", args.drive, vm.name());
-        return Err(Failure::new(Exit::Failed, text)
-            .with_help("`qemuctl block add` plugs in another disk; drives are the config's `cdroms`"));
+        let text =
+            format!("cannot change the medium of {} of {}: it is a disk, not a drive", args.drive, vm.name());
+        return Err(Failure::new(Exit::Failed, text).with_help(
+            "`qemuctl block add` attaches another disk; drives are listed under `cdroms` in the config",
+        ));
     }
     if let Err(error) =
         vm.change_medium(&args.drive, &image, args.format.unwrap_or(BlockFormat::Raw).qemu_name()).await
     {
         return Err(explain(error, &vm, &args.drive).await);
     }
-    context.note(format_args!("{} is in {} of {}", image.display(), args.drive, vm.name()));
+    context.note(format_args!("inserted {} into {} of {}", image.display(), args.drive, vm.name()));
     Ok(Exit::Done)
 }
 
@@ -158,7 +164,7 @@ async fn eject(args: Eject, context: &Context) -> Result<Exit, Failure> {
     if let Err(error) = vm.eject(&args.drive).await {
         return Err(explain(error, &vm, &args.drive).await);
     }
-    context.note(format_args!("{} of {} is empty", args.drive, vm.name()));
+    context.note(format_args!("ejected the medium of {} of {}", args.drive, vm.name()));
     Ok(Exit::Done)
 }
 
@@ -170,24 +176,24 @@ async fn resize(args: Resize, context: &Context) -> Result<Exit, Failure> {
         return Err(missing_disk(Failure::new(Exit::Failed, text), &disks, &args.disk));
     };
     let (Some(node), Some(before)) = (&disk.node, disk.size_bytes) else {
-        return Err(Failure::new(Exit::Failed, format!("{} of {} is empty", args.disk, vm.name())));
+        return Err(Failure::new(Exit::Failed, format!("{} of {} has no medium", args.disk, vm.name())));
     };
     let after = args.size.to_bytes();
     if after < before && !args.shrink {
         let text = format!(
-            "{} of {} has {} and would lose what is behind {}",
+            "shrinking {} of {} from {} to {} would destroy data",
             args.disk,
             vm.name(),
             size(before),
             args.size
         );
-        return Err(Failure::new(Exit::Failed, text).with_help("--shrink does it all the same"));
+        return Err(Failure::new(Exit::Failed, text).with_help("use --shrink to do it anyway"));
     }
     let size = i64::try_from(after)
-        .map_err(|_| Failure::new(Exit::Usage, format!("{} is more than QEMU takes", args.size)))?;
+        .map_err(|_| Failure::new(Exit::Usage, format!("size {} is too large", args.size)))?;
     let mut command = BlockResize::new(size);
     command.node_name = Some(node.clone());
     vm.execute(command).await?;
-    context.note(format_args!("{} of {} has {}", args.disk, vm.name(), args.size));
+    context.note(format_args!("resized {} of {} to {}", args.disk, vm.name(), args.size));
     Ok(Exit::Done)
 }

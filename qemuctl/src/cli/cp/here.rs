@@ -1,4 +1,4 @@
-//! The end of a copy that is on this host.
+//! The local end of a copy.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -23,7 +23,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// As scp has it: what has a colon before any slash is elsewhere.
+    /// Parses a path as scp does: a colon before the first slash marks a path in a guest.
     pub(super) fn parse(text: &str) -> Self {
         match text.split_once(':') {
             _ if text == "-" => Self::Stream,
@@ -35,10 +35,10 @@ impl End {
     }
 }
 
-/// Something here to read from.
+/// A local file to read from.
 pub(super) struct Source {
     pub(super) name: String,
-    /// None: standard input.
+    /// `None` for standard input.
     pub(super) path: Option<PathBuf>,
     pub(super) input: Box<dyn AsyncRead + Send + Unpin>,
     pub(super) facts: Option<Metadata>,
@@ -75,11 +75,12 @@ impl Source {
     }
 }
 
-/// Where a file from the guest goes. A file here has its name once it is whole; dropped before, nothing is left of it.
+/// Where a file from the guest goes. A local file gets its name when it is complete; if this is dropped earlier, the
+/// partial file is removed.
 pub(super) struct Sink {
     pub(super) output: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) target: PathBuf,
-    /// The file under its first name, and the permissions that new files may have here.
+    /// The file under its temporary name, and the permissions that the umask allows.
     pub(super) draft: Option<(PathBuf, u32)>,
 }
 
@@ -91,20 +92,20 @@ impl Sink {
         let name = source.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("file");
         let target = if path.is_dir() { path.join(name) } else { path.clone() };
         let fail = |error: io::Error| cannot_write(&target, &error);
-        // A device or a pipe is written to as it is.
+        // Devices and pipes are written to directly.
         if std::fs::metadata(&target).is_ok_and(|facts| !facts.is_file()) {
             let output = File::options().write(true).open(&target).map_err(fail)?;
             let output = Box::new(tokio::fs::File::from_std(output));
             return Ok(Self { output, target, draft: None });
         }
-        // What a link leads to is replaced, not the link.
+        // Follow a symbolic link, so that its target is replaced and not the link.
         let target = target.canonicalize().unwrap_or(target);
         let file_name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let draft = target.with_file_name(format!(".{file_name}.{}.part", std::process::id()));
         let make = || {
             let file = File::options().write(true).create_new(true).mode(0o777).open(&draft)?;
             let allowed = file.metadata()?.permissions().mode() & 0o777;
-            // Nobody else reads a half of it.
+            // Private until it is complete.
             file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
             Ok((file, allowed))
         };
@@ -117,7 +118,7 @@ impl Sink {
         self.target.display().to_string()
     }
 
-    /// Gives the file its name, and the original's permissions.
+    /// Gives the file its final name and the original's permissions.
     pub(super) async fn finish(mut self, mode: Option<u32>) -> Result<(), Failure> {
         let fail = |error: io::Error| cannot_write(&self.target, &error);
         self.output.flush().await.map_err(fail)?;
@@ -134,7 +135,7 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         if let Some((draft, _)) = &self.draft {
-            // What cannot be removed stays, hidden and marked as a part.
+            // If it cannot be removed, it stays under its hidden temporary name.
             let _ = std::fs::remove_file(draft);
         }
     }

@@ -1,4 +1,4 @@
-//! `adopt`: a new keeper for a machine that has lost its own.
+//! `adopt`: starts a new keeper for a running machine.
 
 use std::ffi::OsString;
 
@@ -9,9 +9,10 @@ use super::super::keeper;
 use super::super::machine::MachineOptions;
 use super::Named;
 
-/// Put a new keeper beside a running machine whose keeper was killed
+/// Start a new keeper for a running machine whose keeper was killed
 ///
-/// The machine goes on all the while. Of an end that nobody has seen only that can be known that it came.
+/// The machine keeps running. The keeper records events and how the VM ends, and applies the restart policy; without
+/// one, the exit reason is lost.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -25,8 +26,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     }
     let machine = args.named.machine()?;
     if machine.status()?.record().is_none() {
-        return Err(Failure::new(Exit::NotFound, format!("{} does not run", machine.name()))
-            .with_help(format!("`qemuctl start {}` starts it", machine.name())));
+        return Err(Failure::new(Exit::NotFound, format!("{} is not running", machine.name()))
+            .with_help(format!("start it with `qemuctl start {}`", machine.name())));
     }
     let arguments = ["adopt", machine.name()].map(OsString::from).to_vec();
     keeper::start(&machine, arguments, context).await

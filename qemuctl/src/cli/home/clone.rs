@@ -1,4 +1,4 @@
-//! `clone`: another machine like one that is there.
+//! `clone`: copies a machine.
 
 use std::path::{Path, PathBuf};
 
@@ -16,27 +16,27 @@ use super::Named;
 use super::create::refused;
 use super::set::document;
 
-/// Make another machine like one that does not run
+/// Copy a stopped machine
 ///
-/// It gets copies of its disks and firmware variables, and a UUID and MAC addresses of its own. With --linked the disks are not
-/// copied: what both have in common becomes a base in the home that neither writes to, which takes no time and no space.
+/// The copy gets its own disks, firmware variables, UUID and MAC addresses. With --linked, the disks are not copied:
+/// their content becomes a read-only base that both machines share, which takes neither time nor space.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
 
-    /// The new machine's name
+    /// Name of the new machine
     #[arg(value_hint = ValueHint::Other)]
     new: String,
 
-    /// Copy no disk, but share what both have in common
+    /// Share the disks' current content instead of copying it
     #[arg(long)]
     linked: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let machine = args.named.machine()?;
-    // Neither changed nor started meanwhile.
+    // Locked, so that it is neither changed nor started during the copy.
     let _lock = machine.lock()?;
     let _hold = machine.hold()?;
     let file = machine.config()?;
@@ -65,12 +65,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
 /// A disk in the machine's folder.
 struct Own {
     path: PathBuf,
-    /// Its path from there.
+    /// The path relative to that folder.
     within: PathBuf,
     format: BlockFormat,
 }
 
-/// The disks in the machine's folder. One that is elsewhere, and that both would write to, is refused.
+/// Returns the disks in the machine's folder. A writable disk elsewhere is refused, since both machines would write to
+/// it.
 fn own_disks(machine: &StoredMachine, disks: &[Disk]) -> Result<Vec<Own>, Failure> {
     let mut own = Vec::new();
     for (index, disk) in disks.iter().enumerate() {
@@ -92,10 +93,8 @@ fn own_disks(machine: &StoredMachine, disks: &[Disk]) -> Result<Vec<Own>, Failur
                     machine.name(),
                     path.display()
                 );
-                return Err(Failure::new(Exit::Failed, text).with_help(format!(
-                    "move it to {} first, or make it read-only",
-                    machine.disks().display()
-                )));
+                return Err(Failure::new(Exit::Failed, text)
+                    .with_help(format!("move it to {}, or make it read-only", machine.disks().display())));
             }
         }
     }
@@ -109,13 +108,13 @@ async fn copy(disk: &Own, target: PathBuf, tool: &QemuImg, context: &Context) ->
     Ok(tool.copy(&source, &Image::new(target, disk.format), false).await?)
 }
 
-/// Makes the disk a base, and an overlay on it for each of the two machines. Whenever that is interrupted, the old machine has its
-/// content: the disk itself, or an overlay on what it was.
+/// Turns the disk into a base with one overlay for each machine. If this is interrupted, the old machine still has its
+/// content, as the disk itself or as an overlay.
 async fn link(machine: &StoredMachine, disk: &Own, target: &Path, tool: &QemuImg) -> Result<(), Failure> {
     if disk.format != BlockFormat::Qcow2 {
-        let text = format!("{} is no qcow2 image, so it cannot become an overlay", disk.path.display());
+        let text = format!("{} is not a qcow2 image, so it cannot be shared", disk.path.display());
         return Err(Failure::new(Exit::Failed, text)
-            .with_help("leave --linked out, or convert it with `qemuctl image convert`"));
+            .with_help("remove --linked, or convert the image with `qemuctl image convert`"));
     }
     let bases = machine.home().path().join("bases");
     std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
@@ -126,18 +125,18 @@ async fn link(machine: &StoredMachine, disk: &Own, target: &Path, tool: &QemuImg
         machine.name(),
         uuid()?.split('-').next().unwrap_or_default()
     ));
-    // A second name for the same file, until the overlay takes the first.
+    // A second hard link to the file, until the overlay takes over the first name.
     std::fs::hard_link(&disk.path, &base)?;
     let overlay = CreateOptions::overlay(Image::new(&base, BlockFormat::Qcow2));
     tool.create(&Image::new(target, BlockFormat::Qcow2), &overlay).await?;
     let own = Image::new(&disk.path, BlockFormat::Qcow2);
     tool.create(&own, &CreateOptions { replace: true, ..overlay }).await?;
-    // Nothing writes to it from now on.
+    // From now on it must not be written to.
     std::fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
     Ok(())
 }
 
-/// The places of the devices and the firmware's variables.
+/// Copies the plan and the firmware variables.
 fn copy_state(machine: &StoredMachine, draft: &Draft) -> Result<(), Failure> {
     for name in ["plan.json", "vars.fd", "vars.qcow2"] {
         match std::fs::copy(machine.file(name), draft.folder().join(name)) {
@@ -148,7 +147,7 @@ fn copy_state(machine: &StoredMachine, draft: &Draft) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives what must be different in each machine a new value.
+/// Replaces the values that must be unique.
 fn renew(document: &mut DocumentMut) -> Result<(), Failure> {
     let table = document.as_table_mut();
     for key in ["uuid", "vmgenid"] {
@@ -158,7 +157,7 @@ fn renew(document: &mut DocumentMut) -> Result<(), Failure> {
             *value = uuid()?.into();
         }
     }
-    // Without one it is made of the machine's name.
+    // Without one, the MAC address is derived from the machine's name.
     let without_mac = |network: &mut dyn TableLike| drop(network.remove("mac"));
     match table.get_mut("networks") {
         Some(Item::ArrayOfTables(networks)) => networks.iter_mut().for_each(|network| without_mac(network)),

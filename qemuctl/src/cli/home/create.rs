@@ -1,4 +1,4 @@
-//! `create`: a machine of the home.
+//! `create`: creates a machine.
 
 use std::path::{Path, PathBuf};
 
@@ -17,31 +17,31 @@ use super::super::image::{Kind, kind_of};
 use super::super::machine::MachineOptions;
 use super::super::progress::Progress;
 
-/// Make a machine that exists while it is off
+/// Create a machine
 ///
-/// It gets a folder of its own, in ~/.local/share/qemuctl/machines (root: /var/lib/qemuctl/machines; `$QEMUCTL_HOME` says
-/// otherwise), with its description in `machine.toml`. A disk image is copied there, so that the original is never written to; with
-/// --linked only what differs from it is kept there. `--disk 20GiB` makes an empty disk. Of a config file the images stay where they
-/// are.
+/// A machine has a folder with its config, `machine.toml`, and its disks, in ~/.local/share/qemuctl/machines
+/// (/var/lib/qemuctl/machines for root, or `$QEMUCTL_HOME/machines`). A disk image is copied there, so that the original
+/// is never written to; with --linked, only the differences are stored. `--disk 20GiB` creates an empty disk. Images
+/// that a config file names stay where they are.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The machine's name
     #[arg(value_name = "NAME")]
     new: String,
 
-    /// What it is made from: a disk image, an ISO image, a kernel, or a config file (TOML or JSON)
+    /// Disk image, ISO image, kernel or config file (TOML or JSON) to create it from
     #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["image", "kernel", "disk", "cdrom"])]
     file: Option<PathBuf>,
 
-    /// The disk image that it is made from
+    /// Disk image to create it from
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "file")]
     image: Option<PathBuf>,
 
-    /// Keep only what differs from the disk image, which must stay where it is and as it is
+    /// Store only the differences from the disk image, which must then not be moved or changed
     #[arg(long)]
     linked: bool,
 
-    /// Make the disk from the image this large, such as 20GiB
+    /// Enlarge the disk to this size, such as 20GiB
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
 
@@ -51,22 +51,22 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.options.has_name() {
-        return Err(Failure::new(Exit::Usage, "the machine's name is the first word; leave --name out"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "--name has no effect here: the machine's name is the first argument",
+        ));
     }
     let sizes = args.options.take_sizes();
     let file = args.image.as_deref().or(args.file.as_deref());
     let kind = file.map(kind_of).transpose()?;
     if args.image.is_some() && kind != Some(Kind::Disk) {
-        let text = "--image takes a disk image; name anything else without it";
+        let text = "--image takes a disk image; give other files without it";
         return Err(Failure::new(Exit::Usage, text));
     }
     let base = file.filter(|_| kind == Some(Kind::Disk));
     for (option, given) in [("--linked", args.linked), ("--size", args.size.is_some())] {
         if given && base.is_none() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("{option} is for a disk image, and none is given"),
-            ));
+            return Err(Failure::new(Exit::Usage, format!("{option} requires a disk image")));
         }
     }
     let loaded = args.options.load(file)?;
@@ -90,7 +90,8 @@ pub(crate) async fn run(mut args: Args, context: &Context) -> Result<Exit, Failu
         config.disks.insert(index, Disk { backend: own, ..Disk::file("") });
     }
     if !sizes.is_empty() && base.is_none() && !config.cdroms.is_empty() && !args.options.has_boot() {
-        // The disk is empty at first, so that the installer starts; and then it is not.
+        // Boot from the disk first: while it is empty the firmware falls through to the installer, and afterwards it
+        // boots the installed system.
         boot::order(&mut config, None, Some(BootFrom::Disk))?;
     }
     let machine = draft.finish(&text(&config, &keep)?).map_err(refused)?;
@@ -101,7 +102,7 @@ pub(crate) async fn run(mut args: Args, context: &Context) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Its disk with an image's content.
+/// Creates its disk with an image's content.
 async fn from_image(
     draft: &Draft,
     base: &Image,
@@ -129,14 +130,14 @@ async fn empty(draft: &Draft, index: usize, size: Size) -> Result<DiskBackend, F
     Ok(backend)
 }
 
-/// A disk in the draft, and what the description calls it.
+/// A disk in the draft, and its path in the config.
 fn own_disk(draft: &Draft, index: usize) -> (Image, DiskBackend) {
     let name = format!("disk{index}.qcow2");
     let path = draft.disks().join(&name);
     (Image::new(path, BlockFormat::Qcow2), DiskBackend::file(Path::new("disks").join(name)))
 }
 
-/// The description's text.
+/// The text of the config.
 fn text(config: &VmConfig, keep: &Keep) -> Result<String, Failure> {
     let mut text = to_toml(config);
     if *keep != Keep::default() {
@@ -146,7 +147,7 @@ fn text(config: &VmConfig, keep: &Keep) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// A name that cannot be had.
+/// The failure for a name that is taken.
 pub(super) fn refused(error: Error) -> Failure {
     let help = match &error {
         Error::MachineExists { name, .. } => {

@@ -1,4 +1,4 @@
-//! `edit`: a machine's description in an editor, saved if it is right.
+//! `edit`: edits a machine's config, and saves it if it is valid.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::Command;
@@ -10,10 +10,10 @@ use super::super::exit::Exit;
 use super::super::failure::Failure;
 use super::Named;
 
-/// Edit a machine's description
+/// Edit a machine's config in an editor
 ///
-/// The editor is $VISUAL, else $EDITOR, else vi. What is wrong in the text is shown, and nothing is saved until it is right. A
-/// running machine takes it at its next start.
+/// The editor is $VISUAL, or else $EDITOR, or else vi. Problems are reported, and only a valid config is saved. A
+/// running machine uses it after its next start.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let machine = args.named.machine()?;
-    // One that is wrong already is there to be mended.
+    // A config that is already invalid can still be edited.
     let before = std::fs::read_to_string(machine.config_path())?;
     let mut draft =
         tempfile::Builder::new().prefix(".edit.").suffix(".toml").tempfile_in(machine.folder())?;
@@ -45,9 +45,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
                 continue;
             }
         }
-        // The work is not lost.
+        // Keep the text, so that the work is not lost.
         let (_, path) = draft.keep().map_err(|error| error.error)?;
-        let help = format!("{} is as it was; your text is in {}", machine.name(), path.display());
+        let help = format!("{} was not changed; your text is in {}", machine.name(), path.display());
         return Err(failure.with_help(help));
     }
     context.note(format_args!("changed {}", machine.name()));
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 fn save(machine: &StoredMachine, before: &str, text: &str) -> Result<(), Failure> {
     let lock = machine.lock()?;
     if std::fs::read_to_string(machine.config_path())? != before {
-        let text = format!("another command has changed {} meanwhile", machine.name());
+        let text = format!("{} was changed by another command in the meantime", machine.name());
         return Err(Failure::new(Exit::Failed, text));
     }
     Ok(machine.write(&lock, text)?)
@@ -66,7 +66,8 @@ fn save(machine: &StoredMachine, before: &str, text: &str) -> Result<(), Failure
 fn open_editor(path: &std::path::Path) -> Result<(), Failure> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".into());
-    // An editor may come with arguments, such as `code --wait`. The path is never read by the shell.
+    // The editor may have arguments, such as `code --wait`. The path is passed as an argument, never parsed by the
+    // shell.
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "eval \"$EDITOR_COMMAND\" '\"$1\"'", "sh"]).arg(path).env("EDITOR_COMMAND", &editor);
     let ended = command.status()?;
@@ -74,7 +75,7 @@ fn open_editor(path: &std::path::Path) -> Result<(), Failure> {
         return Ok(());
     }
     let text = format!("the editor `{}` failed ({ended})", editor.display());
-    Err(Failure::new(Exit::Failed, text).with_help("name another one with EDITOR"))
+    Err(Failure::new(Exit::Failed, text).with_help("choose another editor with EDITOR"))
 }
 
 fn is_to_be_edited_again() -> io::Result<bool> {

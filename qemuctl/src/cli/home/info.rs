@@ -1,4 +1,4 @@
-//! `info`: everything about a machine, whether it runs or not.
+//! `info`: shows a machine, running or not.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -15,9 +15,9 @@ use super::super::uptime::{Uptime, uptime_s};
 use super::Named;
 use super::told::{ago_s, ended, moment, state};
 
-/// Show a machine and how its last run ended
+/// Show a machine's config and how its last run ended
 ///
-/// `status` shows what QEMU says about one that runs.
+/// For a running machine, `status` shows what QEMU reports.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -31,27 +31,27 @@ struct Info {
     /// `new`, `running`, `starting`, `restarting` or `stopped`.
     state: &'static str,
     folder: PathBuf,
-    /// QEMU's process, if it runs.
+    /// QEMU's process id, if it is running.
     pid: Option<u32>,
-    /// The process that keeps it.
+    /// The keeper's process id.
     keeper: Option<u32>,
     uptime_s: Option<u64>,
     /// None: the board decides it, as the size of the memory.
     cpus: Option<u32>,
     memory_bytes: Option<u64>,
     disks: Vec<Disk>,
-    /// When it is started again, such as `on-failure`.
+    /// The restart policy, such as `on-failure`.
     restart: qemuctl::config::Restart,
     /// How the last run ended, in words.
     ended: Option<String>,
-    /// The last run as the keeper wrote it down.
+    /// The record of the last run.
     last_run: Option<LastRun>,
 }
 
 #[derive(Serialize)]
 struct Disk {
     file: PathBuf,
-    /// What it takes on the host's disk.
+    /// The space used on the host, in bytes.
     allocated_bytes: Option<u64>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     context.show(&info, text(&info).trim_end())?;
     if info.pid.is_some() && info.keeper.is_none() {
         context.warn(format_args!(
-            "nobody keeps {name}: how it ends will not be known; `qemuctl adopt {name}` mends that",
+            "{name} has no keeper, so its exit reason will not be recorded; run `qemuctl adopt {name}`",
             name = info.name
         ));
     }

@@ -1,4 +1,4 @@
-//! `logs`: what a machine has left to read.
+//! `logs`: prints a machine's logs.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,33 +16,33 @@ use super::super::failure::Failure;
 use super::super::signals::Signals;
 use super::Named;
 
-/// Print what a machine's guest has printed on its console
+/// Print a machine's console output
 ///
-/// It is kept when the machine ends: the last mebibyte at least. With --follow what comes is printed too, until the machine has
-/// ended.
+/// The output is kept after the machine ends, at least the last 1 MiB of it. With --follow, new output is printed until
+/// the machine ends.
 #[derive(clap::Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
 
-    /// Print what comes, too
+    /// Keep printing new output
     #[arg(short, long)]
     follow: bool,
 
-    /// Print only that many of the last lines
+    /// Print only the last COUNT lines
     #[arg(short = 'n', long, value_name = "COUNT")]
     lines: Option<usize>,
 
-    /// Print the console (which is the default)
+    /// Print the console output (the default)
     #[arg(long, group = "which")]
     console: bool,
 
-    /// Print what QEMU said in the last run
+    /// Print QEMU's own output of the last run
     #[arg(long, group = "which")]
     qemu: bool,
 
-    /// Print what happened: events, starts and ends, one JSON object a line
+    /// Print events, starts and ends, one JSON object per line
     #[arg(long, group = "which")]
     events: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: Args, _context: &Context) -> Result<Exit, Failure>
     };
     let path = machine.file(name);
     let mut signals = Signals::listen()?;
-    // Watched before it is read, so that nothing between the two is missed.
+    // Start to watch before reading, so that nothing is missed in between.
     let growth = machine.watch()?;
     let mut log = Log::new(path.clone());
     let mut out = Out { neutral: io::IsTerminal::is_terminal(&io::stdout()) };
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args, _context: &Context) -> Result<Exit, Failure>
                 over?;
                 break;
             }
-            // It is how one ends what may never end by itself.
+            // A signal is the normal way to end `--follow`.
             asked = signals.next() => return Ok(asked.exit()),
         }
         log.copy(&mut out)?;
@@ -87,17 +87,17 @@ pub(crate) async fn run(args: Args, _context: &Context) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-/// Waits until nothing comes any more.
+/// Waits until no more output can come.
 async fn over(machine: &StoredMachine) -> Result<(), Failure> {
     while !machine.settled(Duration::MAX).await? {}
-    // One whose keeper was killed.
+    // The keeper may have been killed.
     if let Some(record) = machine.status()?.record() {
         record.ended().await?;
     }
     Ok(())
 }
 
-/// Where it is printed; on a terminal without what that would obey.
+/// Standard output; control characters are escaped for a terminal.
 struct Out {
     neutral: bool,
 }
@@ -115,7 +115,7 @@ impl Out {
     }
 }
 
-/// A log that grows, is cut, or is begun anew.
+/// A log file that grows, or is truncated or replaced.
 struct Log {
     path: PathBuf,
     at: u64,
@@ -127,7 +127,7 @@ impl Log {
         Self { path, at: 0, inode: 0 }
     }
 
-    /// Prints what has come since the last time.
+    /// Prints what was added since the last call.
     fn copy(&mut self, out: &mut Out) -> Result<(), Failure> {
         let Some(mut file) = open(&self.path)? else { return Ok(()) };
         let facts = file.metadata()?;
@@ -147,7 +147,7 @@ impl Log {
         }
     }
 
-    /// The last lines, after which it goes on.
+    /// Returns the last lines, and continues after them.
     fn last_lines(&mut self, count: usize) -> Result<Vec<u8>, Failure> {
         let mut text = Vec::new();
         for path in [older(&self.path), self.path.clone()] {
@@ -173,7 +173,7 @@ fn copy_older(path: &Path, out: &mut Out) -> Result<(), Failure> {
     Log::new(older(path)).copy(out)
 }
 
-/// The part that was cut off last.
+/// The previous part of the log.
 fn older(path: &Path) -> PathBuf {
     let mut older = path.as_os_str().to_owned();
     older.push(".1");

@@ -1,4 +1,4 @@
-//! Machines of the home: made, looked at, changed and removed, whether they run or not.
+//! Commands about machines, running or not.
 
 pub(super) mod adopt;
 pub(super) mod clone;
@@ -25,13 +25,13 @@ use super::complete;
 use super::exit::Exit;
 use super::failure::Failure;
 
-/// How long a keeper may take to end once its VM has.
+/// How long a keeper may take to end after its VM.
 const SETTLES: Duration = Duration::from_secs(10);
 
-/// Which machine.
+/// The machine argument of a command.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Named {
-    /// The machine's name
+    /// Machine name
     #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::machine_names))]
     name: String,
 }
@@ -42,7 +42,7 @@ impl Named {
     }
 }
 
-/// The machine called that.
+/// Opens the named machine.
 fn machine(name: &str) -> Result<StoredMachine, Failure> {
     let home = Home::open()?;
     match home.machine(name) {
@@ -51,8 +51,8 @@ fn machine(name: &str) -> Result<StoredMachine, Failure> {
             let names: Vec<_> = machines.iter().map(StoredMachine::name).collect();
             let help = match (qemuctl::config::nearest(name, names.iter().copied()), names.as_slice()) {
                 (Some(nearest), _) => format!("did you mean `{nearest}`?"),
-                (None, []) => "make one with `qemuctl create`".to_owned(),
-                (None, names) => format!("there are: {}", names.join(", ")),
+                (None, []) => "create one with `qemuctl create`".to_owned(),
+                (None, names) => format!("the machines are: {}", names.join(", ")),
             };
             Err(Failure::of(Exit::NotFound, &error).with_help(help))
         }
@@ -60,8 +60,8 @@ fn machine(name: &str) -> Result<StoredMachine, Failure> {
     }
 }
 
-/// Runs `work` on a machine that is about to be stopped for good. If it is one of the home, its keeper lets it be, and has ended
-/// afterwards.
+/// Runs `work`, which stops a VM. If the VM is a machine, its keeper does not restart it, and has ended when this
+/// returns.
 pub(super) async fn for_good<T>(
     name: &str,
     work: impl Future<Output = Result<T, Failure>>,
@@ -69,14 +69,14 @@ pub(super) async fn for_good<T>(
     let Some(machine) = kept(name) else { return work.await };
     machine.stay_down(true)?;
     let done = work.await;
-    // A keeper may take its time to write the end down.
+    // The keeper may need a moment to write down how the VM ended.
     if done.is_err() || machine.settled(SETTLES).await? {
         machine.stay_down(false)?;
     }
     done
 }
 
-/// The machine of the home whose VM that is, if it is one.
+/// Returns the machine of the given VM, if it is one.
 pub(super) fn kept(name: &str) -> Option<StoredMachine> {
     let machine = Home::open().ok()?.machine(name).ok()?;
     let status = machine.status().ok()?;

@@ -1,17 +1,17 @@
-//! `rename`: another name for a machine.
+//! `rename`: renames a machine.
 
 use super::super::context::Context;
 use super::super::exit::Exit;
 use super::super::failure::Failure;
 use super::Named;
 
-/// Give a machine another name
+/// Rename a stopped machine
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
 
-    /// Its new name
+    /// New name
     new: String,
 }
 

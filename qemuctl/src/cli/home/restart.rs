@@ -1,4 +1,4 @@
-//! `restart`: a machine that runs is shut down and started again.
+//! `restart`: shuts a machine down and starts it again.
 
 use std::ffi::OsString;
 
@@ -13,20 +13,20 @@ use super::Named;
 
 /// Shut a machine down and start it again
 ///
-/// What was changed by `set` or `edit` takes effect. A machine that does not run is started.
+/// Changes made by `set` or `edit` take effect. A stopped machine is started.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
 
-    /// How long the guest may take to shut down; then QEMU is stopped
+    /// How long to wait for the guest to shut down; QEMU is stopped after that
     #[arg(short, long, value_name = "DURATION", default_value = "60s")]
     timeout: Span,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let machine = args.named.machine()?;
-    // What is wrong in its description is said while it still runs.
+    // Report an invalid config before the machine is stopped.
     machine.config()?;
     if let Some(record) = machine.status()?.record() {
         let vm = Vm::named(record.socket.display().to_string());

@@ -1,4 +1,4 @@
-//! `rm`: machines that are not needed any more.
+//! `rm`: removes machines.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -10,30 +10,30 @@ use super::super::context::Context;
 use super::super::exit::Exit;
 use super::super::failure::Failure;
 
-/// Remove machines, with their disks
+/// Remove stopped machines and their disks
 ///
-/// Images that are not in a machine's folder are left alone.
+/// Images outside the machines' folders are not touched.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The machines' names
+    /// Machine names
     #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(complete::machine_names))]
     names: Vec<String>,
 
-    /// Ask nothing
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 
-    /// Keep the images in the machine's folder
+    /// Keep the disk images
     #[arg(long)]
     keep_disks: bool,
 }
 
 #[expect(clippy::unused_async, reason = "as all commands that do something")]
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    // Nothing is removed if one of them is not there.
+    // Remove nothing if one of them does not exist.
     let machines: Vec<_> = args.names.iter().map(|name| super::machine(name)).collect::<Result<_, _>>()?;
     for machine in machines {
-        // Refused before anybody is asked.
+        // Refuse a running machine before asking for confirmation.
         drop(machine.hold()?);
         if !args.yes && !is_sure(&machine, args.keep_disks)? {
             context.note(format_args!("kept {}", machine.name()));
@@ -53,11 +53,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// Asks on the terminal.
+/// Asks for confirmation on the terminal.
 fn is_sure(machine: &StoredMachine, keep_disks: bool) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         let text =
-            format!("removing {} needs a confirmation, and standard input is no terminal", machine.name());
+            format!("cannot ask whether to remove {}: standard input is not a terminal", machine.name());
         return Err(Failure::new(Exit::Usage, text).with_help("confirm with --yes"));
     }
     let disks = if keep_disks { "" } else { " and its disks" };

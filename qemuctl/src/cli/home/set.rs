@@ -1,8 +1,10 @@
-//! `set`: single settings of a machine, with everything else in its description as it was written.
+//! `set`: changes settings of a machine, and keeps the rest of its config as written.
 
+use clap_complete::ArgValueCompleter;
 use qemuctl::Error;
 use toml_edit::{DocumentMut, Item, TableLike, Value};
 
+use super::super::complete;
 use super::super::context::Context;
 use super::super::exit::Exit;
 use super::super::failure::Failure;
@@ -10,22 +12,22 @@ use super::Named;
 
 /// Change settings of a machine
 ///
-/// A key is a field of the config, such as `memory`, `cpu.count` or `keep.restart`; `cpus` and `restart` are short for the last
-/// two. A value is written as in TOML, or is a plain word; without a value the setting becomes the default. Comments and the rest of the file
-/// stay as they are. A running machine takes it at its next start.
+/// A key is a config field, such as `memory`, `cpu.count` or `keep.restart`; `cpus` and `restart` are short for the
+/// last two. A value is a plain word or TOML; an empty value restores the default. Comments and the rest of the file
+/// are kept. A running machine uses the new settings after its next start.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
 
-    /// Settings, such as memory=4GiB cpus=2
-    #[arg(value_name = "KEY=VALUE", required = true, value_parser = setting)]
+    /// Settings to change, such as memory=4GiB cpus=2
+    #[arg(value_name = "KEY=VALUE", required = true, value_parser = setting, add = ArgValueCompleter::new(complete::settings))]
     settings: Vec<(String, String)>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let machine = args.named.machine()?;
-    // Held from the reading to the writing, so that no other change is lost.
+    // Locked from reading to writing, so that no concurrent change is lost.
     let lock = machine.lock()?;
     let text = machine.config()?.text().to_owned();
     let mut document = document(&text)?;
@@ -37,7 +39,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         let is_config = matches!(error, Error::Config(_));
         let failure = Failure::from(error);
         return Err(if is_config {
-            failure.with_help(format!("{} is as it was before", machine.name()))
+            failure.with_help(format!("{} was not changed", machine.name()))
         } else {
             failure
         });
@@ -51,18 +53,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
-        _ => Err("write it like memory=4GiB".to_owned()),
+        _ => Err("expected KEY=VALUE, such as memory=4GiB".to_owned()),
     }
 }
 
-/// The description as a document that keeps its comments.
+/// Parses the config into a document that keeps comments.
 pub(super) fn document(text: &str) -> Result<DocumentMut, Failure> {
     text.parse().map_err(|error: toml_edit::TomlError| {
-        Failure::new(Exit::BadConfig, error.to_string()).with_help("`qemuctl edit` can change any text")
+        Failure::new(Exit::BadConfig, error.to_string()).with_help("fix it with `qemuctl edit`")
     })
 }
 
-/// Sets one value, or removes it where that is empty.
+/// Sets one value, or removes it if the new value is empty.
 fn set(document: &mut DocumentMut, key: &str, value: &str) -> Result<(), Failure> {
     let key = match key {
         "cpus" => "cpu",
@@ -70,7 +72,7 @@ fn set(document: &mut DocumentMut, key: &str, value: &str) -> Result<(), Failure
         key => key,
     };
     let mut steps: Vec<&str> = key.split('.').collect();
-    // `memory` and `cpu` are tables of which a single value is the short form.
+    // `memory` and `cpu` are tables whose short form is a single value.
     let of_table = match key {
         "memory" => Some("size"),
         "cpu" => Some("count"),
@@ -82,31 +84,29 @@ fn set(document: &mut DocumentMut, key: &str, value: &str) -> Result<(), Failure
         steps.push(field);
     }
     let wrong = |why: &str| Failure::new(Exit::BadConfig, format!("cannot set {key}: {why}"));
-    let (last, way) = steps.split_last().ok_or_else(|| wrong("it names nothing"))?;
+    let (last, way) = steps.split_last().ok_or_else(|| wrong("the key is empty"))?;
     let mut item = document.as_item_mut();
     for (depth, step) in way.iter().enumerate() {
-        // Short forms of tables have nothing inside.
+        // A short form has no fields inside.
         item = enter(item, step).ok_or_else(|| {
-            wrong(&format!(
-                "{} is no section here; `qemuctl edit` can make it one",
-                steps[..=depth].join(".")
-            ))
+            wrong(&format!("{} is not a table; use `qemuctl edit` to make it one", steps[..=depth].join(".")))
         })?;
     }
     if let Ok(index) = last.parse::<usize>() {
-        let item = item.get_mut(index).ok_or_else(|| wrong("the list is shorter"))?;
+        let item = item.get_mut(index).ok_or_else(|| wrong("the index is out of range"))?;
         *item = Item::Value(parsed(value));
         return Ok(());
     }
-    let table: &mut dyn TableLike =
-        item.as_table_like_mut().ok_or_else(|| wrong("it is no section; `qemuctl edit` can make it one"))?;
+    let table: &mut dyn TableLike = item
+        .as_table_like_mut()
+        .ok_or_else(|| wrong("it is not a table; use `qemuctl edit` to make it one"))?;
     if value.is_empty() {
         table.remove(last);
         return Ok(());
     }
     let mut new = parsed(value);
     match table.get_mut(last).and_then(Item::as_value_mut) {
-        // A comment behind the value stays there.
+        // Keep a comment after the value.
         Some(old) => {
             *new.decor_mut() = old.decor().clone();
             *old = new;
@@ -116,7 +116,7 @@ fn set(document: &mut DocumentMut, key: &str, value: &str) -> Result<(), Failure
     Ok(())
 }
 
-/// What a step leads to; a section that is missing is made.
+/// Follows one step of a key, and creates a missing table.
 fn enter<'d>(item: &'d mut Item, step: &str) -> Option<&'d mut Item> {
     if let Ok(index) = step.parse::<usize>() {
         return item.get_mut(index);
@@ -128,7 +128,7 @@ fn enter<'d>(item: &'d mut Item, step: &str) -> Option<&'d mut Item> {
     table.get_mut(step)
 }
 
-/// A value as TOML has it, else a text.
+/// Parses a value as TOML, or else takes it as a string.
 fn parsed(text: &str) -> Value {
     text.parse().unwrap_or_else(|_| Value::from(text))
 }
@@ -175,7 +175,7 @@ mod tests {
         append = "console=ttyS0 quiet"
         "#);
         let refused = set(&mut document(text).expect("TOML"), "cpu.count", "3").expect_err("refused");
-        insta::assert_snapshot!(refused.message, @"cannot set cpu.count: it is no section; `qemuctl edit` can make it one");
+        insta::assert_snapshot!(refused.message, @"cannot set cpu.count: it is not a table; use `qemuctl edit` to make it one");
         let mut table = document("[memory]\nsize = \"1GiB\"\nmax = \"8GiB\"\n").expect("TOML");
         set(&mut table, "memory", "2GiB").expect("set");
         assert_eq!(table.to_string(), "[memory]\nsize = \"2GiB\"\nmax = \"8GiB\"\n");

@@ -1,8 +1,9 @@
-//! Images that are only looked at.
+//! `image` subcommands that only read.
 
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::ArgValueCandidates;
 use qemu_argv::BlockFormat;
 use qemuctl::image::{Comparison, QemuImg, Repair};
 use serde::Serialize;
@@ -14,58 +15,58 @@ use super::super::table::{self, Table};
 use super::shown::{shown, size};
 use super::source::{Source, image, word};
 
-/// Show an image, and every image under it
+/// Show an image and its backing files
 #[derive(clap::Args, Debug)]
 pub(super) struct Info {
     #[command(flatten)]
     image: Source,
 }
 
-/// Check an image's own tables, and repair them if told to
+/// Check an image's metadata, and optionally repair it
 ///
-/// Exit code 1 if something is wrong and was not repaired.
+/// Exits with 1 if there are errors that were not repaired.
 #[derive(clap::Args, Debug)]
 pub(super) struct Check {
     #[command(flatten)]
     image: Source,
 
-    /// Repair lost space (leaks), or everything (all), damage included
-    #[arg(short, long, value_name = "WHAT", value_parser = repair)]
+    /// Repair leaked clusters (leaks), or all errors (all)
+    #[arg(short, long, value_name = "WHAT", value_parser = repair, add = ArgValueCandidates::new(|| super::super::complete::words(["leaks", "all"])))]
     repair: Option<Repair>,
 }
 
-/// Show which parts of an image hold data
+/// Show which parts of an image are allocated
 #[derive(clap::Args, Debug)]
 pub(super) struct Map {
     #[command(flatten)]
     image: Source,
 }
 
-/// Compute how large a copy of an image would be
+/// Compute the size of a converted image
 #[derive(clap::Args, Debug)]
 pub(super) struct Measure {
     #[command(flatten)]
     image: Source,
 
-    /// The copy's format: raw, qcow2 or luks
-    #[arg(short = 'O', long, value_name = "FORMAT", default_value = "qcow2", value_parser = word::<BlockFormat>)]
+    /// Target format: raw, qcow2 or luks
+    #[arg(short = 'O', long, value_name = "FORMAT", default_value = "qcow2", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     target_format: BlockFormat,
 }
 
-/// Compare what a guest would read from two images
+/// Compare the contents of two images
 ///
-/// Exit code 1 if they differ.
+/// Exits with 1 if they differ.
 #[derive(clap::Args, Debug)]
 pub(super) struct Compare {
     #[command(flatten)]
     image: Source,
 
-    /// The other image
+    /// Other image
     #[arg(value_hint = ValueHint::FilePath)]
     other: PathBuf,
 
-    /// The other image's format [default: by the ending of its name]
-    #[arg(short = 'F', long, value_name = "FORMAT", value_parser = word::<BlockFormat>)]
+    /// Format of the other image [default: by file name extension]
+    #[arg(long, value_name = "FORMAT", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     other_format: Option<BlockFormat>,
 }
 
@@ -77,21 +78,21 @@ fn repair(text: &str) -> Result<Repair, String> {
     }
 }
 
-/// One image of a chain; `image info --json` prints an array of them, the image itself first.
+/// One image of a backing chain. `image info --json` prints an array of them, the image itself first.
 #[derive(Serialize)]
 struct Link {
     file: String,
     format: String,
-    /// The size that a guest sees.
+    /// The size the guest sees, in bytes.
     size_bytes: i64,
-    /// How much it takes on the host.
+    /// The space used on the host, in bytes.
     used_bytes: Option<i64>,
     cluster_bytes: Option<i64>,
     encrypted: bool,
-    /// Whether it was not closed properly, or is open.
+    /// Whether the image was not closed cleanly, or is in use.
     dirty: bool,
     snapshots: Vec<String>,
-    /// The image under it, as it is written in this one.
+    /// The backing file, as written in the image.
     backing: Option<String>,
     backing_format: Option<String>,
 }
@@ -149,7 +150,7 @@ pub(super) async fn check(args: Check, tool: &QemuImg, context: &Context) -> Res
     let repaired = report.corruptions_fixed + report.leaks_fixed;
     let text = if !report.is_clean() {
         format!(
-            "{path}: {damaged} clusters are damaged, {lost} are lost, {} reads failed",
+            "{path}: {damaged} corrupt clusters, {lost} leaked clusters, {} failed reads",
             report.check_errors
         )
     } else if repaired > 0 {
@@ -189,7 +190,7 @@ pub(super) async fn map(args: Map, tool: &QemuImg, context: &Context) -> Result<
 pub(super) async fn measure(args: Measure, tool: &QemuImg, context: &Context) -> Result<Exit, Failure> {
     let measured = tool.measure(&args.image.image()?, args.target_format).await?;
     let (now, full) = (table::size(measured.required), table::size(measured.fully_allocated));
-    context.show(&measured, format_args!("{now} now, {full} when the guest has written everywhere"))?;
+    context.show(&measured, format_args!("{now} now, {full} when fully allocated"))?;
     Ok(Exit::Done)
 }
 

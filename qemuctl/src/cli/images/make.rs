@@ -1,8 +1,9 @@
-//! Images that are made or changed.
+//! `image` subcommands that create or change images.
 
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::ArgValueCandidates;
 use qemu_argv::{BlockFormat, Size};
 use qemuctl::image::{ConvertOptions, CreateOptions, Preallocation, QemuImg};
 
@@ -14,66 +15,67 @@ use super::source::{Source, image, word};
 
 /// Create an image
 ///
-/// It is empty, or an overlay that holds what differs from another image. Only its owner may read it.
+/// The image is empty, or an overlay that stores the differences from another image (--backing). Only its owner can
+/// read it.
 #[derive(clap::Args, Debug)]
 pub(super) struct Create {
     #[command(flatten)]
     image: Source,
 
-    /// The size that a guest sees, such as 20G [default: that of --backing]
+    /// Size, such as 20G [default: the size of the backing image]
     #[arg(required_unless_present = "backing")]
     size: Option<Size>,
 
-    /// The image under it, which is only read
+    /// Backing image, which is never written to
     #[arg(short, long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
     backing: Option<PathBuf>,
 
-    /// The format of --backing [default: by the ending of its name]
-    #[arg(long, value_name = "FORMAT", requires = "backing", value_parser = word::<BlockFormat>)]
+    /// Format of the backing image [default: by file name extension]
+    #[arg(long, value_name = "FORMAT", requires = "backing", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     backing_format: Option<BlockFormat>,
 
-    /// How much of its space to take from the file system at once
-    #[arg(long, value_name = "HOW", default_value = "off", value_parser = preallocation)]
+    /// How to allocate space in advance
+    #[arg(long, value_name = "HOW", default_value = "off", value_parser = preallocation, add = ArgValueCandidates::new(|| super::super::complete::words(["off", "metadata", "falloc", "full"])))]
     preallocation: Preallocation,
 
-    /// Replace an image that is there
+    /// Replace an existing image
     #[arg(long)]
     force: bool,
 }
 
 /// Change an image's size
 ///
-/// The guest's partitions and file systems stay as they are. For a disk of a running VM: `qemuctl block resize`.
+/// The guest's partitions and file systems are not changed. For a disk of a running VM, use `qemuctl block resize`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Resize {
     #[command(flatten)]
     image: Source,
 
-    /// The new size, such as 40G
+    /// New size, such as 40G
     size: Size,
 
-    /// Allow a smaller size, which destroys what is behind it
+    /// Allow shrinking, which destroys the data beyond the new size
     #[arg(long)]
     shrink: bool,
 }
 
-/// Copy an image into another format
+/// Copy an image, converting its format
 ///
-/// The copy rests on no other image. Zeroes become holes. Internal snapshots are not copied.
+/// The copy has no backing file. Zeroes become holes. Internal snapshots are not copied.
 #[derive(clap::Args, Debug)]
 pub(super) struct Convert {
     #[command(flatten)]
     image: Source,
 
-    /// The new image
+    /// New image
     #[arg(value_hint = ValueHint::FilePath)]
     target: PathBuf,
 
-    /// The new image's format [default: by the ending of its name]
-    #[arg(short = 'O', long, value_name = "FORMAT", value_parser = word::<BlockFormat>)]
+    /// Format of the new image [default: by file name extension]
+    #[arg(short = 'O', long, value_name = "FORMAT", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     target_format: Option<BlockFormat>,
 
-    /// Encrypt the new image with the passphrase in this file
+    /// Encrypt the new image with the passphrase from this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     target_key_file: Option<PathBuf>,
 
@@ -81,60 +83,60 @@ pub(super) struct Convert {
     #[arg(long)]
     compress: bool,
 
-    /// How much of its space to take from the file system at once
-    #[arg(long, value_name = "HOW", default_value = "off", value_parser = preallocation)]
+    /// How to allocate space in advance
+    #[arg(long, value_name = "HOW", default_value = "off", value_parser = preallocation, add = ArgValueCandidates::new(|| super::super::complete::words(["off", "metadata", "falloc", "full"])))]
     preallocation: Preallocation,
 
-    /// Replace an image that is there
+    /// Replace an existing image
     #[arg(long)]
     force: bool,
 }
 
-/// Copy an image as it is
+/// Copy an image without converting it
 ///
-/// Where the file system can, both share their space until one is written to, and it takes no time.
+/// On file systems with reflinks, the copy is instant and shares its space with the original.
 #[derive(clap::Args, Debug)]
 pub(super) struct Copy {
     #[command(flatten)]
     image: Source,
 
-    /// The new image
+    /// New image
     #[arg(value_hint = ValueHint::FilePath)]
     target: PathBuf,
 
-    /// Replace an image that is there
+    /// Replace an existing image
     #[arg(long)]
     force: bool,
 }
 
-/// Write what an overlay holds into the image under it
+/// Write an overlay's content into its backing file
 #[derive(clap::Args, Debug)]
 pub(super) struct Commit {
     #[command(flatten)]
     image: Source,
 }
 
-/// Put an image on another base, or on none
+/// Change or remove the backing file of an image
 ///
-/// The guest sees the same content as before: what differs is copied into the image.
+/// The guest sees the same content as before: differing data is copied into the image.
 #[derive(clap::Args, Debug)]
 pub(super) struct Rebase {
     #[command(flatten)]
     image: Source,
 
-    /// The new base
+    /// New backing file
     #[arg(short, long, value_name = "IMAGE", value_hint = ValueHint::FilePath, required_unless_present = "flatten")]
     backing: Option<PathBuf>,
 
-    /// The format of --backing [default: by the ending of its name]
-    #[arg(long, value_name = "FORMAT", requires = "backing", value_parser = word::<BlockFormat>)]
+    /// Format of the backing image [default: by file name extension]
+    #[arg(long, value_name = "FORMAT", requires = "backing", value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     backing_format: Option<BlockFormat>,
 
-    /// Put it on no base: it then holds everything itself
+    /// Remove the backing file, and copy its data into the image
     #[arg(long, conflicts_with = "backing")]
     flatten: bool,
 
-    /// The base was only moved or renamed: write its new name, and compare nothing
+    /// The backing file was only moved or renamed: change its name without comparing contents
     #[arg(long, requires = "backing")]
     renamed: bool,
 }
@@ -191,7 +193,7 @@ pub(super) async fn commit(args: Commit, tool: &QemuImg, context: &Context) -> R
     let tool = shown(tool, context, format!("committing {path}"));
     tool.commit(&args.image.image()?).await?;
     drop(tool);
-    context.note(format_args!("committed {path} to its base"));
+    context.note(format_args!("committed {path} to its backing file"));
     Ok(Exit::Done)
 }
 
@@ -206,8 +208,8 @@ pub(super) async fn rebase(args: Rebase, tool: &QemuImg, context: &Context) -> R
         }
     }
     match backing {
-        Some(backing) => context.note(format_args!("rebased {path} on {}", backing.path.display())),
-        None => context.note(format_args!("{path} has no base any more")),
+        Some(backing) => context.note(format_args!("rebased {path} onto {}", backing.path.display())),
+        None => context.note(format_args!("flattened {path}")),
     }
     Ok(Exit::Done)
 }

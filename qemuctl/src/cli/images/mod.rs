@@ -1,4 +1,4 @@
-//! `image`: disk images, whether or not a machine uses them.
+//! `image`: disk images that are not in use by a running VM.
 
 mod inspect;
 mod make;
@@ -13,8 +13,8 @@ use super::failure::Failure;
 
 /// Create, inspect, resize, copy and convert disk images
 ///
-/// The engine is qemu-img, of which only the safe half is offered: formats are never guessed, new images appear whole or not
-/// at all, and an image that a VM uses is refused with the process that has it.
+/// Runs qemu-img with safe settings: formats are never guessed, a new image appears only when it is complete, and an
+/// image that a VM is using is refused.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -60,10 +60,10 @@ impl From<ImageError> for Failure {
             _ => Exit::Failed,
         };
         let help = match &error {
-            ImageError::NoFormat { .. } => "--format raw or --format qcow2, for example",
-            ImageError::Exists { .. } => "--force replaces it",
-            ImageError::WouldShrink { .. } => "--shrink does it anyway",
-            ImageError::InUse { .. } => "stop the VM, or use `qemuctl block` for one that runs",
+            ImageError::NoFormat { .. } => "give it with --format, such as `--format raw`",
+            ImageError::Exists { .. } => "use --force to replace it",
+            ImageError::WouldShrink { .. } => "use --shrink to do it anyway",
+            ImageError::InUse { .. } => "stop the VM, or use `qemuctl block` to change a running one",
             _ => return Self::of(exit, &error),
         };
         Self::of(exit, &error).with_help(help)

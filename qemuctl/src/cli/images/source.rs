@@ -1,8 +1,9 @@
-//! Images that a command line names.
+//! The image arguments.
 
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use clap_complete::ArgValueCandidates;
 use qemu_argv::BlockFormat;
 use qemuctl::SecretSource;
 use qemuctl::image::Image;
@@ -10,18 +11,18 @@ use serde::de::DeserializeOwned;
 
 use super::super::failure::Failure;
 
-/// An image that is there.
+/// An existing image.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Source {
-    /// The image
+    /// Image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(super) image: PathBuf,
 
-    /// Its format, such as raw or qcow2 [default: by the ending of its name]
-    #[arg(short, long, value_parser = word::<BlockFormat>)]
+    /// Image format, such as raw or qcow2 [default: by file name extension]
+    #[arg(long, value_parser = word::<BlockFormat>, add = ArgValueCandidates::new(|| super::super::complete::values("disks.format")))]
     format: Option<BlockFormat>,
 
-    /// A file with the passphrase of an encrypted image
+    /// File with the passphrase of an encrypted image
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     key_file: Option<PathBuf>,
 }

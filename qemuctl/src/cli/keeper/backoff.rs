@@ -1,13 +1,13 @@
-//! How long a machine that ends again and again stays down in between.
+//! The growing pause between restarts.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
-/// Who ran that long is well, and what happened before is forgotten.
+/// A run of at least this length resets the pause.
 const WELL: Duration = Duration::from_secs(60);
 
-/// Doubles from one end to the next.
+/// Doubles with each restart.
 #[derive(Debug)]
 pub(super) struct Backoff(Duration);
 
@@ -18,7 +18,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The pause after a run of that length.
+    /// Returns the pause after a run of the given length.
     pub(super) fn after(&mut self, run: Duration) -> Duration {
         if run >= WELL {
             self.0 = FIRST;

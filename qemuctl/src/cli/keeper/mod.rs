@@ -1,4 +1,4 @@
-//! The keeper of a machine of the home: this program once more, in the background, for as long as the machine runs.
+//! The keeper of a machine: a background process of this program that runs as long as the machine does.
 //!
 //! ```text
 //! start ── starts ──▶ keeper ── starts ──▶ QEMU, detached: it outlives a keeper that is killed
@@ -6,7 +6,7 @@
 //!   └── one report ─────┘ ends when the VM has ended and is not to be started again
 //! ```
 //!
-//! What `start` would say itself, the keeper tells it in one report. It sleeps until something happens.
+//! The keeper sends `start` one report, which `start` prints. After that it sleeps until something happens.
 
 mod backoff;
 mod report;
@@ -35,7 +35,7 @@ use backoff::Backoff;
 use report::Report;
 use watch::{Running, Watched};
 
-/// Keeps a machine: starts it, reports that, and watches over it until it is down for good.
+/// Starts a machine, reports that, and supervises it until it has stopped for good.
 pub(super) async fn keep(load: impl Fn() -> Result<Loaded, Failure>, context: &Context) -> Exit {
     detach();
     let context = &context.silent();
@@ -57,7 +57,7 @@ pub(super) async fn keep(load: impl Fn() -> Result<Loaded, Failure>, context: &C
     }
 }
 
-/// Keeps a machine that runs already, since the keeper that it had was killed.
+/// Supervises a machine that is running already, after its keeper was killed.
 pub(super) async fn adopt(load: impl Fn() -> Result<Loaded, Failure>, context: &Context) -> Exit {
     detach();
     let context = &context.silent();
@@ -81,7 +81,7 @@ pub(super) async fn adopt(load: impl Fn() -> Result<Loaded, Failure>, context: &
     }
 }
 
-/// Starts the machine's VM. What cannot be started is written down.
+/// Starts the machine's VM, and records a failure.
 async fn start_vm(
     hold: &mut Hold,
     mut loaded: Loaded,
@@ -91,7 +91,7 @@ async fn start_vm(
     let mut options = LaunchOptions::default();
     let is_to_run = !loaded.config.paused;
     hold.prepare(&mut loaded.config, &mut options);
-    // The guest is let go when somebody listens to its events.
+    // The guest's CPUs are started after subscribing to events, so that none is missed.
     options.paused = true;
     hold.begin(&socket_dir(&loaded, context)?)?;
     let launched = async {
@@ -118,7 +118,7 @@ async fn start_vm(
     }
 }
 
-/// Watches over the VM, and over those that are started after it.
+/// Supervises the VM, and those that are started after it.
 async fn stay(
     mut hold: Hold,
     running: Running,
@@ -133,7 +133,7 @@ async fn stay(
         let well = match running.take() {
             Some(running) => {
                 let Watched { exit, dismissed } = watch::over(running, &mut hold, &mut signals).await;
-                // On a full disk the event may have told it; nobody is left to be told.
+                // If this fails on a full disk, the event log may still have the end; there is nobody to report to.
                 let _ = hold.ended(&exit);
                 hold.machine().cut_logs();
                 if dismissed {
@@ -143,7 +143,7 @@ async fn stay(
             }
             None => false,
         };
-        // What it says now counts, not what it said at the start.
+        // Read the policy again, since it may have been changed during the run.
         let loaded = load();
         let again = match loaded.as_ref().map(|loaded| loaded.keep().restart) {
             Ok(Restart::Always) => true,
@@ -164,22 +164,22 @@ async fn stay(
         }
         began = Instant::now();
         if let Ok(loaded) = loaded {
-            // A failure has been written down, and is one to try again after.
+            // The failure was recorded; try again after a pause.
             running = start_vm(&mut hold, loaded, &mut signals, context).await.ok();
         }
     }
 }
 
-/// Leaves the terminal, and the descriptors of whoever started this.
+/// Detaches from the terminal, and closes inherited file descriptors.
 fn detach() {
-    // Whoever leads a process group already is in nobody's way.
+    // Fails for a process group leader, which is detached already.
     let _ = nix::unistd::setsid();
     let open = std::fs::read_dir("/proc/self/fd").map(|entries| {
         let number =
             |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
         entries.filter_map(number).collect::<Vec<RawFd>>()
     });
-    // Such as a shell's lock or the pipes of a job. Our own are closed when another program is started, theirs are not.
+    // Inherited are, for example, a shell's lock or a job's pipes. Unlike our own they are not close-on-exec.
     for fd in open.unwrap_or_default().into_iter().filter(|&fd| fd > 2) {
         if is_inherited(fd) {
             let _ = nix::unistd::close(fd);

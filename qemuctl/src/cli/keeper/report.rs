@@ -1,4 +1,4 @@
-//! What the keeper tells the one who started it: one line of JSON on its standard output.
+//! The keeper's report to the process that started it: one line of JSON on standard output.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ use super::super::run::told_end;
 use super::super::started::Started;
 use super::super::ways::Ways;
 
-/// What `start` says in the keeper's place.
+/// What `start` prints on behalf of the keeper.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Report {
     code: i32,
@@ -21,12 +21,12 @@ pub(super) struct Report {
     json: Option<Value>,
     warnings: Vec<String>,
     notes: Vec<String>,
-    /// Said even with `--json`.
+    /// Printed even with `--json`.
     ended: Option<String>,
     error: Option<Said>,
 }
 
-/// A [`Failure`] on its way.
+/// A [`Failure`] in serialized form.
 #[derive(Debug, Serialize, Deserialize)]
 struct Said {
     message: String,
@@ -39,10 +39,10 @@ impl Report {
         Self { notes: vec![note], ..Self::default() }
     }
 
-    /// A machine that was started.
+    /// The report for a machine that was started.
     pub(super) async fn of(vm: &Instance) -> Self {
         let ways = Ways::of(vm).await;
-        // After the last wait: what ends later is not for this report.
+        // Checked after the last wait: an end that comes later does not belong into this report.
         let ended = vm.exit();
         let mut report = Self {
             json: serde_json::to_value(Started::new(vm, &ways, ended.as_ref())).ok(),
@@ -58,7 +58,7 @@ impl Report {
                 report.error = Some(Said { message, help: None, detail: None });
             }
         } else {
-            report.notes.push(format!("{} runs as process {}", vm.name(), vm.pid().unwrap_or_default()));
+            report.notes.push(format!("started {} (process {})", vm.name(), vm.pid().unwrap_or_default()));
             report.notes.extend(ways.told());
         }
         report
@@ -70,7 +70,7 @@ impl Report {
         Self { code: exit.number(), error: Some(said), ..Self::default() }
     }
 
-    /// Tells it. If nobody listens any more, the machine runs all the same.
+    /// Sends the report. The machine keeps running if nobody reads it.
     pub(super) fn send(&self) {
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
@@ -78,12 +78,12 @@ impl Report {
         let _ = out.write_all(&line).and_then(|()| out.flush());
     }
 
-    /// Reads what was told.
+    /// Parses a report.
     pub(super) fn read(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
     }
 
-    /// Says it.
+    /// Prints the report.
     pub(super) fn say(self, context: &Context) -> Result<Exit, Failure> {
         for warning in &self.warnings {
             context.warn(warning);

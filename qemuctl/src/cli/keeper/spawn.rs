@@ -1,4 +1,4 @@
-//! Starts a keeper, and says what it tells.
+//! Starts a keeper and prints its report.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -19,7 +19,7 @@ use super::super::progress::Progress;
 use super::super::signals::Signals;
 use super::report::Report;
 
-/// How long a keeper that was asked to give up may take.
+/// How long a keeper may take to give up.
 const GIVES_UP: Duration = Duration::from_secs(15);
 
 /// Starts a keeper for a machine by running this program with these arguments once more, and waits for its report.
@@ -30,14 +30,14 @@ pub(crate) async fn start(
 ) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
     let progress = Progress::start(context, format!("starting {}", machine.name()));
-    // What stops a keeper itself, which nobody should see, has a place to go to.
+    // Panics and other messages of the keeper go to a log file.
     let log = OpenOptions::new()
         .create(true)
         .write(true)
         .truncate(true)
         .mode(0o600)
         .open(machine.file("keeper.log"));
-    // This very program, also when another has been installed in its place meanwhile.
+    // This very program, even if it was replaced by an update in the meantime.
     let mut command = std::process::Command::new("/proc/self/exe");
     command.arg0("qemuctl").arg("--keeper-of").arg(machine.name()).args(arguments);
     command.env("QEMUCTL_HOME", machine.home().path());
@@ -51,7 +51,7 @@ pub(crate) async fn start(
     let report = async move {
         let mut line = String::new();
         if let Some(mut out) = out {
-            // An end without a report is told below.
+            // An end without a report is handled below.
             let _ = out.read_line(&mut line).await;
         }
         line
@@ -63,7 +63,7 @@ pub(crate) async fn start(
     let line = match report {
         Ok(line) => line,
         Err(asked) => {
-            // It gives the launch up as this program would.
+            // The keeper handles SIGTERM as `start` would.
             if let Some(pid) = keeper.id().and_then(|id| i32::try_from(id).ok()) {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
             }
@@ -80,8 +80,8 @@ pub(crate) async fn start(
         _ => "no report".to_owned(),
     };
     let name = machine.name();
-    let text = format!("the keeper of {name} did not say whether it runs ({ended})");
+    let text = format!("the keeper of {name} ended without a report ({ended})");
     let log = machine.file("keeper.log");
-    let help = format!("`qemuctl info {name}` tells; see {} too", log.display());
+    let help = format!("run `qemuctl info {name}`, and see {}", log.display());
     Err(Failure::new(Exit::Failed, text).with_help(help))
 }

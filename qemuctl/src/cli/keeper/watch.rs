@@ -1,4 +1,4 @@
-//! A VM under the eyes of its keeper, until it ends.
+//! Supervises a VM until it ends.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use tokio::time::{sleep, timeout};
 
 use super::super::signals::Signals;
 
-/// How long a guest may take to shut down when its keeper is asked to end, as it is when the host shuts down.
+/// How long a guest may take to shut down when its keeper gets SIGTERM, for example because the host shuts down.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// How long the last events may take. They are there already.
+/// How long to read the last events, which have been received already.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A log that grows is looked at again after that time, not with each of its lines.
+/// The interval between checks of a growing log.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A VM, and its events from before its first instruction on.
+/// A VM with its events from the beginning.
 pub(super) struct Running {
     pub(super) vm: Instance,
     pub(super) events: Events,
 }
 
-/// How a watch ended.
+/// How the supervision ended.
 pub(super) struct Watched {
     pub(super) exit: Exit,
     /// Whether the keeper was asked to end.
     pub(super) dismissed: bool,
 }
 
-/// Watches over the VM until it has ended: writes down what happens, and keeps its logs short.
+/// Supervises the VM until it ends: records events, and truncates its logs.
 pub(super) async fn over(running: Running, hold: &mut Hold, signals: &mut Signals) -> Watched {
     let Running { vm, mut events } = running;
     let mut is_open = true;
@@ -49,7 +49,7 @@ pub(super) async fn over(running: Running, hold: &mut Hold, signals: &mut Signal
                     continue;
                 }
                 let vm = vm.clone();
-                // How it ended is told by the wait.
+                // The wait below reports how it ended.
                 tokio::spawn(async move { drop(vm.stop(GRACE).await) });
             }
         }
@@ -62,7 +62,7 @@ pub(super) async fn over(running: Running, hold: &mut Hold, signals: &mut Signal
     Watched { exit, dismissed }
 }
 
-/// Writes an event down; tells whether there may be more.
+/// Records an event. Returns whether there may be more.
 fn note(hold: &mut Hold, event: Result<TimedEvent, EventsError>) -> bool {
     match event {
         Ok(event) => {

@@ -1,4 +1,4 @@
-//! `topology`: a picture of where every device of a machine is.
+//! `topology`: draws the buses of a VM.
 
 mod picture;
 mod svg;
@@ -18,16 +18,16 @@ use super::failure::Failure;
 use super::machine::MachineArgs;
 use picture::Picture;
 
-/// Draw the buses of a machine with every device in its place
+/// Draw a VM's buses and devices
 ///
-/// The tree shows the board's own devices, root ports and what is behind them, controllers with their disks and ports, and the
-/// ports that are free for devices plugged in later.
+/// The tree shows the board's own devices, root ports and the devices behind them, controllers with their disks and
+/// ports, and the free hotplug ports.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     machine: MachineArgs,
 
-    /// Draw an SVG picture into this file instead
+    /// Write an SVG image to this file instead
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     svg: Option<PathBuf>,
 }
@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         written.map_err(|error| {
             Failure::from(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
         })?;
-        context.note(format_args!("drawn into {}", path.display()));
+        context.note(format_args!("wrote {}", path.display()));
     } else if context.json {
         context.print_json(plan.topology())?;
     } else {

@@ -1,33 +1,33 @@
-//! The tree of buses and devices, before it is drawn in one way or another.
+//! The tree of buses and devices, independent of the output format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use qemu_argv::Plan;
 use qemu_argv::plan::topology::{Placement, Role};
 
-/// A whole machine.
+/// The whole tree.
 #[derive(Debug)]
 pub(super) struct Picture {
     pub(super) root: Node,
 }
 
-/// A bus, a port or a device, and what is on it.
+/// A bus, a port or a device, with its children.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Where it is on what it is on.
+    /// Its address on the parent.
     pub(super) place: String,
     pub(super) name: String,
-    /// QEMU's driver, or what it is for.
+    /// QEMU's driver, or the purpose of the node.
     pub(super) what: String,
     pub(super) kind: Kind,
     pub(super) children: Vec<Node>,
 }
 
-/// What a node is, which is told by its colour.
+/// The kind of a node, which determines its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Bus,
-    /// Soldered to the board.
+    /// Built into the board.
     Board,
     Port,
     FreePort,
@@ -37,7 +37,7 @@ pub(super) enum Kind {
     Other,
 }
 
-/// A device or controller, not yet in the tree.
+/// A device or controller that is not in the tree yet.
 struct Item<'a> {
     id: &'a str,
     driver: &'a str,
@@ -114,7 +114,7 @@ fn bus(name: &str, what: &str, children: Vec<Node>) -> Node {
     Node { place: String::new(), name: name.to_owned(), what: what.to_owned(), kind: Kind::Bus, children }
 }
 
-/// The id of the controller it is on, or the board's bus without number.
+/// Returns the id of its controller, or the board's bus without its number.
 fn parent<'a>(placement: &'a Placement, ids: &BTreeSet<&str>) -> &'a str {
     let Some(bus) = placement.bus() else {
         return if matches!(placement, Placement::Ccw { .. }) { "css" } else { "QEMU" };
@@ -175,7 +175,7 @@ fn place(placement: &Placement) -> String {
     }
 }
 
-/// A number to sort neighbours by.
+/// Returns the sort key among siblings.
 fn order(placement: &Placement) -> u32 {
     let last = |bus: &str| bus.rsplit('.').next().and_then(|number| number.parse().ok()).unwrap_or(0);
     match placement {

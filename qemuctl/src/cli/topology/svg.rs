@@ -1,4 +1,4 @@
-//! The picture in boxes: from the machine on the left to the devices on the right, coloured by kind.
+//! Draws the tree as SVG boxes, from the machine on the left to the devices on the right, coloured by kind.
 
 use svg::Document;
 use svg::node::element::{Path, Rectangle, Text};
@@ -11,11 +11,11 @@ const GAP: f64 = 56.0;
 const MARGIN: f64 = 24.0;
 /// Room for the legend above the tree.
 const TOP: f64 = 64.0;
-/// Of a letter of the fixed-width font.
+/// The width of a character.
 const LETTER: f64 = 7.3;
 const PADDING: f64 = 10.0;
 
-/// The kinds that the legend explains, with fill, outline and name.
+/// The kinds in the legend: fill, outline and name.
 const KINDS: [(Kind, &str, &str, &str); 8] = [
     (Kind::Bus, "#1f2937", "#1f2937", "bus"),
     (Kind::Board, "#e5e7eb", "#9ca3af", "board"),
@@ -27,7 +27,7 @@ const KINDS: [(Kind, &str, &str, &str); 8] = [
     (Kind::Other, "#fef9c3", "#ca8a04", "other"),
 ];
 
-/// A node with its place on the paper.
+/// A node with its position.
 struct Box<'a> {
     node: &'a Node,
     depth: usize,
@@ -72,7 +72,7 @@ pub(super) fn draw(picture: &Picture) -> String {
         .to_string()
 }
 
-/// Gives every leaf a row, and every other node the middle of its children. Parents come before their children.
+/// Gives each leaf a row, and each other node the middle of its children. Parents come before their children.
 fn lay_out<'a>(
     node: &'a Node,
     depth: usize,

@@ -1,4 +1,4 @@
-//! A whole picture, in letters and in boxes.
+//! A whole tree, drawn as text and as SVG.
 
 use qemu_argv::{
     AccelChoice, Arch, Disk, DiskBackend, DiskInterface, Endpoints, Machine, Network, NicModel, NullDisk,

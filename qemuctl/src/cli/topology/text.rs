@@ -1,4 +1,4 @@
-//! The picture in letters.
+//! Draws the tree as text.
 
 use termtree::Tree;
 

@@ -1,4 +1,4 @@
-//! Processors and memory that are added while the VM runs.
+//! Hotplug of CPUs and memory.
 
 use qemu_argv::Size;
 use qmp_proto::{DeviceAdd, QomList, QueryHotpluggableCpus};
@@ -10,28 +10,28 @@ use crate::instance::Instance;
 use super::commands::{DEVICES, memory_of};
 
 impl Instance {
-    /// Adds `count` processors to those the VM started with, up to the configuration's
-    /// [`Cpu::max`](qemu_argv::Cpu::max), and returns their ids.
+    /// Adds `count` CPUs to the running VM, up to the config's [`Cpu::max`](qemu_argv::Cpu::max), and returns their
+    /// ids.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if there is no room for so many; none is added then. Else as
+    /// [`Error::Unsupported`] if that would exceed the maximum; none is added then. Otherwise as
     /// [`execute`](Self::execute).
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, some of them may have been added.
+    /// If the future is dropped, some may have been added.
     pub async fn plug_cpus(&self, count: usize) -> Result<Vec<String>, Error> {
         let _changing = self.plans().change().await?;
         let mut free = self.execute(QueryHotpluggableCpus {}).await?;
         free.retain(|cpu| cpu.qom_path.is_none());
-        // QEMU lists the last one first.
+        // QEMU lists them in descending order.
         free.reverse();
         if count > free.len() {
             return Err(Error::Unsupported {
-                action: "adding processors",
+                action: "adding CPUs to",
                 name: self.name().to_owned(),
-                reason: format!("there is room for {}, not for {count}: raise `cpu.max`", free.len()),
+                reason: format!("only {} can be added, not {count}; raise `cpu.max`", free.len()),
             });
         }
         let taken = self.device_ids().await?;
@@ -62,16 +62,16 @@ impl Instance {
         Ok(ids)
     }
 
-    /// Adds memory to the running VM, up to the configuration's [`Memory::max`](qemu_argv::Memory::max), and returns the
-    /// module's id. QEMU wants a multiple of 2 MiB, a Linux guest on x86 of 128 MiB.
+    /// Adds memory to the running VM, up to the config's [`Memory::max`](qemu_argv::Memory::max), and returns the
+    /// module's id. QEMU requires a multiple of 2 MiB, a Linux guest on x86 one of 128 MiB.
     ///
     /// # Errors
     ///
-    /// [`Error::Qmp`] if there is no room or no free slot, in QEMU's words; nothing is left then.
+    /// [`Error::Qmp`] if there is no room or no free slot; nothing is left behind.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the memory may have been made without being added.
+    /// If the future is dropped, the memory may have been allocated without being added.
     pub async fn plug_memory(&self, size: Size) -> Result<String, Error> {
         let _changing = self.plans().change().await?;
         let taken = self.device_ids().await?;
@@ -91,7 +91,7 @@ impl Instance {
         Ok(id)
     }
 
-    /// The ids of the devices that have one.
+    /// Returns the ids of the devices that have one.
     async fn device_ids(&self) -> Result<Vec<String>, Error> {
         let listed = self.execute(QomList::new(DEVICES)).await?;
         Ok(listed.into_iter().map(|property| property.name).collect())

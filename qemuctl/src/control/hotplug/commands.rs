@@ -1,9 +1,9 @@
-//! What is said to QEMU to add and remove a device.
+//! The QMP commands that add and remove a device.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use qemu_argv::{QmpCommand, Removal};
+use qemu_argv::{QmpCommand, UnplugPlan};
 use qmp_client::{ClientError, Events, EventsError, Session};
 use qmp_proto::{AnyEvent, ErrorClass, QomList};
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::Error;
 use crate::runtime::Plans;
 
-/// Where QEMU keeps the devices that have an id.
+/// The QOM path of devices that have an id.
 pub(super) const DEVICES: &str = "/machine/peripheral";
 
-/// The memory behind a module.
+/// The memory object of a module.
 pub(super) fn memory_of(dimm: &str) -> String {
     format!("{dimm}-memory")
 }
@@ -23,11 +23,11 @@ pub(super) fn memory_of(dimm: &str) -> String {
 /// A device that was not added.
 pub(super) struct NotAdded {
     pub(super) error: ClientError,
-    /// Whether QEMU has nothing of it for certain: it has answered, and has taken back what it had.
+    /// Whether it is certain that QEMU has nothing of it: QEMU has answered, and the other parts were removed.
     pub(super) is_undone: bool,
 }
 
-/// Sends the commands; takes those back that succeeded before one that does not.
+/// Sends the commands. If one fails, the earlier ones are undone.
 pub(super) async fn add(
     session: &Session,
     commands: Vec<QmpCommand>,
@@ -54,11 +54,11 @@ pub(super) async fn add(
         }
     }
     let Err(error) = added else { return Ok(()) };
-    // Without an answer it may have been done.
+    // Without an answer, the command may have succeeded.
     let mut is_undone = matches!(error, ClientError::Refused { .. });
     let parts = undo.len() - passed;
     for (number, (name, arguments)) in undo.into_iter().rev().enumerate() {
-        // A descriptor that a part has taken is no longer there to be closed.
+        // A file descriptor that was used by a part does not have to be closed.
         is_undone &= session.execute_raw(name, Some(arguments)).await.is_ok() || number >= parts;
     }
     Err(NotAdded { error, is_undone })
@@ -76,7 +76,7 @@ pub(super) enum Outcome {
     NoSuch,
 }
 
-/// Why a removal could not be tried.
+/// Why the removal was not attempted.
 pub(super) enum Failure {
     Client(ClientError),
     Other(Error),
@@ -88,12 +88,12 @@ impl From<ClientError> for Failure {
     }
 }
 
-/// Removes a device, and what the plan has behind it.
+/// Removes a device and its backend, according to the plan.
 pub(super) async fn remove(
     session: &Session,
     plans: &Arc<Plans>,
     id: &str,
-    removal: Option<Removal>,
+    removal: Option<UnplugPlan>,
     deadline: Instant,
 ) -> Result<Outcome, Failure> {
     let events = session.events_named(["DEVICE_DELETED", "DEVICE_UNPLUG_GUEST_ERROR", "MEM_UNPLUG_ERROR"]);
@@ -105,7 +105,7 @@ pub(super) async fn remove(
                 other => return Ok(other),
             },
             Err(ClientError::Refused { class: ErrorClass::DeviceNotFound, .. }) if removal.is_some() => {
-                // It has gone since it was asked to.
+                // It was removed in the meantime.
             }
             Err(ClientError::Refused { class: ErrorClass::DeviceNotFound, .. }) => {
                 return Ok(Outcome::NoSuch);
@@ -120,7 +120,7 @@ pub(super) async fn remove(
         }
     }
     let Some(removal) = removal else {
-        // Only memory has a part behind it that no plan knows.
+        // Only memory modules have an object that is not in the plan.
         let _ = session.execute_raw("object-del", Some(json!({ "id": memory_of(id) }))).await;
         return Ok(Outcome::Gone);
     };
@@ -137,7 +137,7 @@ pub(super) async fn remove(
     }
 }
 
-/// Waits until the guest has let go of a device.
+/// Waits until the guest has released a device.
 #[allow(
     deprecated,
     reason = "QEMU before 9.1 says MEM_UNPLUG_ERROR where newer ones say DEVICE_UNPLUG_GUEST_ERROR"
@@ -154,7 +154,7 @@ async fn released(
             Err(_) if is_there(session, id).await? => return Ok(Outcome::Late),
             Ok(Err(EventsError::Missed(_))) if is_there(session, id).await? => continue,
             Err(_) | Ok(Err(EventsError::Missed(_))) => return Ok(Outcome::Gone),
-            // The answer is the error that says why.
+            // The next reply has the error.
             Ok(Err(_)) => {
                 is_there(session, id).await?;
                 return Ok(Outcome::Late);

@@ -203,7 +203,7 @@ fn come(
         Err(error) => {
             let expected = |fault: &Fault| match fault {
                 Fault::NoPlace(TopologyError::Full { .. })
-                | Fault::Duplicate { what: "the channel name", .. } => true,
+                | Fault::Duplicate { what: "channel name", .. } => true,
                 Fault::UnknownReference { id, .. } => id == "base",
                 Fault::Duplicate { value, .. } => value == "base" || value == "mail-chardev",
                 _ => false,

@@ -130,7 +130,7 @@ fn what_is_wrong_in_the_text_hides_nothing_else() {
     let lines = "memry = \"1GiB\"\nuuid = \"no\"\ndisks =";
     place.write("vm.toml", config("vm").replace("disks =", lines).replace("guest.raw", "gone.raw"));
     let answer = place.qemuctl(&["check", "vm.toml"]);
-    for word in ["unknown field `memry`", "is no UUID", "gone.raw: No such file"] {
+    for word in ["unknown field `memry`", "is not a valid UUID", "gone.raw: No such file"] {
         assert!(answer.err.contains(word), "{word}: {answer:?}");
     }
 }

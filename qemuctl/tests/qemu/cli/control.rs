@@ -57,13 +57,13 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     let told = regex::Regex::new("127.0.0.1:59[0-9]{2}").expect("valid").replace_all(&told, "127.0.0.1:59NN");
     insta::assert_snapshot!(told, @r#"
     $ qemuctl start vm.toml
-    vm runs as process N
+    started vm (process N)
       VNC on 127.0.0.1:59NN
     exit code 0
 
     $ qemuctl start vm.toml
-    error: the name vm is taken by process N
-    help: see it with `qemuctl status vm`, or give this one another name with --name
+    error: a VM called vm is already running (process N)
+    help: `qemuctl status vm` shows it; choose another name with --name
     exit code 1
 
     $ qemuctl list --names
@@ -89,16 +89,16 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 0
 
     $ qemuctl send-key vm nosuchkey
-    error: a keystroke of vm is not possible: there is no key "nosuchkey"
-    help: the names are QEMU's, such as ret, esc, spc, tab, f1, up, ctrl, alt, delete, a, 1
+    error: sending keys to vm failed: no key is called "nosuchkey"
+    help: key names are QEMU's, such as ret, esc, spc, tab, f1, up, ctrl, alt, delete, a, 1
     exit code 1
 
     $ qemuctl type vm root --enter
     exit code 0
 
     $ qemuctl type vm π
-    error: a keystroke of vm is not possible: there is no key "π"
-    help: an American keyboard has the characters of ASCII
+    error: sending keys to vm failed: no key is called "π"
+    help: only ASCII characters can be typed with the US layout
     exit code 1
 
     $ qemuctl vnc vm
@@ -106,7 +106,7 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 0
 
     $ qemuctl block insert vm cdrom0 medium.iso
-    DIR/medium.iso is in cdrom0 of vm
+    inserted DIR/medium.iso into cdrom0 of vm
     exit code 0
 
     $ qemuctl block insert vm cdrom0 gone.iso
@@ -114,7 +114,7 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 1
 
     $ qemuctl block eject vm cdrom0
-    cdrom0 of vm is empty
+    ejected the medium of cdrom0 of vm
     exit code 0
 
     $ qemuctl block eject vm cdrom7
@@ -123,11 +123,11 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 1
 
     $ qemuctl throttle vm disk0 --bytes 10M --requests 100
-    disk0 of vm is limited
+    limits set on disk0 of vm
     exit code 0
 
     $ qemuctl throttle vm disk0
-    disk0 of vm has no limits
+    removed the limits of disk0 of vm
     exit code 0
 
     $ qemuctl qmp vm no-such-command
@@ -140,8 +140,8 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 5
 
     $ qemuctl status wm
-    error: no VM called "wm" runs with its socket in DIR/run
-    help: these run: vm
+    error: no running VM called "wm" (looked in DIR/run)
+    help: running VMs: vm
     exit code 3
 
     $ qemuctl reset vm
@@ -152,8 +152,8 @@ fn a_vm_in_the_background_is_controlled_by_its_name() {
     exit code 0
 
     $ qemuctl stop vm
-    error: no VM called "vm" runs with its socket in DIR/run
-    help: none runs there; start one with `qemuctl run` or `qemuctl start`
+    error: no running VM called "vm" (looked in DIR/run)
+    help: no VM is running there; start one with `qemuctl run` or `qemuctl start`
     exit code 3
     "#);
     let picture = std::fs::read(place.file("screen.png")).expect("the screenshot is written");
@@ -172,7 +172,7 @@ fn a_qemu_that_hangs_is_listed_and_killed() {
     let list = place.qemuctl(&["list"]);
     assert!(list.out.contains(" unresponsive "), "{list:?}");
     insta::assert_snapshot!(place.qemuctl(&["kill", "vm"]).whole(), @"
-    vm is killed
+    killed vm
     exit code 0
     ");
     assert!(place.qemuctl(&["list", "--names"]).out.is_empty());

@@ -162,7 +162,7 @@ pub fn storm(test: &str, cycles: usize, seed: u64) {
             && target == Target::Qemu
             && !hit.is_empty()
         {
-            let is_up = said.contains("runs as process");
+            let is_up = said.contains("(process ");
             let expected = if is_up { code } else { 1 };
             assert_eq!(output.status.code(), Some(expected), "{deed}: {said}");
             assert!(said.contains(signal.as_str()), "{deed}: {said}");
@@ -179,7 +179,7 @@ pub fn storm(test: &str, cycles: usize, seed: u64) {
                 assert_eq!(listed.out.trim(), name, "{deed}: {runs:?}, {listed:?}, {said}");
                 let killed = place.qemuctl(&["kill", &name]);
                 // It may have been about to end.
-                let ended = killed.code == Some(3) && killed.err.contains("ended while nobody was watching");
+                let ended = killed.code == Some(3) && killed.err.contains("ended unobserved");
                 assert!(ended || killed.code == Some(0), "{deed}: {killed:?}");
                 until(&format!("{deed}: it ends"), || !alive(runs[0]));
             } else if output.status.code() == Some(0) {

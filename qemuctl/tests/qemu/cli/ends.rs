@@ -24,14 +24,14 @@ fn a_guest_that_does_not_obey_has_an_exit_code_of_its_own() {
     assert_eq!(answer.code, Some(6), "{answer:?}");
     insta::assert_snapshot!(
         answer.err,
-        @"error: vm did not shut down within 1 s; QEMU was stopped (by `quit`), a power cut to the guest"
+        @"error: vm did not shut down within 1 s; QEMU was stopped (by `quit`), like a power cut"
     );
     assert_eq!(place.qemuctl(&["start", "vm.toml"]).code, Some(0));
     let answer = place.qemuctl(&["stop", "vm", "--timeout", "1", "--json"]);
     assert!(answer.code == Some(6) && answer.out.contains("\"clean\":false"), "{answer:?}");
     assert_eq!(place.qemuctl(&["start", "vm.toml"]).code, Some(0));
     let answer = place.qemuctl(&["stop", "vm", "--timeout", "0"]);
-    insta::assert_snapshot!(answer.err.split(", ").next().expect("a part"), @"stopped vm without asking its guest (by `quit`)");
+    insta::assert_snapshot!(answer.err.split(", ").next().expect("a part"), @"stopped vm without a guest shutdown (by `quit`)");
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(place.leftovers().is_empty(), "{:?}", place.leftovers());
 }
@@ -43,7 +43,7 @@ fn a_guest_that_panics_ends_run_without_a_word_in_its_config() {
     let panics = place(PANIC, "");
     insta::assert_snapshot!(panics.qemuctl(&["run", "vm.toml"]).whole(), @"
     R
-    vm runs as process N
+    started vm (process N)
     error: vm: guest panicked
     exit code 10
     ");
@@ -72,7 +72,7 @@ fn words_of_power_tell_what_the_vm_does_then() {
     insta::assert_snapshot!(told.join("\n"), @"
     error: cannot pause vm: the guest has shut down
     exit code 1
-    reset vm; it waits for `qemuctl resume vm`
+    reset vm; it is paused, run `qemuctl resume vm`
     exit code 0
     paused vm
     exit code 0
@@ -123,7 +123,7 @@ fn a_launch_that_the_system_refused_tells_what_it_said() {
     for command in ["check", "run", "start"] {
         let answer = place.qemuctl(&[command, "text.toml"]);
         assert_eq!(answer.code, Some(4), "{command}: {}", &answer.err[..300.min(answer.err.len())]);
-        let said = "the text has 200005 bytes; an argument of a program has room for 131071";
+        let said = "the text has 200005 bytes, but a program argument can have at most 131071";
         assert!(answer.err.contains(said) && answer.err.contains("fw_cfg"), "{command}: {}", answer.err);
     }
     let answer = |script: &str| {
@@ -136,8 +136,8 @@ fn a_launch_that_the_system_refused_tells_what_it_said() {
     let texts = vec![format!("\"{}\"", "A".repeat(100_000)); 30].join(", ");
     file("texts.toml", &format!("smbios = {{ oem_strings = [{texts}] }}\n"));
     insta::assert_snapshot!(answer("ulimit -s 8192; exec \"$1\" run texts.toml"), @"
-    error: cannot launch vm: the command line is too long: Argument list too long (-smbios has 100014 bytes) while starting the process
-    help: put long texts into files, such as `file` of `fw_cfg`
+    error: cannot start vm: the command line is too long: Argument list too long (-smbios has 100014 bytes) while starting the process
+    help: move long texts into files, for example with `file` in `fw_cfg`
     exit code 1
     ");
 
@@ -146,7 +146,7 @@ fn a_launch_that_the_system_refused_tells_what_it_said() {
 
     std::fs::create_dir_all(place.sockets().join("vm.log")).expect("a directory in its way");
     insta::assert_snapshot!(place.qemuctl(&["start", "vm.toml"]).whole(), @"
-    error: cannot launch vm: the system refused: cannot write DIR/run/vm.log: Is a directory while preparing
+    error: cannot start vm: the system refused: cannot write DIR/run/vm.log: Is a directory while preparing
     help: -v shows QEMU's command line
     exit code 1
     ");

@@ -32,7 +32,7 @@ fn options_that_the_launcher_makes_void_or_that_break_it_are_refused() {
         (&["-gdb", "stdio"], "tcp:127.0.0.1:1234"),
         (&["-curses"], "vnc = {}"),
         (&["-display", "curses,charset=CP437"], "vnc = {}"),
-        (&["-preconfig"], "leave it out"),
+        (&["-preconfig"], "remove it"),
         (&["-add-fd", "fd=3,set=1"], "LaunchOptions::descriptors"),
         (&["-runas", "nobody"], "allow_elevate"),
         (&["-chroot", "/"], "allow_elevate"),

@@ -49,28 +49,28 @@ fn mistakes_in_a_config_are_told_before_anything_starts() {
     exit code 4
 
     $ qemuctl run name-with-a-way-out.toml
-    error: name-with-a-way-out.toml:1:8: name: the name "../x" is not possible: it must not begin with a dot or a dash
+    error: name-with-a-way-out.toml:1:8: name: invalid name "../x": it must not begin with a dot or a dash
      1 | name = "../x"
        |        ^^^^^^
     exit code 4
 
     $ qemuctl run empty-name.toml
-    error: empty-name.toml:1:8: name: the name "" is not possible: it is empty
+    error: empty-name.toml:1:8: name: invalid name "": it is empty
      1 | name = ""
        |        ^^
     exit code 4
 
     $ qemuctl run name-with-nul.toml
-    error: name-with-nul.toml:1:8: name: the name "a\0b" is not possible: it contains a control character
+    error: name-with-nul.toml:1:8: name: invalid name "a\0b": it contains a control character
      1 | name = "a\u0000b"
        |        ^^^^^^^^^^
     exit code 4
 
     $ qemuctl run long-name.toml
-    error: long-name.toml:1:8: name: "DIR/run/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…" is N bytes long; the path of a Unix socket has room for 107
+    error: long-name.toml:1:8: name: "DIR/run/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…" has N bytes, but the path of a Unix socket can have at most 107
      1 | name = "x…"
        |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    long-name.toml:1:8: name: "DIR/run/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…" is N bytes long; the path of a Unix socket has room for 107
+    long-name.toml:1:8: name: "DIR/run/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…" has N bytes, but the path of a Unix socket can have at most 107
      1 | name = "x…"
        |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     exit code 4
@@ -92,13 +92,13 @@ fn a_qemu_that_dies_at_once_is_told_in_its_own_words() {
         [refused(&place, &["run", "vm.toml"]), refused(&place, &["run", "vm.toml", "--qemu", "./not-qemu"])];
     insta::assert_snapshot!(answers.join("\n"), @"
     $ qemuctl run vm.toml
-    error: cannot launch vm: unknown device while setting up the machine (QEMU ended with exit code 1)
+    error: cannot start vm: unknown device while setting up the machine (QEMU exited with exit code 1)
       qemu-system-x86_64: -device nonsense: 'nonsense' is not a valid device model name
-    help: choose one that this QEMU has, or install the package that brings it
+    help: choose one that this QEMU supports, or install the package that provides it
     exit code 1
 
     $ qemuctl run vm.toml --qemu ./not-qemu
-    error: DIR/not-qemu does not answer as a QEMU: nothing to see here
+    error: DIR/not-qemu does not answer like QEMU: nothing to see here
     exit code 1
     ");
 }
@@ -112,16 +112,16 @@ fn a_second_vm_of_the_same_name_is_refused_and_the_first_lives_on() {
     place.write("other.toml", config("vm").replace("guest.raw", "other.raw"));
     let _first = place.background(&["run", "vm.toml"], "R");
     insta::assert_snapshot!(place.qemuctl(&["run", "other.toml"]).whole(), @"
-    error: the name vm is taken by another launcher
-    help: see it with `qemuctl status vm`, or give this one another name with --name
+    error: a VM called vm is already running (another launcher)
+    help: `qemuctl status vm` shows it; choose another name with --name
     exit code 1
     ");
     assert_eq!(place.qemuctl(&["status", "vm"]).code, Some(0));
     insta::assert_snapshot!(place.qemuctl(&["run", "vm.toml", "--name", "twin"]).whole(), @r#"
-    error: cannot launch twin: a disk image is locked by another process while setting up the machine (QEMU ended with exit code 1)
+    error: cannot start twin: a disk image is in use by another process while setting up the machine (QEMU exited with exit code 1)
       qemu-system-x86_64: -device {"driver":"virtio-blk-pci","id":"disk0","bus":"rp1","addr":"0x0","drive":"disk0"}: Failed to get "write" lock
       Is another process using the image [DIR/guest.raw]?
-    help: another VM or tool has the image open: stop it, or open the disk read-only in both
+    help: stop the other VM or tool that uses the image, or open the image read-only in both
     exit code 1
     "#);
 }
@@ -174,23 +174,23 @@ fn mistakes_on_the_command_line_are_told_with_a_way_on() {
 
     $ qemuctl run image.img
     error: image.img is a qcow2 image, but would be read as raw
-    help: give its format with `--format qcow2`, or `--format raw` if the guest is to see these bytes; it is never guessed
+    help: give its format with `--format qcow2`, or `--format raw` if the guest is meant to see the raw bytes; it is never guessed
     exit code 4
 
     $ qemuctl run vm.toml -m 2 gigs
-    error: invalid value '2 gigs' for '--memory <SIZE>': "2 gigs" is no size; sizes look like 2GiB, 512MiB, 64KiB or a plain number of bytes
+    error: invalid value '2 gigs' for '--memory <SIZE>': "2 gigs" is not a valid size; expected for example 2GiB, 512MiB, 64KiB or a number of bytes
 
     For more information, try '--help'.
     exit code 2
 
     $ qemuctl run vm.toml --forward ssh:22
-    error: invalid value 'ssh:22' for '--forward <PORTS>': ports look like 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
+    error: invalid value 'ssh:22' for '--forward <PORTS>': expected for example 2222:22, 127.0.0.1:8080:80 or 5353:53/udp
 
     For more information, try '--help'.
     exit code 2
 
     $ qemuctl run vm.toml --accel kvn
-    error: invalid value 'kvn' for '--accel <ACCEL>': one of auto, kvm, hvf, whpx, tcg is needed
+    error: invalid value 'kvn' for '--accel <ACCEL>': possible values: auto, kvm, hvf, whpx, tcg
 
     For more information, try '--help'.
     exit code 2
@@ -202,8 +202,8 @@ fn mistakes_on_the_command_line_are_told_with_a_way_on() {
     exit code 2
 
     $ qemuctl status web
-    error: no VM called "web" runs with its socket in DIR/run
-    help: none runs there; start one with `qemuctl run` or `qemuctl start`
+    error: no running VM called "web" (looked in DIR/run)
+    help: no VM is running there; start one with `qemuctl run` or `qemuctl start`
     exit code 3
 
     $ qemuctl stop
@@ -216,13 +216,13 @@ fn mistakes_on_the_command_line_are_told_with_a_way_on() {
     exit code 2
 
     $ qemuctl qmp web query-status {
-    error: the arguments are not JSON: EOF while parsing an object at line 1 column 1
-    help: write an object in single quotes: '{"id": "net1"}'
+    error: the arguments are not valid JSON: EOF while parsing an object at line 1 column 1
+    help: give an object in single quotes: '{"id": "net1"}'
     exit code 2
 
     $ qemuctl qmp web query-status [1]
-    error: the arguments are JSON, but not an object
-    help: write an object in single quotes: '{"id": "net1"}'
+    error: the arguments are not a JSON object
+    help: give an object in single quotes: '{"id": "net1"}'
     exit code 2
 
     $ qemuctl list --names --json

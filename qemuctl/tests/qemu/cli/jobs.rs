@@ -150,7 +150,7 @@ fn too_few_descriptors_are_an_error() {
     let output = below_a_shell(&place, "ulimit -n 6", &["list"]);
     insta::assert_snapshot!(place.answer(&output).whole(), @r"
     error: Too many open files
-    help: raise the limit of open files, for example with `ulimit -n 1024`
+    help: raise the limit on open files, for example with `ulimit -n 1024`
     exit code 1
     ");
 }

@@ -59,14 +59,14 @@ fn the_next_command_tells_of_an_end_that_nobody_saw_and_cleans_up() {
         let answer = place.qemuctl(command);
         assert_eq!(answer.code, Some(3), "{answer:?}");
         let first = command[0] == "status";
-        assert_eq!(answer.err.contains("asked ended while nobody was watching (process N is gone)"), first);
+        assert_eq!(answer.err.contains("asked ended unobserved (process N is gone)"), first);
     }
     assert!(!place.leftovers().iter().any(|file| file.starts_with("asked")), "{:?}", place.leftovers());
 
     let answer = place.qemuctl(&["start", "again.toml"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
     for name in ["again", "listed"] {
-        assert!(answer.err.contains(&format!("{name} ended while nobody was watching")), "{answer:?}");
+        assert!(answer.err.contains(&format!("{name} ended unobserved")), "{answer:?}");
     }
     assert!(
         answer.err.contains("TCG doesn't support requested feature"),
@@ -87,7 +87,7 @@ fn a_launcher_killed_between_start_and_record_leaves_a_vm_that_is_found() {
     write_record(&place, "vm", &intent);
     assert_eq!(place.pid("vm"), pid, "its command line tells");
     let taken = place.qemuctl(&["start", "vm.toml"]);
-    assert_eq!((taken.code, taken.err.contains("taken by process N")), (Some(1), true), "{taken:?}");
+    assert_eq!((taken.code, taken.err.contains("already running (process N)")), (Some(1), true), "{taken:?}");
     assert_eq!(place.qemuctl(&["pause", "vm"]).code, Some(0));
     assert_eq!(place.qemuctl(&["kill", "vm"]).code, Some(0));
     assert!(!alive(pid));
@@ -96,7 +96,7 @@ fn a_launcher_killed_between_start_and_record_leaves_a_vm_that_is_found() {
     // Killed before there was a QEMU at all.
     write_record(&place, "vm", &intent);
     let list = place.qemuctl(&["list"]);
-    assert!(list.err.contains("vm was never started: its launcher was killed"), "{list:?}");
+    assert!(list.err.contains("vm was not started: its launcher was killed"), "{list:?}");
     assert_eq!(place.leftovers(), [""; 0]);
 }
 
@@ -155,7 +155,7 @@ fn every_command_refuses_a_directory_that_others_may_write_to() {
     for command in commands {
         let answer = place.qemuctl(command);
         assert!(matches!(answer.code, Some(1 | 125)), "{command:?}: {answer:?}");
-        assert!(answer.err.contains("is not safe: others may write to it"), "{command:?}: {answer:?}");
+        assert!(answer.err.contains("is not safe: other users can write to it"), "{command:?}: {answer:?}");
     }
     mode(0o700);
     assert_eq!(place.qemuctl(&["list", "--names"]).out, "vm\n");
@@ -205,7 +205,7 @@ fn a_vm_in_another_pid_namespace_is_not_taken_for_dead() {
     let rows: Value = serde_json::from_str(&list.out).unwrap_or_else(|_| panic!("{list:?}"));
     assert_eq!((&rows[0]["name"], &rows[0]["pid"]), (&"vm".into(), &Value::Null), "{rows}");
     let taken = inside(&["start", "vm.toml"]);
-    assert!(taken.code == Some(1) && taken.err.contains("the name vm is taken"), "{taken:?}");
+    assert!(taken.code == Some(1) && taken.err.contains("a VM called vm is already running"), "{taken:?}");
     let killed = inside(&["kill", "vm"]);
     assert_eq!(killed.code, Some(1), "{killed:?}");
     assert_eq!(inside(&["status", "vm"]).code, Some(0));

@@ -101,7 +101,7 @@ impl Place {
             let text = String::from_utf8_lossy(bytes).replace(&self.dir.path().display().to_string(), "DIR");
             let qemu = crate::support::qemu("10.0", "qemu-system-x86_64");
             let text = text.replace(&qemu.display().to_string(), "/QEMU");
-            mask_numbers(&mask_numbers(&text.replace('\r', ""), "process "), "…\" is ")
+            mask_numbers(&mask_numbers(&text.replace('\r', ""), "process "), "…\" has ")
         };
         Answer { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }

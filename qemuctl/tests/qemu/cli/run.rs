@@ -26,7 +26,7 @@ fn a_disk_path_with_a_comma_a_quote_and_a_space_boots() {
     let answer = place.qemuctl(&["run", "vm.toml"]);
     insta::assert_snapshot!(answer.whole(), @"
     R
-    vm runs as process N
+    started vm (process N)
     vm: guest shut down
     exit code 0
     ");
@@ -39,8 +39,8 @@ fn sigterm_stops_a_guest_that_obeys() {
     let mut program = place.background(&["run", "vm.toml"], "R");
     send(program.pid(), Signal::SIGTERM);
     insta::assert_snapshot!(place.answer(&program.end()).whole(), @"
-    vm runs as process N
-    SIGTERM: asking vm to shut down within 1m; once more to make QEMU quit
+    started vm (process N)
+    SIGTERM: asking vm to shut down within 1m; repeat to stop QEMU
     vm: guest shut down
     exit code 0
     ");
@@ -66,7 +66,7 @@ fn kill_9_of_qemu_is_told_at_once() {
     let mut program = place.background(&["run", "vm.toml"], "R");
     send(place.pid("vm"), Signal::SIGKILL);
     insta::assert_snapshot!(place.answer(&program.end()).whole(), @"
-    vm runs as process N
+    started vm (process N)
     error: vm: killed by SIGKILL
     exit code 137
     ");

@@ -72,7 +72,7 @@ fn an_end_and_liveness_need_no_free_monitor() {
         (refused.code, &*refused.err),
         (
             Some(1),
-            "error: other programs are using all of vm's monitors\nhelp: QEMU serves 16 visitors at a time, one if something else started it; end one of them\n"
+            "error: all monitors of vm are in use by other programs\nhelp: QEMU serves 16 monitor clients at a time, or one if qemuctl did not start it; close one of them\n"
         )
     );
     // The end is waited for all the same; only how it came about could not be told.
@@ -100,7 +100,7 @@ fn a_vm_is_waited_for_before_it_is_there() {
     let answer = place.qemuctl(&["wait", "vm", "--for", "running"]);
     assert_eq!(answer.code, Some(3), "{answer:?}");
     let answer = place.qemuctl(&["wait", "vm", "--for", "running", "--appear", "--timeout", "1"]);
-    assert_eq!((answer.code, &*answer.err), (Some(5), "error: no VM called vm has appeared within 1s\n"));
+    assert_eq!((answer.code, &*answer.err), (Some(5), "error: no VM called vm was started within 1s\n"));
     let mut waiter =
         place.command(&["wait", "vm", "--for", "running", "--appear"]).spawn().expect("the program starts");
     assert_eq!(place.qemuctl(&["start", "vm.toml"]).code, Some(0));

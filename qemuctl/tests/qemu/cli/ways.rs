@@ -48,15 +48,15 @@ fn ports_networks_and_screens_are_told() {
         assert_eq!((&names["protocol"], &names["guest_port"]), (&"udp".into(), &53.into()), "{version}");
 
         let status = place.qemuctl(&["status", "vm"]).out;
-        let line = format!("tcp 127.0.0.1:{port} leads to port 22 of the guest: ssh -p {port} 127.0.0.1\n");
+        let line = format!("tcp 127.0.0.1:{port} is forwarded to guest port 22: ssh -p {port} 127.0.0.1\n");
         assert!(status.contains(&line), "{version}: {status}");
         assert_eq!(place.qemuctl(&["kill", "vm"]).code, Some(0));
         // Started for people, it says the same.
         let said = place.qemuctl(&["start", "vm.toml"]).err;
         let lines: Vec<&str> = said.lines().collect();
         let [first, second, _] = lines[..] else { panic!("{version}: {said}") };
-        assert_eq!(first, "vm runs as process N");
-        assert!(second.contains("leads to port 22 of the guest: ssh -p "), "{version}: {said}");
+        assert_eq!(first, "started vm (process N)");
+        assert!(second.contains("is forwarded to guest port 22: ssh -p "), "{version}: {said}");
         assert_eq!(place.qemuctl(&["kill", "vm"]).code, Some(0));
     }
 }

@@ -18,7 +18,7 @@ async fn a_session_from_greeting_to_quit() {
         let mut events = session.events();
         let mut resumed = session.wait_for::<event::Resume>();
         session.execute(Cont {}).await.unwrap();
-        resumed.within(LONG).await.unwrap();
+        resumed.wait_timeout(LONG).await.unwrap();
         assert_eq!(session.execute(QueryStatus {}).await.unwrap().status, RunState::Running);
         session.execute(Stop {}).await.unwrap();
         let status = session.execute_raw("query-status", None).await.unwrap();

@@ -31,7 +31,7 @@ async fn a_second_client_is_told_that_another_holds_the_monitor() {
         let error = Session::connect(&path, &hasty).await.expect_err("the second client is not served");
         assert_eq!(
             error.to_string(),
-            "no greeting from QEMU within 500ms: another client holds the monitor, or QEMU is stopped"
+            "no greeting from QEMU within 500ms: another client is using the monitor, or QEMU is stopped"
         );
         assert_eq!(first.execute(QueryStatus {}).await.expect("unharmed").status, RunState::Prelaunch);
         first.close();
@@ -51,7 +51,7 @@ async fn a_stopped_qemu_is_unresponsive_and_its_late_reply_is_discarded() {
         kill(pid, Signal::SIGSTOP).expect("QEMU can be stopped");
 
         let begin = Instant::now();
-        let error = session.call(QueryStatus {}).within(Duration::from_secs(1)).send().await;
+        let error = session.call(QueryStatus {}).timeout(Duration::from_secs(1)).send().await;
         let took = begin.elapsed();
         assert!(matches!(error, Err(ClientError::Timeout { .. })), "{error:?}");
         assert!(took >= Duration::from_secs(1), "{took:?}");

@@ -163,11 +163,15 @@ async fn a_qemu_that_is_stopped_is_unresponsive_and_comes_back() {
     for version in VERSIONS {
         let dir = tempfile::tempdir().expect("a directory");
         let options =
-            LaunchOptions { command_within: Duration::from_millis(500), ..LaunchOptions::default() };
+            LaunchOptions { command_timeout: Duration::from_millis(500), ..LaunchOptions::default() };
         let config = config(version, Guest::Deaf, dir.path(), &[]);
         let vm = Instance::start_with(&config, &options).await.expect(version);
         signal_to(&vm, Signal::STOP);
-        assert_eq!(vm.state_within(Duration::from_millis(100)).await, State::Unresponsive, "{version}");
+        assert_eq!(
+            vm.query_state_timeout(Duration::from_millis(100)).await,
+            State::Unresponsive,
+            "{version}"
+        );
         vm.query_state().await.expect_err("no answer in time");
         let mut states = vm.states();
         let silent = states.wait_for(|state| *state == State::Unresponsive);

@@ -44,7 +44,7 @@ fn failure(result: Result<Instance, Error>) -> LaunchFailure {
 /// Launches a VM that must not start, and looks that nothing of it is left.
 async fn refused(dir: &Path, program: &Path, extra: &[&str], within: Duration) -> LaunchFailure {
     let config = with(Guest::Deaf.config(program, dir, "vm"), extra);
-    let options = LaunchOptions { ready_within: within, ..LaunchOptions::default() };
+    let options = LaunchOptions { ready_timeout: within, ..LaunchOptions::default() };
     let failure = failure(Instance::start_with(&config, &options).await);
     assert_eq!(leftovers(dir), [""; 0], "after {failure}");
     failure

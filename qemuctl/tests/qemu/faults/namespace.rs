@@ -133,7 +133,7 @@ fn a_full_disk_stops_the_guest_and_lets_it_go_on() {
         let error = vm.resume().await.expect_err("it is still full");
         assert_eq!(
             error.to_string(),
-            "cannot resume vm: it has stopped because of a disk (disk0: no space left for its image)"
+            "cannot resume vm: a disk error paused it (disk0: no space left for its image)"
         );
         std::fs::remove_file(filler).expect("removed");
         vm.resume().await.expect("resumed");

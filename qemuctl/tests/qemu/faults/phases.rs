@@ -80,8 +80,8 @@ async fn one(name: &str, step: &str, (deed, cause, signal, end): (&str, Cause, O
     let config = Guest::Deaf.config(&program, dir.path(), "vm");
     let options = LaunchOptions {
         // Ten copies of the test program start at once.
-        ready_within: Duration::from_secs(if deed == "STOP" { 15 } else { 120 }),
-        command_within: Duration::from_secs(if deed == "STOP" { 2 } else { 120 }),
+        ready_timeout: Duration::from_secs(if deed == "STOP" { 15 } else { 120 }),
+        command_timeout: Duration::from_secs(if deed == "STOP" { 2 } else { 120 }),
         ..LaunchOptions::default()
     };
     let launched = Instance::start_with(&config, &options).await;

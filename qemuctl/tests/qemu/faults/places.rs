@@ -86,7 +86,7 @@ async fn a_path_that_is_too_long_and_a_name_that_is_no_file_name_are_refused_bef
     let base = tempfile::tempdir().expect("a directory");
     let deep = base.path().join("d".repeat(100));
     let error = Instance::start(&config(&deep)).await.expect_err("too long");
-    assert!(error.to_string().contains("room for 107"), "{error}");
+    assert!(error.to_string().contains("can have at most 107"), "{error}");
     assert_eq!(leftovers(&deep), [""; 0]);
     let dir = base.path().join("vms");
     for name in ["", "../vm", "a/b", ".hidden", "-rf", "a\nb", "vm.console0", &"x".repeat(201)] {
@@ -121,7 +121,10 @@ async fn of_many_launchers_of_one_name_one_wins() {
         }
     }
     assert_eq!((winners.len(), losers.len()), (1, 7));
-    assert!(losers.iter().all(|error| error == "the name vm is taken by another launcher"), "{losers:?}");
+    assert!(
+        losers.iter().all(|error| error == "a VM called vm is already running (another launcher)"),
+        "{losers:?}"
+    );
     drop(winners);
     assert_eq!(leftovers(dir.path()), [""; 0]);
     seen("launchers at once", 8);

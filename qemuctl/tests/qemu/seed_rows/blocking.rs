@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use qemuctl::blocking::{Instance, block_on};
-use qemuctl::{Authentication, ExitReason, Expiry, IoLimits, LaunchOptions, Rung, State};
+use qemuctl::{Authentication, ExitReason, Expiry, IoLimits, LaunchOptions, State, StopStep};
 
 use super::{config, image};
 use crate::boot_sector::Guest;
@@ -21,7 +21,7 @@ fn booted(guest: Guest, version: &str, dir: &std::path::Path) -> Instance {
 
 /// A machine of a few lines, frozen before its first instruction.
 fn launch(version: &str, dir: &std::path::Path, lines: &str) -> Instance {
-    let options = LaunchOptions { ready_within: GENEROUS, paused: true, ..LaunchOptions::default() };
+    let options = LaunchOptions { ready_timeout: GENEROUS, paused: true, ..LaunchOptions::default() };
     Instance::start_with(&config(version, dir, lines), &options).expect(version)
 }
 
@@ -48,7 +48,7 @@ fn stop_force_stop_and_quit() {
     for version in VERSIONS {
         let dir = tempfile::tempdir().expect("a directory");
         let vm = booted(Guest::Deaf, version, dir.path());
-        assert_eq!(vm.stop(Duration::from_millis(200)).expect(version).rung, Rung::Quit, "{version}");
+        assert_eq!(vm.stop(Duration::from_millis(200)).expect(version).step, StopStep::Quit, "{version}");
         let vm = booted(Guest::Deaf, version, dir.path());
         assert_eq!(vm.kill().expect(version), ExitReason::Killed { signal: 9 });
         let vm = booted(Guest::Deaf, version, dir.path());
@@ -89,7 +89,7 @@ fn callbacks_and_event_stream() {
         vm.resume().expect("it runs");
         assert_eq!(states.recv_timeout(GENEROUS), Ok(State::Running));
         assert_eq!(names.recv_timeout(GENEROUS).as_deref(), Ok("RESUME"));
-        let event = stream.next_within(GENEROUS).expect("open").expect("in time");
+        let event = stream.next_timeout(GENEROUS).expect("open").expect("in time");
         assert_eq!(event.event.name(), "RESUME", "{version}");
     }
 }

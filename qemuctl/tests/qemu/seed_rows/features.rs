@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qemuctl::qmp_proto::AnyEvent;
-use qemuctl::{Arch, Authentication, Disk, IoLimits, Rung, State, qemu_discovery};
+use qemuctl::{Arch, Authentication, Disk, IoLimits, State, StopStep, qemu_discovery};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
@@ -149,7 +149,7 @@ async fn guest_agent_support_via_virtio_serial() {
     let vm = boot(&linux("11.1", "x86_64", dir.path())).await;
     assert_eq!(run(&vm, "uname -s").await, "Linux");
     let outcome = vm.stop(GENEROUS).await.expect("stopped");
-    assert_eq!(outcome.rung, Rung::Agent);
+    assert_eq!(outcome.step, StopStep::Agent);
 }
 
 #[tokio::test]

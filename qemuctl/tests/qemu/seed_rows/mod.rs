@@ -37,7 +37,7 @@ pub fn config(version: &str, dir: &Path, lines: &str) -> VmConfig {
 
 /// Launches it, frozen before its first instruction.
 pub async fn launch(version: &str, dir: &Path, lines: &str) -> Instance {
-    let options = LaunchOptions { ready_within: GENEROUS, paused: true, ..LaunchOptions::default() };
+    let options = LaunchOptions { ready_timeout: GENEROUS, paused: true, ..LaunchOptions::default() };
     let config = config(version, dir, lines);
     // A launch is much to keep on a stack.
     match Box::pin(Instance::start_with(&config, &options)).await {
@@ -48,7 +48,7 @@ pub async fn launch(version: &str, dir: &Path, lines: &str) -> Instance {
 
 /// A machine that does not start, and why.
 pub async fn refused(version: &str, dir: &Path, lines: &str) -> String {
-    let options = LaunchOptions { ready_within: GENEROUS, paused: true, ..LaunchOptions::default() };
+    let options = LaunchOptions { ready_timeout: GENEROUS, paused: true, ..LaunchOptions::default() };
     let config = config(version, dir, lines);
     let error = Box::pin(Instance::start_with(&config, &options)).await.expect_err("it cannot start");
     error.to_string()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qemuctl::{ExitReason, Instance, IoLimits, LaunchOptions, Rung, State};
+use qemuctl::{ExitReason, Instance, IoLimits, LaunchOptions, State, StopStep};
 use serde_json::json;
 
 use super::{image, launch};
@@ -65,7 +65,7 @@ async fn stop_with_timeout_then_force() {
         let dir = tempfile::tempdir().expect("a directory");
         let vm = booted(Guest::Deaf, version, dir.path()).await;
         let outcome = vm.stop(Duration::from_millis(200)).await.expect(version);
-        assert_eq!(outcome.rung, Rung::Quit, "{version}");
+        assert_eq!(outcome.step, StopStep::Quit, "{version}");
     }
 }
 

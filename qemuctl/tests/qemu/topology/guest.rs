@@ -50,7 +50,7 @@ impl Guest {
             },
             ..config.clone()
         };
-        let options = LaunchOptions { ready_within: GENEROUS, earlier, ..LaunchOptions::default() };
+        let options = LaunchOptions { ready_timeout: GENEROUS, earlier, ..LaunchOptions::default() };
         let vm = Instance::start_with(&config, &options).await.expect("started");
         let console = vm.console().await.expect("it has one");
         let mut reader = console.reader_with_history();

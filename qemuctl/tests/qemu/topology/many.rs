@@ -29,8 +29,8 @@ fn three_hundred_on_the_i440fx_are_refused_before_qemu() {
     assert_eq!(
         error.to_string(),
         "cannot plan the machine: disks[240]: no room for disk240 and 59 more devices: pci.0 is full (30 slots for \
-         hot-pluggable devices, or 8 other devices in each); set hotplug = false on devices that stay (8 share a slot), \
-         put disks on virtio-scsi (256 on one slot), or use a machine with PCI Express, such as q35 or virt"
+         hot-pluggable devices, or 8 other devices in each); set hotplug = false on permanent devices (8 share a slot), \
+         use virtio-scsi for disks (256 in one slot), or use a machine with PCI Express, such as q35 or virt"
     );
 }
 

@@ -308,7 +308,7 @@ fn an_error_without_an_id_belongs_to_the_oldest() {
     assert_eq!(play.poll(next).unwrap(), "2");
     assert_eq!(
         play.poll(third).unwrap(),
-        "not understood: QEMU lost its place in what was sent",
+        "not understood: QEMU lost its place in the input",
         "replies come in order, so this one never will"
     );
     assert_eq!(play.poll(urgent), None);

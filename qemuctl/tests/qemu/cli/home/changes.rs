@@ -19,11 +19,11 @@ fn settings_change_and_nothing_else_does() {
         ("memory=lots", "memory"),
         ("memroy=1GiB", "did you mean"),
         ("keep.restart=often", "on-failure"),
-        ("name=other", "called like its folder"),
+        ("name=other", "name is that of its folder"),
     ] {
         let refused = place.qemuctl(&["set", "web", setting]);
         assert_eq!(refused.code, Some(4), "{refused:?}");
-        assert!(refused.err.contains(said) && refused.err.contains("as it was before"), "{refused:?}");
+        assert!(refused.err.contains(said) && refused.err.contains("was not changed"), "{refused:?}");
         assert_eq!(read(), changed);
     }
 }
@@ -96,7 +96,7 @@ fn a_renamed_machine_is_the_same() {
     done(&place, &["run", "www"]);
     let unknown = place.qemuctl(&["info", "web"]);
     assert_eq!(unknown.code, Some(3), "{unknown:?}");
-    assert!(unknown.err.contains("help: there are: db, www"), "{unknown:?}");
+    assert!(unknown.err.contains("help: the machines are: db, www"), "{unknown:?}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_home_that_others_can_write_to_is_refused() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("ours");
     let open = place.qemuctl(&["start", "web"]);
     assert_eq!(open.code, Some(1), "{open:?}");
-    assert!(open.err.contains("DIR/home/machines/web is not safe: others may write to it"), "{open:?}");
+    assert!(open.err.contains("DIR/home/machines/web is not safe: other users can write to it"), "{open:?}");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("ours");
     symlink(&folder, place.file("home/machines/link")).expect("made");
     let link = place.qemuctl(&["start", "link"]);

@@ -54,7 +54,7 @@ fn how_it_ended_is_told_as_far_as_it_can_be_known() {
     until("the keeper is gone", || !alive(keeper));
     signal(qemu, Signal::SIGKILL);
     until("QEMU is gone", || !alive(qemu));
-    let unknown = "unknown: QEMU is gone, and nobody was watching";
+    let unknown = "unknown: QEMU ended while no keeper was running";
     until("its end shows", || info(&place, "web")["ended"] == unknown);
     assert!(done(&place, &["list", "--all"]).out.contains(unknown));
     assert_eq!(events(&place, "web").last().map(String::as_str), Some("RESUME"));
@@ -64,7 +64,7 @@ fn how_it_ended_is_told_as_far_as_it_can_be_known() {
     let text = std::fs::read_to_string(&run).expect("text");
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("text");
     std::fs::write(&run, text.replace(boot.trim(), "another")).expect("written");
-    assert_eq!(info(&place, "web")["ended"], "ended with the host, which was restarted");
+    assert_eq!(info(&place, "web")["ended"], "the host was restarted");
 
     // None of that keeps it from starting.
     done(&place, &["start", "web"]);
@@ -108,7 +108,7 @@ fn a_machine_that_always_runs_can_be_stopped_between_two_runs() {
     until("it has run three times", || runs() >= 3);
     until("it waits for the next time", || info(&place, "web")["state"] == "restarting");
     let stopped = done(&place, &["stop", "web"]);
-    assert!(stopped.err.contains("is not started again"), "{stopped:?}");
+    assert!(stopped.err.contains("will not be restarted"), "{stopped:?}");
     let ended = info(&place, "web");
     assert_eq!((&ended["state"], &ended["keeper"]), (&"stopped".into(), &serde_json::Value::Null));
 }
@@ -158,8 +158,11 @@ fn a_launch_that_is_given_up_leaves_nothing() {
     let keeper = process(&place, "web", "keeper");
     signal(i32::try_from(start.id()).expect("process ids fit"), Signal::SIGTERM);
     let answer = place.answer(&start.wait_with_output().expect("it ends"));
-    assert_eq!((answer.code, answer.err.as_str()), (Some(143), "error: the launch was stopped by SIGTERM\n"));
+    assert_eq!(
+        (answer.code, answer.err.as_str()),
+        (Some(143), "error: the launch was interrupted by SIGTERM\n")
+    );
     assert!(!alive(keeper));
-    assert_eq!(info(&place, "web")["ended"], "did not start: the launch was stopped by SIGTERM");
+    assert_eq!(info(&place, "web")["ended"], "did not start: the launch was interrupted by SIGTERM");
     assert_eq!(place.leftovers(), [""; 0]);
 }

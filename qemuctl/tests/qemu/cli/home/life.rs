@@ -18,7 +18,7 @@ fn a_machine_is_there_while_it_is_off() {
         assert_eq!(json(&place, &["list", "--all"])[0]["state"], "new");
 
         let started = done(&place, &["start", "web"]);
-        assert_eq!(started.err, "web runs as process N\n", "{version}");
+        assert_eq!(started.err, "started web (process N)\n", "{version}");
         assert_eq!(info(&place, "web")["state"], "running");
         for refused in [&["rm", "web", "--yes"][..], &["rename", "web", "other"], &["clone", "web", "other"]]
         {
@@ -112,11 +112,14 @@ fn a_machine_is_made_of_what_is_given() {
     for (args, said) in [
         (&["create", "web", "guest.raw"][..], "a machine called web already exists"),
         (&["create", "../web", "guest.raw"], "it must not begin with a dot"),
-        (&["create", "web.plan", "guest.raw"], "it ends like the plan of another VM"),
-        (&["create", "other", "--disk", "1GiB", "--linked"], "--linked is for a disk image"),
+        (&["create", "web.plan", "guest.raw"], "it ends like the file name of a plan"),
+        (&["create", "other", "--disk", "1GiB", "--linked"], "--linked requires a disk image"),
         (&["create", "other", "missing.raw"], "cannot open missing.raw"),
         (&["create", "other"], "required arguments were not provided"),
-        (&["start", "web", "--name", "other"], "web is a machine of the home and has its name"),
+        (
+            &["start", "web", "--name", "other"],
+            "--name has no effect: web is a machine and has a name already",
+        ),
     ] {
         let refused = place.qemuctl(args);
         assert_ne!(refused.code, Some(0), "{args:?}");
@@ -170,7 +173,7 @@ fn several_machines_are_started_and_stopped_at_once() {
     let place = place_with("one", OBEDIENT);
     create(&place, "other", OBEDIENT, "10.0");
     let started = done(&place, &["start", "one", "other"]);
-    assert_eq!(started.err, "one runs as process N\nother runs as process N\n");
+    assert_eq!(started.err, "started one (process N)\nstarted other (process N)\n");
     until("the guest heeds its power button", || done(&place, &["logs", "one"]).out == "R\n");
     let again = place.qemuctl(&["start", "one", "nothing", "other"]);
     assert_eq!(again.code, Some(1), "{again:?}");
@@ -179,7 +182,7 @@ fn several_machines_are_started_and_stopped_at_once() {
     for name in ["one", "other"] {
         assert_eq!(info(&place, name)["ended"], "guest shut down");
     }
-    assert_eq!(done(&place, &["list"]).err, "no VM runs\n");
+    assert_eq!(done(&place, &["list"]).err, "no running VMs\n");
 }
 
 #[test]
