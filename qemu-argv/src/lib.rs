@@ -36,6 +36,8 @@ mod config;
 mod endpoints;
 mod error;
 mod flag_options;
+#[cfg(feature = "import")]
+pub mod import;
 mod name;
 pub mod plan;
 mod planner;
