@@ -38,11 +38,6 @@ impl Bag {
         Self { items: props.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect(), json }
     }
 
-    /// Whether it was JSON.
-    pub(super) fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// Keys with dots as tables in tables: `file.driver=file` is `{"file":{"driver":"file"}}`.
     fn nest(self) -> Result<Self, Why> {
         let mut items: Vec<(String, Value)> = Vec::new();

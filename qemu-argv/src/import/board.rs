@@ -1,13 +1,10 @@
 //! The machine type, its accelerator, processors and memory.
 
-use super::bag::{Bag, Why, as_size};
+use super::bag::{Why, as_size};
 use super::line::Line;
-use crate::config::{
-    AccelChoice, FileMemory, MemfdMemory, Memory, MemoryBackend, MemoryLock, NumaNode, NumaPolicy, Size,
-    VmConfig,
-};
+use crate::config::{AccelChoice, VmConfig};
 use crate::qemu_target::Arch;
-use crate::value::{Props, Value};
+use crate::value::Value;
 
 /// What an accelerator is called.
 const ACCELS: [(&str, AccelChoice); 4] = [

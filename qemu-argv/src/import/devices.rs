@@ -9,8 +9,8 @@ use super::place;
 use super::serial::{self, Ports};
 use super::{gadgets, options::Fate};
 use crate::config::{
-    Cdrom, CdromInterface, Disk, DiskInterface, OnError, OtherBus, OtherDevice, SerialDevice, UsbController,
-    UsbDevice, UsbHost, UsbKind, UsbModel, UsbRedirection, VmConfig,
+    OtherBus, OtherDevice, SerialDevice, UsbController, UsbDevice, UsbHost, UsbKind, UsbModel,
+    UsbRedirection, VmConfig,
 };
 use crate::value::Value;
 
@@ -18,12 +18,12 @@ use crate::value::Value;
 pub(super) struct Found {
     pub(super) interfaces: Interfaces,
     pub(super) ports: Ports,
-    /// USB controllers that this crate adds by itself where there are USB devices.
-    pub(super) usb: Vec<UsbController>,
+    /// USB controllers, and whether this crate adds it by itself where there are USB devices.
+    pub(super) usb: Vec<(UsbController, bool)>,
 }
 
 /// Controllers and bridges first: others sit on them.
-pub(super) fn controllers(line: &mut Line, config: &mut VmConfig, found: &mut Found) {
+pub(super) fn controllers(line: &mut Line, found: &mut Found) {
     for at in line.open("device") {
         let mut bag = line.bag(at);
         let driver = bag.text("driver").ok().flatten().unwrap_or_default();
@@ -54,8 +54,7 @@ pub(super) fn controllers(line: &mut Line, config: &mut VmConfig, found: &mut Fo
                         line.typed(at);
                         line.buses.insert(id.unwrap_or_default(), Bus::Usb);
                         let by_itself = line.planned && driver == "qemu-xhci" && usb.ports.is_none();
-                        let list = if by_itself { &mut found.usb } else { &mut config.usb };
-                        list.push(usb);
+                        found.usb.push((usb, by_itself));
                     }
                     Err(why) => line.extra(at, why),
                 }
@@ -214,13 +213,13 @@ fn usb(
     bag.done()?;
     taken.into_iter().for_each(|at| line.typed(at));
     let controller = bus.and_then(|bus| bus.strip_suffix(".0").map(str::to_owned));
-    let named = controller.filter(|controller| {
+    let named = controller.clone().filter(|controller| {
         !line.planned && config.usb.iter().any(|usb| usb.id.as_deref() == Some(controller.as_str()))
     });
     let port = if line.planned {
         if let (Some(id), Some(port)) = (&id, port) {
             // Ports are planned anew; should that give another one, it is asked for.
-            line.usb_ports.insert(id.clone(), port);
+            line.usb_ports.insert(id.clone(), (controller.clone(), port));
         }
         None
     } else {

@@ -24,8 +24,9 @@ pub(super) fn disk(
         _ if bus.as_deref().is_some_and(|bus| place::known_bus(line, bus) == Some(Bus::Sata)) => {
             DiskInterface::Sata
         }
-        _ if line.is_pc() => DiskInterface::Ide,
-        _ => DiskInterface::Sata,
+        // Others have channels of their own.
+        _ if line.is_q35() || line.is_virt() => DiskInterface::Sata,
+        _ => DiskInterface::Ide,
     };
     if interface == DiskInterface::VirtioScsi {
         scsi(line, bus.as_deref())?;

@@ -1,12 +1,11 @@
 //! Images as people write them: `-drive`, `-hda`, `-cdrom`, `-pflash`, and an image that stands alone.
 
-use super::bag::{Bag, Why, as_flag};
+use super::bag::{Bag, Why};
 use super::image::{self, Image};
 use super::line::Line;
 use super::storage;
 use crate::config::{
-    BlockFormat, Cache, Cdrom, CdromInterface, Disk, DiskAio, DiskBackend, DiskInterface, Firmware, OnError,
-    UefiFirmware, VmConfig,
+    BlockFormat, Cache, Cdrom, CdromInterface, Disk, DiskAio, DiskBackend, DiskInterface, OnError, VmConfig,
 };
 use crate::qemu_target::Arch;
 

@@ -6,8 +6,8 @@ use super::line::Line;
 use super::place;
 use super::shares;
 use crate::config::{
-    Balloon, DebugExit, HostDevice, NinePSecurity, NinePShare, Pvpanic, RandomSource, Rng, RngSource, Share,
-    Size, Tpm, TpmModel, Video, VideoModel, VirtiofsShare, VmConfig, Vsock, Watchdog, WatchdogModel,
+    Balloon, DebugExit, HostDevice, Pvpanic, RandomSource, Rng, RngSource, Size, Tpm, TpmModel, Video,
+    VideoModel, VmConfig, Vsock, Watchdog, WatchdogModel,
 };
 use crate::qemu_target::Arch;
 

@@ -36,8 +36,8 @@ pub(super) struct Line {
     pub(super) buses: BTreeMap<String, Bus>,
     /// Where devices are, by their ids.
     pub(super) places: BTreeMap<String, Address>,
-    /// The ports of USB devices in a planned machine, by the devices' ids.
-    pub(super) usb_ports: BTreeMap<String, String>,
+    /// The controllers and ports of USB devices in a planned machine, by the devices' ids.
+    pub(super) usb_ports: BTreeMap<String, (Option<String>, String)>,
     /// What a reader should know of an option that became typed fields.
     pub(super) remarks: Vec<(usize, String)>,
     definitions: BTreeMap<(&'static str, String), usize>,

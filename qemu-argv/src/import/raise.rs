@@ -36,7 +36,9 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     screen::display(line, &mut config);
     screen::vnc(line, &mut config);
     screen::spice(line, &mut config);
-    devices::controllers(line, &mut config, &mut found);
+    devices::controllers(line, &mut found);
+    let own = found.usb.iter().filter(|(_, by_itself)| !by_itself);
+    config.usb = own.map(|(usb, _)| usb.clone()).collect();
     sound::sounds(line, &mut config);
     drive::drives(line, &mut config);
     shares::virtfs(line, &mut config);
@@ -59,7 +61,6 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     if line.planned {
         settle::settle(line, &mut config, found.usb);
     } else {
-        config.usb.extend(found.usb);
         network::addresses(&mut config.networks);
     }
     rest(line, &mut config);

@@ -38,7 +38,7 @@ pub(super) fn display(line: &mut Line, config: &mut VmConfig) {
 
 fn of(kind: &str, mut bag: Bag, full_screen: bool) -> Result<Display, Why> {
     let gl_words = [("off", GlMode::Off), ("on", GlMode::On), ("core", GlMode::Core), ("es", GlMode::Es)];
-    let mut gl = |bag: &mut Bag| match bag.take("gl") {
+    let gl = |bag: &mut Bag| match bag.take("gl") {
         Some(Value::Bool(on)) => Ok(Some(if on { GlMode::On } else { GlMode::Off })),
         Some(value) => {
             bag.put("gl", value);

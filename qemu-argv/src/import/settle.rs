@@ -15,7 +15,7 @@ type Change = Box<dyn Fn(&mut VmConfig)>;
 const MOST_CHANGES: usize = 600;
 
 /// Adds what the config must say so that devices are where they were, and leaves out names that it would choose anyway.
-pub(super) fn settle(line: &mut Line, config: &mut VmConfig, usb: Vec<UsbController>) {
+pub(super) fn settle(line: &mut Line, config: &mut VmConfig, usb: Vec<(UsbController, bool)>) {
     let wanted: BTreeSet<String> = line
         .options
         .iter()
@@ -65,14 +65,11 @@ fn rendered(config: &VmConfig) -> Option<Vec<String>> {
     Some(plan.command_line().args().map(|arg| arg.to_string_lossy().into_owned()).collect())
 }
 
-fn changes(line: &Line, config: &VmConfig, usb: Vec<UsbController>) -> Vec<Change> {
+fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
-    if !usb.is_empty() {
-        changes.push(Box::new(move |config| {
-            // In the order of the command line, as their names tell.
-            config.usb.extend(usb.clone());
-            config.usb.sort_by(|one, other| one.id.cmp(&other.id));
-        }));
+    if usb.iter().any(|(_, by_itself)| *by_itself) {
+        let all: Vec<UsbController> = usb.into_iter().map(|(usb, _)| usb).collect();
+        changes.push(Box::new(move |config| config.usb.clone_from(&all)));
     }
     for (id, place) in &line.places {
         let (id, place) = (id.clone(), place.clone());
@@ -96,9 +93,13 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<UsbController>) -> Vec<Chang
     let ports = line.usb_ports.clone();
     for index in 0..config.usb_devices.len() {
         let Some(id) = config.usb_devices[index].id.clone() else { continue };
-        if let Some(port) = ports.get(&id).cloned() {
-            changes.push(Box::new(move |config| config.usb_devices[index].port = Some(port.clone())));
-        }
+        let Some((controller, port)) = ports.get(&id).cloned() else { continue };
+        let wanted = controller.clone();
+        changes.push(Box::new(move |config| config.usb_devices[index].controller.clone_from(&wanted)));
+        changes.push(Box::new(move |config| {
+            config.usb_devices[index].controller.clone_from(&controller);
+            config.usb_devices[index].port = Some(port.clone());
+        }));
     }
     changes
 }

@@ -165,8 +165,8 @@ fn check(words: &[String]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn run<S: Strategy>(strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
+fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     if let Err(error) = TestRunner::new(config).run(strategy, test) {
         panic!("{error}");
     }
@@ -174,7 +174,7 @@ fn run<S: Strategy>(strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCase
 
 #[test]
 fn no_command_line_makes_the_import_panic() {
-    run(&prop::collection::vec(word(), 0..24), |words| check(&words));
+    run(cases(), &prop::collection::vec(word(), 0..24), |words| check(&words));
 }
 
 /// Rendered command lines in which words are lost, doubled, swapped and cut.
@@ -189,7 +189,7 @@ fn no_damaged_command_line_makes_the_import_panic() {
         .collect();
     let places =
         prop::collection::vec((0_u8..5, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6);
-    run(&(proptest::sample::select(lines), places), |(mut words, damages)| {
+    run(cases() / 10, &(proptest::sample::select(lines), places), |(mut words, damages)| {
         for (kind, one, other) in damages {
             if words.is_empty() {
                 break;
@@ -219,7 +219,7 @@ fn no_script_makes_the_import_panic() {
         )
         .prop_map(str::to_owned),
     ];
-    run(&prop::collection::vec(piece, 0..30), |pieces| {
+    run(cases(), &prop::collection::vec(piece, 0..30), |pieces| {
         if let Ok(words) = script_words(&pieces.join(" ")) {
             check(&words)?;
         }
