@@ -28,6 +28,7 @@ pub(super) fn controllers(line: &mut Line, found: &mut Found) {
         let mut bag = line.bag(at);
         let driver = bag.text("driver").ok().flatten().unwrap_or_default();
         let id = bag.peek("id").map(str::to_owned);
+        let on_root = line.planned || bag.peek("bus").is_none_or(place::is_root);
         let plain = |bag: &mut Bag, keys: &[&str]| {
             for key in ["id", "bus", "addr", "devno", "multifunction"].iter().chain(keys) {
                 bag.take(key);
@@ -35,7 +36,7 @@ pub(super) fn controllers(line: &mut Line, found: &mut Found) {
             bag.is_empty()
         };
         let bus = match driver.as_str() {
-            "pcie-root-port" if plain(&mut bag, &["chassis", "slot", "port"]) => Bus::PciPort,
+            "pcie-root-port" if on_root && plain(&mut bag, &["chassis", "slot", "port"]) => Bus::PciPort,
             "pcie-pci-bridge" | "pci-bridge" if line.planned => Bus::PciPort,
             "virtio-scsi" | "virtio-scsi-pci" | "virtio-scsi-ccw" | "virtio-scsi-device"
                 if plain(&mut bag, &[]) =>

@@ -12,10 +12,6 @@ use crate::value::Value;
 const LAUNCHERS: &[(&str, &str)] = &[
     ("daemonize", "`qemuctl start` runs a VM in the background"),
     ("pidfile", "`qemuctl list` and `qemuctl status` know the process"),
-    ("nodefaults", "a VM of a config has only what the config says"),
-    ("no-user-config", "QEMU never reads the user's configuration file here"),
-    ("nodefconfig", "QEMU never reads the user's configuration file here"),
-    ("nouserconfig", "QEMU never reads the user's configuration file here"),
     ("curses", "`qemuctl console` shows the serial console"),
     ("preconfig", "the launcher starts the machine at once"),
     ("add-fd", "QEMU inherits only the descriptors that the launcher plans"),
@@ -98,14 +94,12 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
             line.extra(at, "a monitor for another program; `qemuctl hmp` and `qemuctl qmp` need none");
         }
     }
+    // A machine of a config has only what the config says.
+    for name in ["nodefaults", "no-user-config", "nodefconfig", "nouserconfig"] {
+        line.switch(name);
+    }
     for (name, why) in LAUNCHERS {
-        for at in line.open(name) {
-            if line.planned {
-                line.typed(at);
-            } else {
-                line.drop(at, *why);
-            }
-        }
+        line.open(name).into_iter().for_each(|at| line.drop(at, *why));
     }
     if line.switch("S") {
         // The launcher that is connected lets it run.

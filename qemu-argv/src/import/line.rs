@@ -38,6 +38,8 @@ pub(super) struct Line {
     pub(super) places: BTreeMap<String, Address>,
     /// The controllers and ports of USB devices in a planned machine, by the devices' ids.
     pub(super) usb_ports: BTreeMap<String, (Option<String>, String)>,
+    /// What a reader should know of the whole machine.
+    pub(super) general: Vec<String>,
     /// What a reader should know of an option that became typed fields.
     pub(super) remarks: Vec<(usize, String)>,
     definitions: BTreeMap<(&'static str, String), usize>,
@@ -71,6 +73,7 @@ impl Line {
             buses: BTreeMap::new(),
             places: BTreeMap::new(),
             usb_ports: BTreeMap::new(),
+            general: Vec::new(),
             remarks: Vec::new(),
             definitions,
         }

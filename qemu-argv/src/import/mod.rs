@@ -125,7 +125,14 @@ pub fn import(words: &[impl AsRef<str>]) -> Result<Import, ImportError> {
     config.qemu = own.map(Into::into);
     let (extra_args, ranges) = line::extra_args(&line);
     config.extra_args = extra_args;
-    let mut notes = Vec::new();
+    let named = program.cloned().unwrap_or_else(|| format!("qemu-system-{arch}"));
+    let general = line.general.iter().map(|what| Note {
+        index: 0,
+        argument: bag::short(&named),
+        outcome: Outcome::Changed,
+        reason: what.clone(),
+    });
+    let mut notes: Vec<Note> = general.collect();
     for (at, option) in line.options.iter().enumerate() {
         let argument = || bag::short(&redact(&option.words().collect::<Vec<_>>().join(" ")));
         let mut note = |outcome: Outcome, reason: &str| {

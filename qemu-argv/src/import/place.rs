@@ -49,7 +49,7 @@ pub(super) fn known_bus(line: &Line, bus: &str) -> Option<Bus> {
     line.buses.get(bus).or_else(|| line.buses.get(controller)).copied()
 }
 
-fn is_root(bus: &str) -> bool {
+pub(super) fn is_root(bus: &str) -> bool {
     matches!(bus, "pcie.0" | "pci.0" | "pci" | "pcie")
 }
 

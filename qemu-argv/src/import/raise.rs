@@ -48,6 +48,10 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     network::by_default(line, &mut found.interfaces);
     gadgets::vga(line, &mut config);
     default_cdrom(line, &mut config);
+    if !line.planned && !line.has("nodefaults") && (line.is_pc() || line.is_q35()) {
+        let what = if line.is_pc() { "the parallel port and the floppy drive" } else { "the parallel port" };
+        line.general.push(format!("left out: {what} that QEMU gives every such PC"));
+    }
     if line.has("nographic") {
         config.machine.options.set("graphics", false);
     }
@@ -119,6 +123,11 @@ fn rest(line: &mut Line, config: &mut VmConfig) {
             let why = match name {
                 "gdb" | "s" => "a debugger's port; a config has no field for it".to_owned(),
                 "" => "a config has no field for it".to_owned(),
+                "drive" | "blockdev" | "fsdev" | "tpmdev" => "no device of the config uses it".to_owned(),
+                "object" => {
+                    let kind = line.bag(at).peek("qom-type").unwrap_or_default().to_owned();
+                    format!("a config has no field for objects of the type {}", super::bag::short(&kind))
+                }
                 name => format!("a config has no field for -{name}"),
             };
             line.extra(at, why);

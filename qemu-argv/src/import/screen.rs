@@ -31,8 +31,7 @@ pub(super) fn display(line: &mut Line, config: &mut VmConfig) {
     let shown =
         line.planned || ["display", "nographic", "vnc", "spice", "curses"].iter().any(|name| line.has(name));
     if !shown {
-        // The first option stands for what is not there.
-        line.remark(0, "QEMU would open a window; `display = \"gtk\"` does, and `vnc = {}` shows the screen to a VNC client");
+        line.general.push("QEMU would open a window; `display = \"gtk\"` does, and `vnc = {}` shows the screen to a VNC client".into());
     }
 }
 

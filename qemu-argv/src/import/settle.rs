@@ -40,7 +40,7 @@ pub(super) fn settle(line: &mut Line, config: &mut VmConfig, usb: Vec<(UsbContro
         }
     }
     if distance > 0 {
-        line.remark(0, "some devices are in other places than before");
+        line.general.push("some devices are in other places than before".into());
     }
     shorten(config);
 }

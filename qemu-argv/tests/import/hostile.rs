@@ -247,5 +247,5 @@ fn mistakes_name_the_argument() {
         told(&[qemu, "-name", "a\0b"]),
         told(&[qemu, "-drive", &format!("file={long},=")]),
     ];
-    insta::assert_snapshot!(shown.join("\n"), @"");
+    insta::assert_snapshot!(shown.join("\n"));
 }
