@@ -224,7 +224,9 @@ fn listed(value: &mut Value) {
     let Value::Map(map) = value else { return };
     let mut items: Vec<(String, Value)> =
         map.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
-    items.iter_mut().for_each(|(_, value)| listed(value));
+    for (_, inner) in &mut items {
+        listed(inner);
+    }
     let is_list =
         !items.is_empty() && items.iter().enumerate().all(|(index, (key, _))| *key == index.to_string());
     *value = if is_list {

@@ -62,7 +62,7 @@ pub(super) fn machine(line: &mut Line, config: &mut VmConfig, is_kvm: bool) {
     }
     line.machine = machine.kind.clone().unwrap_or_else(|| line.arch.default_machine().to_owned());
     machine.options = left.options();
-    accelerator(line, config, accel, is_kvm);
+    accelerator(line, config, accel.as_deref(), is_kvm);
 }
 
 /// QEMU's own default.
@@ -74,7 +74,7 @@ fn default_machine(arch: Arch) -> &'static str {
     }
 }
 
-fn accelerator(line: &mut Line, config: &mut VmConfig, of_machine: Option<String>, is_kvm: bool) {
+fn accelerator(line: &mut Line, config: &mut VmConfig, of_machine: Option<&str>, is_kvm: bool) {
     let mut asked: Vec<String> =
         of_machine.iter().flat_map(|words| words.split(':')).map(str::to_owned).collect();
     if line.switch("enable-kvm") {

@@ -102,7 +102,7 @@ fn is_served(line: &Line, backend: &CharBackend) -> bool {
     };
     let name = address.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let rest = name.strip_prefix(line.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
-    line.planned && rest.is_some_and(|rest| rest.ends_with(".sock"))
+    line.planned && rest.is_some_and(|rest| rest.strip_suffix(".sock").is_some())
 }
 
 /// The backend of keys and values without id, log and multiplexer.

@@ -163,7 +163,7 @@ fn one(
         }
         "virtserialport" => {
             place::placed(line, &mut bag, true)?;
-            return serial::channel(line, config, at, id, bag);
+            return serial::channel(line, config, at, id.as_deref(), bag);
         }
         _ => {}
     }
@@ -212,7 +212,7 @@ fn usb(
         other => return Err(format!("a config has no field for {other}")),
     };
     bag.done()?;
-    taken.into_iter().for_each(|at| line.typed(at));
+    line.typed_all(taken.as_slice());
     let controller = bus.and_then(|bus| bus.strip_suffix(".0").map(str::to_owned));
     let named = controller.clone().filter(|controller| {
         !line.planned && config.usb.iter().any(|usb| usb.id.as_deref() == Some(controller.as_str()))
@@ -238,7 +238,7 @@ fn other(line: &mut Line, config: &mut VmConfig, at: usize) -> Result<(), Why> {
     let refers =
         ["drive", "netdev", "fsdev", "tpmdev", "rng", "memdev", "audiodev"].iter().any(|key| bag.has(key));
     let has_place = bag.has("bus") || bag.has("addr") || bag.has("devno");
-    if refers && !line.planned || has_place && !line.planned {
+    if (refers || has_place) && !line.planned {
         return Err("it refers to what a config would have to know".into());
     }
     let bus = bag.peek("bus").map(str::to_owned);

@@ -37,13 +37,13 @@ pub(super) fn disk(
     let write_cache = bag.flag("write-cache").ok().flatten();
     let groups: Vec<String> =
         config.disks.iter().filter_map(|disk| disk.throttle.as_ref()?.group.clone()).collect();
-    let (mut disk, taken) = match drive::of_drive(line, &drive) {
-        Ok((at, drive)) => (drive::for_device(drive, write_cache)?, vec![at]),
-        Err(_) => {
-            let image = image::of_node(line, &drive, &groups)?;
-            let taken = image.options.clone();
-            (drive::of_image(image, write_cache)?, taken)
-        }
+    let (mut disk, taken) = if line.definition("drive", &drive).is_some() {
+        let (at, drive) = drive::of_drive(line, &drive)?;
+        (drive::for_device(drive, write_cache)?, vec![at])
+    } else {
+        let image = image::of_node(line, &drive, &groups)?;
+        let taken = image.options.clone();
+        (drive::of_image(image, write_cache)?, taken)
     };
     disk.interface = interface;
     disk.id = id.or_else(|| (!line.planned && line.anywhere("drive", &drive).is_none()).then_some(drive));
@@ -53,7 +53,7 @@ pub(super) fn disk(
     }
     disk.properties = bag.properties()?;
     disk.address = line.placed(disk.id.as_deref(), place).filter(|_| on_pci);
-    taken.iter().for_each(|at| line.typed(*at));
+    line.typed_all(&taken);
     config.disks.push(disk);
     Ok(())
 }
@@ -118,27 +118,26 @@ pub(super) fn cdrom(
     let mut taken = Vec::new();
     let mut cdrom = match bag.text("drive")? {
         None => Cdrom::default(),
-        Some(drive) => match drive::of_drive(line, &drive) {
-            Ok((at, drive)) => {
-                taken.push(at);
-                drive::medium(&drive)?
+        Some(drive) if line.definition("drive", &drive).is_some() => {
+            let (at, drive) = drive::of_drive(line, &drive)?;
+            taken.push(at);
+            drive::medium(&drive)?
+        }
+        Some(drive) => {
+            let image = image::of_node(line, &drive, &[])?;
+            taken.extend(&image.options);
+            if !image.read_only || image.cache.is_some() || image.throttle.is_some() || image.discard {
+                return Err("a CD-ROM drive of a config has a medium and nothing to set".into());
             }
-            Err(_) => {
-                let image = image::of_node(line, &drive, &[])?;
-                taken.extend(&image.options);
-                if !image.read_only || image.cache.is_some() || image.throttle.is_some() || image.discard {
-                    return Err("a CD-ROM drive of a config has a medium and nothing to set".into());
-                }
-                let format = image.format.filter(|format| *format != BlockFormat::Raw);
-                Cdrom { medium: Some(image.backend), format, ..Cdrom::default() }
-            }
-        },
+            let format = image.format.filter(|format| *format != BlockFormat::Raw);
+            Cdrom { medium: Some(image.backend), format, ..Cdrom::default() }
+        }
     };
     cdrom.id = id;
     cdrom.interface = interface;
     cdrom.boot_index = bag.number("bootindex")?;
     bag.done()?;
-    taken.iter().for_each(|at| line.typed(*at));
+    line.typed_all(&taken);
     config.cdroms.push(cdrom);
     Ok(())
 }

@@ -35,8 +35,10 @@ pub(super) fn firmware(line: &mut Line, config: &mut VmConfig) {
     }
     match uefi(&units) {
         Ok(mut uefi) => {
-            units.iter().for_each(|(at, ..)| line.typed(*at));
-            units.iter().for_each(|(.., image)| image.options.iter().for_each(|at| line.typed(*at)));
+            for (at, _, image) in &units {
+                line.typed(*at);
+                line.typed_all(&image.options);
+            }
             for name in ["pflash0", "pflash1"] {
                 remove(config, name);
             }
@@ -48,9 +50,8 @@ pub(super) fn firmware(line: &mut Line, config: &mut VmConfig) {
             config.firmware = Some(Firmware::Uefi(uefi));
         }
         Err(why) => {
-            let kept: Vec<_> =
-                units.iter().map(|(at, ..)| *at).filter(|at| line.options[*at].name != "machine").collect();
-            kept.iter().for_each(|at| line.extra(*at, why.clone()));
+            let kept: Vec<_> = units.iter().map(|(at, ..)| *at).collect();
+            line.extra_all(&kept, &why);
         }
     }
 }

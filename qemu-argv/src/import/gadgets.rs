@@ -27,11 +27,11 @@ pub(super) fn device(
     let place = place::take(line, &mut bag)?;
     let address = line.placed(id.as_deref(), place.clone());
     let taken = match virtio {
-        "virtio-rng" => vec![rng(line, config, &id, address, bag)?],
-        "virtio-9p" => vec![shares::nine_p(line, config, id, address, bag)?],
-        "vhost-user-fs" => vec![shares::virtiofs(line, config, id, address, bag)?],
+        "virtio-rng" => rng(line, config, id.as_deref(), address, bag)?,
+        "virtio-9p" => shares::nine_p(line, config, id, address, bag)?,
+        "vhost-user-fs" => shares::virtiofs(line, config, id, address, bag)?,
         "virtio-balloon" => {
-            alone(line, &id, "balloon0", config.balloon.is_some())?;
+            alone(line, id.as_deref(), "balloon0", config.balloon.is_some())?;
             let balloon = Balloon {
                 deflate_on_oom: bag.flag("deflate-on-oom")?.unwrap_or_default(),
                 free_page_reporting: bag.flag("free-page-reporting")?.unwrap_or_default(),
@@ -40,27 +40,27 @@ pub(super) fn device(
             };
             bag.done()?;
             config.balloon = Some(balloon);
-            Vec::new()
+            None
         }
         "vhost-vsock" => {
-            alone(line, &id, "vsock0", config.vsock.is_some())?;
+            alone(line, id.as_deref(), "vsock0", config.vsock.is_some())?;
             let cid = bag.number("guest-cid")?.ok_or("`guest-cid` is missing")?;
             let pass_fd = bag.text("vhostfd")?.is_some();
             bag.done()?;
             config.vsock = Some(Vsock { pass_fd, address, ..Vsock::new(cid) });
-            Vec::new()
+            None
         }
         _ => return small(line, config, driver, id, place.is_some(), address, bag),
     };
-    taken.iter().flatten().for_each(|at| line.typed(*at));
+    line.typed_all(taken.as_slice());
     Ok(())
 }
 
 /// A config has one of its kind, under a name that is its own in a planned machine.
-fn alone(line: &Line, id: &Option<String>, usual: &str, is_there: bool) -> Result<(), Why> {
+fn alone(line: &Line, id: Option<&str>, usual: &str, is_there: bool) -> Result<(), Why> {
     if is_there {
         Err("a config has one of its kind".into())
-    } else if line.planned && id.as_deref() != Some(usual) {
+    } else if line.planned && id != Some(usual) {
         Err("it has another name".into())
     } else {
         Ok(())
@@ -102,27 +102,27 @@ fn small(
         _ => None,
     };
     if let Some(model) = watchdog {
-        alone(line, &id, "watchdog0", config.watchdog.is_some())?;
+        alone(line, id.as_deref(), "watchdog0", config.watchdog.is_some())?;
         bag.done()?;
         config.watchdog = Some(Watchdog { model });
         return Ok(());
     }
     match driver {
         "pvpanic" | "pvpanic-pci" => {
-            alone(line, &id, "pvpanic0", config.pvpanic.is_some())?;
+            alone(line, id.as_deref(), "pvpanic0", config.pvpanic.is_some())?;
             bag.done()?;
             config.pvpanic = Some(if driver == "pvpanic" { Pvpanic::Isa } else { Pvpanic::Pci });
             Ok(())
         }
         "vmgenid" => {
-            alone(line, &id, "vmgenid0", config.vmgenid.is_some())?;
+            alone(line, id.as_deref(), "vmgenid0", config.vmgenid.is_some())?;
             let guid = bag.text("guid")?.unwrap_or_else(|| "auto".into());
             bag.done()?;
             config.vmgenid = Some(guid);
             Ok(())
         }
         "isa-debug-exit" => {
-            alone(line, &id, "debug-exit0", config.debug_exit.is_some())?;
+            alone(line, id.as_deref(), "debug-exit0", config.debug_exit.is_some())?;
             // QEMU's own defaults.
             let port = bag.number("iobase")?.unwrap_or(0x501);
             let size = bag.number("iosize")?.unwrap_or(2);
@@ -130,7 +130,9 @@ fn small(
             config.debug_exit = Some(DebugExit { port, size });
             Ok(())
         }
-        "tpm-tis" | "tpm-tis-device" | "tpm-crb" | "tpm-spapr" => tpm(line, config, driver, &id, bag),
+        "tpm-tis" | "tpm-tis-device" | "tpm-crb" | "tpm-spapr" => {
+            tpm(line, config, driver, id.as_deref(), bag)
+        }
         _ => Err(format!("a config has no field for {driver}")),
     }
 }
@@ -139,7 +141,7 @@ fn tpm(
     line: &mut Line,
     config: &mut VmConfig,
     driver: &str,
-    id: &Option<String>,
+    id: Option<&str>,
     mut bag: Bag,
 ) -> Result<(), Why> {
     alone(line, id, "tpm0", config.tpm.is_some())?;
@@ -171,7 +173,7 @@ fn tpm(
 fn rng(
     line: &Line,
     config: &mut VmConfig,
-    id: &Option<String>,
+    id: Option<&str>,
     address: Option<crate::topology::Address>,
     mut bag: Bag,
 ) -> Result<Option<usize>, Why> {

@@ -37,7 +37,7 @@ pub(super) fn names(line: &mut Line, config: &mut VmConfig) {
                 if usable != name {
                     line.remark(at, format!("a name becomes part of file names: it is {usable:?} now"));
                 }
-                line.name = name.clone();
+                line.name.clone_from(&name);
                 config.name = (!usable.is_empty()).then(|| usable.to_owned());
             }
             Ok(None) => {}

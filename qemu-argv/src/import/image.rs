@@ -68,12 +68,11 @@ impl Image {
             (Some(_), _, true) => Err("its cache is told twice".into()),
             (None, None | Some((false, false)), true) => Ok(Some(Cache::Writethrough)),
             (None, Some((true, false)), true) => Ok(Some(Cache::Directsync)),
-            (None, Some((_, true)), true) => Err("a config has no such mixture of caches".into()),
             (None, None, false) => Ok(None),
             (None, Some((true, false)), false) => Ok(Some(Cache::None)),
             (None, Some((false, false)), false) => Ok(Some(Cache::Writeback)),
             (None, Some((false, true)), false) => Ok(Some(Cache::Unsafe)),
-            (None, Some((true, true)), false) => Err("a config has no such mixture of caches".into()),
+            (None, Some((_, true)), _) => Err("a config has no such mixture of caches".into()),
         }
     }
 }

@@ -113,7 +113,7 @@ impl Line {
     /// Whether a switch is there; it is then in typed fields.
     pub(super) fn switch(&mut self, name: &str) -> bool {
         let all = self.open(name);
-        all.iter().for_each(|at| self.typed(*at));
+        self.typed_all(&all);
         !all.is_empty()
     }
 
@@ -145,6 +145,19 @@ impl Line {
 
     pub(super) fn typed(&mut self, at: usize) {
         self.options[at].fate = Fate::Typed;
+    }
+
+    pub(super) fn typed_all(&mut self, all: &[usize]) {
+        for at in all {
+            self.typed(*at);
+        }
+    }
+
+    /// Marks options that belong together to be passed on.
+    pub(super) fn extra_all(&mut self, all: &[usize], why: &str) {
+        for at in all {
+            self.extra(*at, why);
+        }
     }
 
     pub(super) fn drop(&mut self, at: usize, why: impl Into<String>) {

@@ -13,7 +13,7 @@ use crate::value::Value;
 
 /// A backend, how many queue pairs it has, and the options that it is made of besides its own.
 pub(super) struct Backend {
-    pub(super) backend: NetBackend,
+    pub(super) kind: NetBackend,
     pub(super) queues: Option<u16>,
     pub(super) options: Vec<usize>,
     /// Whether ports of every address of the host are forwarded.
@@ -71,7 +71,7 @@ pub(super) fn backend(line: &Line, config: &VmConfig, kind: &str, mut bag: Bag) 
         other => return Err(format!("a config has no network of the kind {other}")),
     };
     bag.done()?;
-    Ok(Backend { backend, queues, options, open })
+    Ok(Backend { kind: backend, queues, options, open })
 }
 
 /// An octal number in `key=value`, as QEMU documents it; a number in JSON.

@@ -68,7 +68,7 @@ pub(super) fn device(
     let netdev = bag.needed("netdev")?;
     let at =
         line.definition("netdev", &netdev).ok_or_else(|| format!("there is no network {netdev} for it"))?;
-    let Backend { backend, queues, options, open } = read(line, config, at)?;
+    let Backend { kind: backend, queues, options, open } = read(line, config, at)?;
     let mut network = Network { model, ..Network::new(backend) };
     network.id = id.or_else(|| line.planned.then(|| netdev.clone()));
     network.mac = mac(bag.text("mac")?)?;
@@ -86,7 +86,8 @@ pub(super) fn device(
     }
     network.properties = bag.properties()?;
     remark_open(line, at, open);
-    options.iter().chain([&at]).for_each(|at| line.typed(*at));
+    line.typed(at);
+    line.typed_all(&options);
     interfaces.push((at, network));
     Ok(())
 }
@@ -121,8 +122,9 @@ pub(super) fn alone(line: &mut Line, config: &VmConfig, interfaces: &mut Interfa
             continue;
         }
         match read(line, config, at) {
-            Ok(Backend { backend, queues, options, .. }) => {
-                options.iter().chain([&at]).for_each(|at| line.typed(*at));
+            Ok(Backend { kind: backend, queues, options, .. }) => {
+                line.typed(at);
+                line.typed_all(&options);
                 interfaces.push((at, Network { id, queues, model: NicModel::None, ..Network::new(backend) }));
             }
             Err(why) => line.extra(at, why),
@@ -151,11 +153,11 @@ pub(super) fn shorthand(line: &mut Line, config: &VmConfig, interfaces: &mut Int
     let of = |line: &Line, kind: &str| -> Vec<usize> {
         all.iter().copied().filter(|at| line.bag(*at).peek("type") == Some(kind)).collect()
     };
-    of(line, "none").iter().for_each(|at| line.typed(*at));
+    line.typed_all(&of(line, "none"));
     let nics = of(line, "nic");
     let others: Vec<_> = line.open("net").into_iter().filter(|at| !nics.contains(at)).collect();
     let (&[card], &[network_at]) = (nics.as_slice(), others.as_slice()) else {
-        nics.iter().chain(&others).for_each(|at| line.extra(*at, "a config has no hub of several `-net`"));
+        line.extra_all(&[nics, others].concat(), "a config has no hub of several `-net`");
         return;
     };
     match nic(line, config, line.bag(network_at), Some(line.bag(card))) {
@@ -165,7 +167,7 @@ pub(super) fn shorthand(line: &mut Line, config: &VmConfig, interfaces: &mut Int
             remark_open(line, network_at, open);
             interfaces.push((card, network));
         }
-        Err(why) => [card, network_at].iter().for_each(|at| line.extra(*at, why.clone())),
+        Err(why) => line.extra_all(&[card, network_at], &why),
     }
 }
 
@@ -180,20 +182,17 @@ fn remark_open(line: &mut Line, at: usize, open: bool) {
 fn nic(line: &Line, config: &VmConfig, mut bag: Bag, card: Option<Bag>) -> Result<(Network, bool), Why> {
     let kind = bag.text("type")?.unwrap_or_else(|| "user".into());
     let is_pair = card.is_some();
-    let mut card = match card {
-        Some(mut card) => {
-            card.take("type");
-            card
-        }
-        None => {
-            let mut card = Bag::default();
-            for key in ["model", "mac", "macaddr", "addr", "id"] {
-                if let Some(value) = bag.take(key) {
-                    card.put(key, value);
-                }
+    let mut card = if let Some(mut card) = card {
+        card.take("type");
+        card
+    } else {
+        let mut card = Bag::default();
+        for key in ["model", "mac", "macaddr", "addr", "id"] {
+            if let Some(value) = bag.take(key) {
+                card.put(key, value);
             }
-            card
         }
+        card
     };
     let name = card.text("model")?;
     let model = match &name {
@@ -212,11 +211,11 @@ fn nic(line: &Line, config: &VmConfig, mut bag: Bag, card: Option<Bag>) -> Resul
         bag.take("name");
     }
     card.done()?;
-    let Backend { backend, queues, options, open } = netdev::backend(line, config, &kind, bag)?;
+    let Backend { kind: backend, queues, options, open } = netdev::backend(line, config, &kind, bag)?;
     if !options.is_empty() || queues.is_some() {
         return Err("a config has such a network with a device of its own".into());
     }
-    Ok((Network { id, mac, model, ..Network::new(backend) }, open))
+    Ok((Network { id, model, mac, ..Network::new(backend) }, open))
 }
 
 /// The interface that QEMU adds where none is given.

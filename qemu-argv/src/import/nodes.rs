@@ -80,8 +80,9 @@ pub(super) fn nodes(line: &mut Line, config: &mut VmConfig) {
             }
             config.memory = memory;
             config.numa = nodes;
-            all.iter().chain(&objects).for_each(|at| line.typed(*at));
+            line.typed_all(&all);
+            line.typed_all(&objects);
         }
-        Err(why) => all.iter().for_each(|at| line.extra(*at, why.clone())),
+        Err(why) => line.extra_all(&all, &why),
     }
 }

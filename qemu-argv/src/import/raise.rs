@@ -7,7 +7,7 @@ use super::{
     board, chardev, drive, flash, gadgets, general, memory, network, nodes, screen, serial, settle, shares,
     sound, tables,
 };
-use crate::config::{Cdrom, VmConfig};
+use crate::config::{Cdrom, Pvpanic, VmConfig};
 
 /// Makes a config of a command line; what it has no field for is marked to be passed on.
 pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
@@ -62,6 +62,10 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     config.networks = found.interfaces.into_iter().map(|(_, network)| network).collect();
     found.ports.sort_by_key(|(at, _)| *at);
     config.serials = found.ports.into_iter().map(|(_, port)| port).collect();
+    // A launcher adds the device by itself where a config does not say anything about it.
+    if config.pvpanic.is_none() && (line.is_pc() || line.is_q35() || line.is_virt()) {
+        config.pvpanic = Some(Pvpanic::None);
+    }
     if line.planned {
         settle::settle(line, &mut config, found.usb);
     } else {
@@ -74,7 +78,9 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
 /// Whether this crate made the command line: it begins as all of these do.
 fn is_planned(line: &Line) -> bool {
     let explicit = line.has("nodefaults") && line.has("no-user-config") && line.has("smp");
-    let [machine, accel, name, ..] = line.options.as_slice() else { return false };
+    // A wrapper around QEMU may say where its files are.
+    let first = line.options.iter().position(|option| option.name != "L").unwrap_or_default();
+    let [machine, accel, name, ..] = &line.options[first..] else { return false };
     let told = |option: &Opt, name: &str, key: &str| {
         option.name == name && option.bag.as_ref().is_some_and(|bag| bag.has(key))
     };

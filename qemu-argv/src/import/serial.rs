@@ -77,18 +77,18 @@ pub(super) fn channel(
     line: &mut Line,
     config: &mut VmConfig,
     at: usize,
-    id: Option<String>,
+    id: Option<&str>,
     mut bag: Bag,
 ) -> Result<(), Why> {
     let name = bag.needed("name")?;
     let used = chardev::used(line, config, &bag.needed("chardev")?)?;
     bag.done()?;
-    let mut channel = Channel { id: id.clone(), ..Channel::new(name) };
+    let mut channel = Channel { id: id.map(str::to_owned), ..Channel::new(name) };
     match used {
         Used::Listed(chardev) => channel.chardev = Some(chardev),
         Used::Own { log: Some(_), .. } => return Err("a channel has no log of its own".into()),
         Used::Own { at: chardev_at, backend, log: None } => {
-            let usual = |usual: &str| !line.planned || id.as_deref() == Some(usual);
+            let usual = |usual: &str| !line.planned || id == Some(usual);
             let socket = matches!(&backend, CharBackend::Socket(SocketChardev { server: true, .. }));
             let served =
                 matches!(backend, CharBackend::Launcher | CharBackend::Null) || socket && !line.planned;

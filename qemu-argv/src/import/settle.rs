@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::line::Line;
-use crate::config::{UsbController, VmConfig};
+use crate::config::{MemoryBackend, Share, UsbController, VmConfig};
 use crate::endpoints::Endpoints;
 use crate::planner::plan;
 use crate::qemu_target::{Target, Version};
@@ -23,16 +23,16 @@ pub(super) fn settle(line: &mut Line, config: &mut VmConfig, usb: Vec<(UsbContro
         .map(|option| option.text().to_owned())
         .collect();
     let mut distance = distance_of(config, &wanted);
-    let mut changes = changes(line, config, usb);
-    changes.truncate(MOST_CHANGES);
+    let mut attempts = changes(line, config, usb);
+    attempts.truncate(MOST_CHANGES);
     // A change may bring something only after another one.
     for _ in 0..3 {
-        for change in &changes {
+        for attempt in &attempts {
             if distance == 0 {
                 break;
             }
             let mut changed = config.clone();
-            change(&mut changed);
+            attempt(&mut changed);
             let now = distance_of(&changed, &wanted);
             if now < distance {
                 (*config, distance) = (changed, now);
@@ -106,7 +106,6 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> V
 
 /// Where the config says the address of a device.
 fn address_of<'c>(config: &'c mut VmConfig, id: &str) -> Option<&'c mut Option<crate::topology::Address>> {
-    use crate::config::Share;
     let is = |own: &Option<String>| own.as_deref() == Some(id);
     match id {
         "rng0" => return config.rng.as_mut().map(|rng| &mut rng.address),
@@ -141,65 +140,49 @@ fn address_of<'c>(config: &'c mut VmConfig, id: &str) -> Option<&'c mut Option<c
     })
 }
 
-/// Leaves out names and MAC addresses that the config would have anyway.
+/// Leaves out what the config would have anyway: names, MAC addresses, what the sandbox must let through.
 fn shorten(config: &mut VmConfig) {
-    fn forget(id: &mut Option<String>, prefix: &str, index: usize) {
+    let attempts: [fn(&mut VmConfig); 16] = [
+        |config| forget(config.disks.iter_mut().map(|disk| &mut disk.id), "disk"),
+        |config| forget(config.cdroms.iter_mut().map(|cdrom| &mut cdrom.id), "cdrom"),
+        |config| config.networks.iter_mut().for_each(|network| network.mac = None),
+        |config| forget(config.networks.iter_mut().map(|network| &mut network.id), "net"),
+        |config| forget(config.video.iter_mut().map(|video| &mut video.id), "video"),
+        |config| forget(config.audio.iter_mut().map(|audio| &mut audio.id), "audio"),
+        |config| forget(config.serials.iter_mut().map(|serial| &mut serial.id), "serial"),
+        |config| forget(config.channels.iter_mut().map(|channel| &mut channel.id), "channel"),
+        |config| forget(config.usb.iter_mut().map(|usb| &mut usb.id), "usb"),
+        |config| forget(config.usb_devices.iter_mut().map(|usb| &mut usb.id), "usbdev"),
+        |config| forget(config.host_devices.iter_mut().map(|host| &mut host.id), "hostdev"),
+        |config| forget(config.devices.iter_mut().map(|other| &mut other.id), "device"),
+        |config| forget(config.shares.iter_mut().map(share_id), "share"),
+        |config| config.sandbox.allow_spawn = false,
+        |config| config.sandbox.allow_elevate = false,
+        // A memfd that is shared is what helpers of devices need.
+        |config| (config.memory.backend, config.memory.share) = (MemoryBackend::Default, None),
+    ];
+    let Some(before) = rendered(config) else { return };
+    for attempt in attempts {
+        let mut changed = config.clone();
+        attempt(&mut changed);
+        if rendered(&changed).as_ref() == Some(&before) {
+            *config = changed;
+        }
+    }
+}
+
+/// Forgets the names that a list gives its elements by itself.
+fn forget<'i>(ids: impl Iterator<Item = &'i mut Option<String>>, prefix: &str) {
+    for (index, id) in ids.enumerate() {
         if *id == Some(format!("{prefix}{index}")) {
             *id = None;
         }
     }
-    let attempts: [fn(&mut VmConfig); 12] = [
-        |config| config.disks.iter_mut().enumerate().for_each(|(n, disk)| forget(&mut disk.id, "disk", n)),
-        |config| {
-            config.cdroms.iter_mut().enumerate().for_each(|(n, cdrom)| forget(&mut cdrom.id, "cdrom", n))
-        },
-        |config| config.networks.iter_mut().for_each(|network| network.mac = None),
-        |config| {
-            config.networks.iter_mut().enumerate().for_each(|(n, network)| forget(&mut network.id, "net", n))
-        },
-        |config| config.video.iter_mut().enumerate().for_each(|(n, video)| forget(&mut video.id, "video", n)),
-        |config| config.audio.iter_mut().enumerate().for_each(|(n, audio)| forget(&mut audio.id, "audio", n)),
-        |config| {
-            config.serials.iter_mut().enumerate().for_each(|(n, serial)| forget(&mut serial.id, "serial", n))
-        },
-        |config| {
-            config
-                .channels
-                .iter_mut()
-                .enumerate()
-                .for_each(|(n, channel)| forget(&mut channel.id, "channel", n))
-        },
-        |config| config.usb.iter_mut().enumerate().for_each(|(n, usb)| forget(&mut usb.id, "usb", n)),
-        |config| {
-            config.usb_devices.iter_mut().enumerate().for_each(|(n, usb)| forget(&mut usb.id, "usbdev", n))
-        },
-        |config| {
-            config
-                .host_devices
-                .iter_mut()
-                .enumerate()
-                .for_each(|(n, host)| forget(&mut host.id, "hostdev", n))
-        },
-        |config| {
-            config.devices.iter_mut().enumerate().for_each(|(n, other)| forget(&mut other.id, "device", n))
-        },
-    ];
-    let Some(before) = rendered(config) else { return };
-    let mut attempt = |change: &dyn Fn(&mut VmConfig)| {
-        let mut changed = config.clone();
-        change(&mut changed);
-        if rendered(&changed).as_ref() == Some(&before) {
-            *config = changed;
-        }
-    };
-    attempts.iter().for_each(|change| attempt(change));
-    attempt(&|config: &mut VmConfig| {
-        use crate::config::Share;
-        config.shares.iter_mut().enumerate().for_each(|(n, share)| match share {
-            Share::Virtiofs(share) => forget(&mut share.id, "share", n),
-            Share::NineP(share) => forget(&mut share.id, "share", n),
-        });
-    });
-    attempt(&|config: &mut VmConfig| config.sandbox.allow_spawn = false);
-    attempt(&|config: &mut VmConfig| config.sandbox.allow_elevate = false);
+}
+
+fn share_id(share: &mut Share) -> &mut Option<String> {
+    match share {
+        Share::Virtiofs(share) => &mut share.id,
+        Share::NineP(share) => &mut share.id,
+    }
 }

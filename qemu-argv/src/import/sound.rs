@@ -53,7 +53,8 @@ pub(super) fn sounds(line: &mut Line, config: &mut VmConfig) {
                         props.with(key.to_owned(), value.clone())
                     });
                 }
-                taken.iter().chain([&at]).for_each(|at| line.typed(*at));
+                line.typed(at);
+                line.typed_all(&taken);
             }
             // The backend is there for devices that are passed on as they are.
             Err(_) => line.typed(at),

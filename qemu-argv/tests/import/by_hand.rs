@@ -9,11 +9,11 @@ use qemu_argv::{Endpoints, Target, Version, plan};
 fn shown(script: &str) -> String {
     let words = script_words(script).expect("it is a command line");
     let imported = import(&words).expect("QEMU would take it");
-    let plain = serde_json::to_value(qemu_argv::VmConfig::default()).expect("is JSON");
+    let default = serde_json::to_value(qemu_argv::VmConfig::default()).expect("is JSON");
     let config = serde_json::to_value(&imported.config).expect("is JSON");
     let mut shown = format!("{}\n\n", script.trim());
     for (key, value) in config.as_object().expect("is a table") {
-        if plain.get(key) != Some(value) {
+        if default.get(key) != Some(value) {
             let mut value = value.clone();
             tidy(&mut value);
             writeln!(shown, "{key} = {value}").expect("a String takes it");

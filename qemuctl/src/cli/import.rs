@@ -58,11 +58,11 @@ struct Remark<'i> {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let words = match (&args.script, args.pid) {
-        (Some(script), _) => script_words(&read(script)?).map_err(refused)?,
+        (Some(script), _) => script_words(&read(script)?).map_err(|error| refused(&error))?,
         (None, Some(pid)) => words_of(pid)?,
         (None, None) => args.words.clone(),
     };
-    let mut imported = import(&words).map_err(refused)?;
+    let mut imported = import(&words).map_err(|error| refused(&error))?;
     place_paths(&mut imported.config, args)?;
     let formats = tell_formats(&mut imported.config);
     if context.json {
@@ -78,7 +78,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     for note in &imported.notes {
         context.note(format_args!("{}: {}", note.argument, told(note)));
     }
-    formats.iter().for_each(|format| context.note(format));
+    for format in &formats {
+        context.note(format);
+    }
     context.note(format_args!("wrote {}; `qemuctl check {0}` checks it", path.display()));
     Ok(Exit::Done)
 }
@@ -92,8 +94,8 @@ fn told(note: &Note) -> String {
     }
 }
 
-fn refused(error: ImportError) -> Failure {
-    Failure::of(Exit::BadConfig, &error)
+fn refused(error: &ImportError) -> Failure {
+    Failure::of(Exit::BadConfig, error)
 }
 
 fn read(script: &Path) -> Result<String, Failure> {
@@ -216,9 +218,12 @@ fn text(imported: &Import, formats: &[String]) -> String {
     let others = imported.notes.iter().filter(|note| !matches!(note.outcome, Outcome::Kept(_)));
     let mut comments: Vec<_> = others.map(|note| format!("{}: {}", note.argument, told(note))).collect();
     comments.extend(formats.iter().cloned());
-    let comments: String = comments.iter().map(|comment| format!("# {}\n", line(comment))).collect();
+    let mut text = String::new();
+    for comment in &comments {
+        text.extend(["# ", &line(comment), "\n"]);
+    }
     let gap = if comments.is_empty() { "" } else { "\n" };
-    format!("{comments}{gap}{document}")
+    format!("{text}{gap}{document}")
 }
 
 /// A text in a comment: what ends a line there would be read as config.

@@ -165,7 +165,13 @@ fn a_running_process_is_imported() {
     assert_eq!(imported.code, Some(0), "{imported:?}");
     let before = place.qemuctl(&["argv", "web.toml"]);
     let after = place.qemuctl(&["argv", "back.toml"]);
-    assert_eq!((before.code, &before.out), (Some(0), &after.out));
+    // This QEMU is a script that says where its files are, and so it is the program behind it that runs.
+    let lines = |out: &str| -> Vec<String> {
+        let lines = out.lines().skip(1).map(|line| line.trim_end_matches(" \\").trim_start().to_owned());
+        lines.filter(|line| !line.starts_with("-L ")).collect()
+    };
+    assert_eq!((before.code, after.code), (Some(0), Some(0)), "{after:?}");
+    assert_eq!(lines(&after.out), lines(&before.out));
     assert_eq!(place.qemuctl(&["kill", "--quiet", "web"]).code, Some(0));
 }
 
@@ -182,7 +188,9 @@ fn a_script_is_imported_with_comments() {
     let json = place.qemuctl(&["import", "--json", "run.sh"]);
     let json: Value = serde_json::from_str(&json.out).expect("JSON");
     assert_eq!(json["config"]["memory"]["size"], "2GiB");
-    assert_eq!(json["notes"][0]["index"], 1 + 2 * 5 + 2, "{}", json["notes"]);
+    let notes = json["notes"].as_array().expect("a list");
+    let note = notes.iter().find(|note| note["argument"] == "-daemonize").expect("it is left out");
+    assert_eq!((&note["index"], &note["outcome"]), (&json!(13), &json!("dropped")));
 }
 
 #[test]
