@@ -8,7 +8,8 @@
 //! doubled elsewhere: no name, path or text can become an option. Secrets are handed over by descriptor, never by argument.
 //!
 //! Take it where something else starts QEMU: a service manager, a scheduler, a container. To start and watch QEMU, take
-//! `qemuctl`, which uses this crate. The feature `schema` has the JSON Schema of a configuration file.
+//! `qemuctl`, which uses this crate. The feature `schema` has the JSON Schema of a configuration file, the feature `import`
+//! makes a config of a command line.
 //!
 //! ```
 //! use qemu_argv::{Arch, Disk, Endpoints, Memory, Network, Size, Target, Version, VmConfig, plan};

@@ -141,7 +141,7 @@ impl Bag {
             Some(value) => as_number(&value)
                 .and_then(|number| T::try_from(number).ok())
                 .map(Some)
-                .ok_or_else(|| format!("`{key}` is not a number that a config takes")),
+                .ok_or_else(|| format!("`{key}` is not a number in range")),
         }
     }
 

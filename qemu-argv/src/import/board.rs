@@ -34,7 +34,7 @@ pub(super) fn machine(line: &mut Line, config: &mut VmConfig, is_kvm: bool) {
     let accel = match read() {
         Ok(accel) => accel,
         Err(why) => {
-            line.remark(at, why);
+            line.refuse(at, why);
             None
         }
     };
@@ -149,10 +149,15 @@ pub(super) fn cpu(line: &mut Line, config: &mut VmConfig) {
         let levels = [cpu.sockets, cpu.dies, cpu.clusters, cpu.cores, cpu.threads];
         let room = levels.iter().flatten().fold(1_u32, |room, level| room.saturating_mul(*level));
         cpu.count = count.or(cpu.max).unwrap_or(room);
-        bag.done()
+        Ok(())
     };
-    if let Err(why) = read() {
-        line.remark(at, format!("{why}; QEMU's default is used"));
+    match read() {
+        Ok(()) => {
+            if let Err(why) = bag.done() {
+                line.remark(at, format!("{why}; QEMU's default is used"));
+            }
+        }
+        Err(why) => line.refuse(at, why),
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) fn controllers(line: &mut Line, found: &mut Found) {
         };
         let used = bus != Bus::PciPort || line.planned;
         if !used {
-            line.remark(at, "ports are planned with the devices that sit on them");
+            line.remark(at, "PCIe ports are added automatically");
         }
         line.typed(at);
         if let Some(id) = id {
@@ -239,7 +239,7 @@ fn other(line: &mut Line, config: &mut VmConfig, at: usize) -> Result<(), Why> {
         ["drive", "netdev", "fsdev", "tpmdev", "rng", "memdev", "audiodev"].iter().any(|key| bag.has(key));
     let has_place = bag.has("bus") || bag.has("addr") || bag.has("devno");
     if (refers || has_place) && !line.planned {
-        return Err("it refers to what a config would have to know".into());
+        return Err("it refers to other options".into());
     }
     let bus = bag.peek("bus").map(str::to_owned);
     let known = bus.as_deref().and_then(|bus| place::known_bus(line, bus));

@@ -127,7 +127,7 @@ pub(super) fn cdrom(
             let image = image::of_node(line, &drive, &[])?;
             taken.extend(&image.options);
             if !image.read_only || image.cache.is_some() || image.throttle.is_some() || image.discard {
-                return Err("a CD-ROM drive of a config has a medium and nothing to set".into());
+                return Err("a config has no such settings for a CD-ROM drive".into());
             }
             let format = image.format.filter(|format| *format != BlockFormat::Raw);
             Cdrom { medium: Some(image.backend), format, ..Cdrom::default() }

@@ -112,7 +112,7 @@ pub(super) fn drive(line: &Line, mut bag: Bag) -> Result<Drive, Why> {
         (Some(index), None, None) => Some(index),
         (None, None, None) => None,
         (None, bus, unit) => Some(bus.unwrap_or(0).saturating_mul(2).saturating_add(unit.unwrap_or(0))),
-        _ => return Err("its place is told twice".into()),
+        _ => return Err("its place is given twice".into()),
     };
     let is_cdrom = bag.word("media", &[("disk", false), ("cdrom", true)])?.unwrap_or_default();
     let errors = [
@@ -163,7 +163,7 @@ fn opened(backend: DiskBackend, bag: &mut Bag) -> Result<Image, Why> {
     let mut throttle = image::throttle(bag, "throttling.")?;
     throttle.group = bag.text("throttling.group")?;
     if throttle.group.is_some() {
-        return Err("a group of limits is shared by disks that a config would have to know".into());
+        return Err("a config has no shared limits of `-drive`".into());
     }
     if throttle != crate::config::Throttle::default() {
         image.throttle = Some(throttle);
@@ -189,7 +189,7 @@ pub(super) fn medium(drive: &Drive) -> Result<Cdrom, Why> {
     let plain =
         image.cache_word.is_none() && image.aio.is_none() && !image.discard && image.throttle.is_none();
     if !plain || drive.read_error.is_some() || drive.write_error.is_some() {
-        return Err("a CD-ROM drive of a config has a medium and nothing to set".into());
+        return Err("a config has no such settings for a CD-ROM drive".into());
     }
     let format = image.format.filter(|format| *format != BlockFormat::Raw);
     Ok(Cdrom { medium: Some(image.backend.clone()), format, ..Cdrom::default() })

@@ -151,7 +151,7 @@ fn tpm(
     let mut backend = line.bag(at);
     backend.take("id");
     if backend.needed("type")? != "emulator" {
-        return Err("a config has the TPM of swtpm".into());
+        return Err("a config only has the TPM emulator swtpm".into());
     }
     let chardev = backend.needed("chardev")?;
     backend.done()?;

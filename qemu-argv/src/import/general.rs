@@ -75,7 +75,7 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
             if is_here(&value) {
                 line.drop(at, "use `qemuctl hmp` and `qemuctl qmp`");
             } else {
-                line.extra(at, "a monitor for another program; `qemuctl hmp` and `qemuctl qmp` need none");
+                line.extra(at, "a monitor for other programs; qemuctl has its own");
             }
         }
     }
@@ -91,7 +91,7 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
                 line.drop(chardev, "only a monitor used it");
             }
         } else {
-            line.extra(at, "a monitor for another program; `qemuctl hmp` and `qemuctl qmp` need none");
+            line.extra(at, "a monitor for other programs; qemuctl has its own");
         }
     }
     // A machine of a config has only what the config says.

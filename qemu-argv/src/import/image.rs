@@ -65,14 +65,14 @@ impl Image {
         let through = write_cache == Some(false);
         match (self.cache_word, self.cache, through) {
             (Some(word), _, false) => Ok(Some(word)),
-            (Some(_), _, true) => Err("its cache is told twice".into()),
+            (Some(_), _, true) => Err("its cache mode is given twice".into()),
             (None, None | Some((false, false)), true) => Ok(Some(Cache::Writethrough)),
             (None, Some((true, false)), true) => Ok(Some(Cache::Directsync)),
             (None, None, false) => Ok(None),
             (None, Some((true, false)), false) => Ok(Some(Cache::None)),
             (None, Some((false, false)), false) => Ok(Some(Cache::Writeback)),
             (None, Some((false, true)), false) => Ok(Some(Cache::Unsafe)),
-            (None, Some((_, true)), _) => Err("a config has no such mixture of caches".into()),
+            (None, Some((_, true)), _) => Err("a config has no such combination of cache settings".into()),
         }
     }
 }
@@ -141,7 +141,7 @@ fn image(line: &Line, top: Value, depth: usize) -> Result<Image, Why> {
             let secret = encrypt.text("key-secret")?;
             encrypt.done()?;
             if !luks {
-                return Err("a config has only the encryption of LUKS".into());
+                return Err("a config only has LUKS encryption".into());
             }
             secret
         }

@@ -38,6 +38,8 @@ pub(super) struct Line {
     pub(super) places: BTreeMap<String, Address>,
     /// The controllers and ports of USB devices in a planned machine, by the devices' ids.
     pub(super) usb_ports: BTreeMap<String, (Option<String>, String)>,
+    /// The first option whose value QEMU would refuse, and why.
+    pub(super) refused: Option<(usize, String)>,
     /// What a reader should know of the whole machine.
     pub(super) general: Vec<String>,
     /// What a reader should know of an option that became typed fields.
@@ -73,6 +75,7 @@ impl Line {
             buses: BTreeMap::new(),
             places: BTreeMap::new(),
             usb_ports: BTreeMap::new(),
+            refused: None,
             general: Vec::new(),
             remarks: Vec::new(),
             definitions,
@@ -180,6 +183,11 @@ impl Line {
         }
     }
 
+    /// Refuses the command line for an option's value, as QEMU would.
+    pub(super) fn refuse(&mut self, at: usize, why: Why) {
+        self.refused.get_or_insert((at, why));
+    }
+
     /// Says something of an option that is in typed fields.
     pub(super) fn remark(&mut self, at: usize, what: impl Into<String>) {
         self.remarks.push((at, what.into()));
@@ -197,8 +205,9 @@ impl Line {
 
     /// An object that is only there for one device: its place, and what it says without type and id.
     pub(super) fn object(&self, id: &str) -> Result<(usize, String, Bag), Why> {
-        let at =
-            self.definition("object", id).ok_or_else(|| format!("there is no object {id} for it alone"))?;
+        let at = self
+            .definition("object", id)
+            .ok_or_else(|| format!("the object {id} is missing or used elsewhere"))?;
         let mut bag = self.bag(at);
         bag.take("id");
         let kind = bag.needed("qom-type")?;

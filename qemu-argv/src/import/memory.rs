@@ -17,7 +17,7 @@ pub(super) fn memory(line: &mut Line, config: &mut VmConfig) {
             bag.done()
         };
         if let Err(why) = read() {
-            line.remark(at, why);
+            line.refuse(at, why);
         }
     }
     if let Some((_, path)) = line.last("mem-path") {

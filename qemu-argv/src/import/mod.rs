@@ -2,7 +2,7 @@
 //!
 //! [`import`](fn@import) reads the words of a command line. Options that a config has fields for become these fields; the others
 //! become `extra_args`, and a [`Note`] says why. What the launcher does itself, such as monitors and going into the
-//! background, is left out, with a note as well. A command line that this crate rendered gives a config that renders to the
+//! background, is dropped, with a note as well. A command line that this crate rendered gives a config that renders to the
 //! same bytes.
 //!
 //! Devices that QEMU adds by itself become part of the config: its defaults are another machine than a config's. Places
@@ -89,7 +89,7 @@ pub struct Note {
 pub enum Outcome {
     /// It is passed on as it is: these are its words in `extra_args`.
     Kept(Range<usize>),
-    /// It is left out.
+    /// It is not in the config.
     Dropped,
     /// It is a field, and the reason says what is different.
     Changed,
@@ -120,6 +120,10 @@ pub fn import(words: &[impl AsRef<str>]) -> Result<Import, ImportError> {
     let options = options::options(&words[start..], start)?;
     let mut line = line::Line::new(options, arch);
     let mut config = raise::raise(&mut line, is_kvm);
+    if let Some((at, why)) = line.refused {
+        let option = &line.options[at];
+        return Err(ImportError::new(option.index + 1, option.text(), why));
+    }
     // One of the system's own is found again by its name.
     let own = program.filter(|word| word.contains('/') && !word.starts_with("/usr/bin/"));
     config.qemu = own.map(Into::into);
@@ -156,14 +160,18 @@ pub fn import(words: &[impl AsRef<str>]) -> Result<Import, ImportError> {
 /// The architecture of a QEMU by its name, and whether it is one that uses KVM.
 fn program_of(index: usize, word: &str) -> Result<(Arch, bool), ImportError> {
     if !script::is_qemu(word) {
-        return Err(ImportError::new(index, word, "this is not QEMU; write qemu-system-… and its arguments"));
+        return Err(ImportError::new(
+            index,
+            word,
+            "not a QEMU program; write qemu-system-ARCH and its arguments",
+        ));
     }
     let name = word.rsplit('/').next().unwrap_or(word);
     match name.strip_prefix("qemu-system-") {
         Some(arch) => {
-            let arch = arch.parse().map_err(|_| {
-                ImportError::new(index, word, "a config has no machines of this architecture")
-            })?;
+            let arch = arch
+                .parse()
+                .map_err(|_| ImportError::new(index, word, "this architecture is not supported"))?;
             Ok((arch, false))
         }
         None => Ok((Arch::X86_64, matches!(name, "kvm" | "qemu-kvm"))),

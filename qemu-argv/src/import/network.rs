@@ -118,7 +118,7 @@ pub(super) fn alone(line: &mut Line, config: &VmConfig, interfaces: &mut Interfa
             })
         });
         if used {
-            line.extra(at, "the device that uses it is passed on as it is");
+            line.extra(at, "used by a device that is passed on unchanged");
             continue;
         }
         match read(line, config, at) {
@@ -173,8 +173,7 @@ pub(super) fn shorthand(line: &mut Line, config: &VmConfig, interfaces: &mut Int
 
 fn remark_open(line: &mut Line, at: usize, open: bool) {
     if open {
-        let what = "forwarded ports without an address are open to the network, as before; \
-                    127.0.0.1 as `host_address` opens them to this host alone";
+        let what = "forwarded ports listen on all addresses, as in QEMU; set `host_address = \"127.0.0.1\"` to restrict them to this host";
         line.remark(at, what);
     }
 }

@@ -145,7 +145,7 @@ pub(super) enum Fate {
     Open,
     /// It is in typed fields.
     Typed,
-    /// It is left out, because of this.
+    /// It is dropped, because of this.
     Dropped(String),
     /// It is passed on as it is, because of this.
     Extra(String),

@@ -109,7 +109,7 @@ pub(super) fn property(key: &str, text: &str) -> Result<Value, Why> {
         "audiodev",
     ];
     let value = Value::from(text);
-    let unknown = || format!("a config would have to know the type of `{}`", short(key));
+    let unknown = || format!("the type of the property `{}` is not known", short(key));
     if TEXTS.contains(&key) {
         Ok(value)
     } else if FLAGS.contains(&key) {

@@ -50,7 +50,7 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     default_cdrom(line, &mut config);
     if !line.planned && !line.has("nodefaults") && (line.is_pc() || line.is_q35()) {
         let what = if line.is_pc() { "the parallel port and the floppy drive" } else { "the parallel port" };
-        line.general.push(format!("left out: {what} that QEMU gives every such PC"));
+        line.general.push(format!("dropped: {what} that QEMU adds by default"));
     }
     if line.has("nographic") {
         config.machine.options.set("graphics", false);
@@ -99,7 +99,7 @@ fn passed_on(line: &mut Line) {
     };
     let Some(last) = line.options.iter().rposition(is_part) else { return };
     for at in last + 1..line.options.len() {
-        line.extra(at, "the config of this machine passed it on");
+        line.extra(at, "it was in `extra_args` before");
     }
 }
 
@@ -150,7 +150,7 @@ fn rest(line: &mut Line, config: &mut VmConfig) {
                 .split(',')
                 .any(|word| matches!(word, "stdio" | "backend=stdio"))
         {
-            line.drop(at, "QEMU's standard input and output are the launcher's");
+            line.drop(at, "QEMU's standard input and output belong to qemuctl");
         } else if matches!(name, "runas" | "chroot") || name == "run-with" && value.contains(['u', 'c']) {
             config.sandbox.allow_elevate = true;
         } else if name == "netdev" || name == "nic" || name == "net" {

@@ -31,7 +31,10 @@ pub(super) fn display(line: &mut Line, config: &mut VmConfig) {
     let shown =
         line.planned || ["display", "nographic", "vnc", "spice", "curses"].iter().any(|name| line.has(name));
     if !shown {
-        line.general.push("QEMU would open a window; `display = \"gtk\"` does, and `vnc = {}` shows the screen to a VNC client".into());
+        line.general.push(
+            "QEMU would open a window; use `display = \"gtk\"` for one, or `vnc = {}` for a VNC server"
+                .into(),
+        );
     }
 }
 
@@ -92,7 +95,7 @@ fn vnc_of(line: &mut Line, config: &mut VmConfig, at: usize, bag: Bag) {
             config.vnc = Some(vnc);
             line.typed(at);
             if everywhere {
-                let what = "it listens on every address of the host, as before; `host = \"127.0.0.1\"` is for this host alone";
+                let what = "listens on all addresses, as in QEMU; set `host = \"127.0.0.1\"` to restrict it to this host";
                 line.remark(at, what);
             }
         }

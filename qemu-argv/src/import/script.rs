@@ -38,9 +38,9 @@ pub fn script_words(text: &str) -> Result<Vec<String>, ImportError> {
         }
         if found.is_some() || !is_qemu(program) {
             let why = if is_qemu(program) {
-                "a script for import starts one QEMU; give each a file of its own"
+                "the script starts more than one QEMU; give each a script of its own"
             } else {
-                "this command is not QEMU; leave only QEMU's command line in the script"
+                "not a QEMU command; leave only QEMU's command line in the script"
             };
             return Err(ImportError::new(0, program, why));
         }
@@ -100,9 +100,7 @@ impl Reader<'_> {
                     return Err(self.error(&word, why));
                 }
                 '*' | '?' => {
-                    let why = format!(
-                        "`{letter}` stands for file names that only a shell knows; write it in quotes"
-                    );
+                    let why = format!("`{letter}` is a pattern for a shell; write it in quotes");
                     return Err(self.error(&word, why));
                 }
                 _ => {}
@@ -118,7 +116,7 @@ impl Reader<'_> {
                 '\\' => match self.letters.next() {
                     Some('\n') => continue,
                     Some(escaped) => word.push(escaped),
-                    None => return Err(self.error(&word, "there is nothing behind the last \\")),
+                    None => return Err(self.error(&word, "nothing follows the last \\")),
                 },
                 other => word.push(other),
             }
@@ -177,7 +175,7 @@ impl Reader<'_> {
             (_, Some(mark @ ('@' | '*' | '#' | '?' | '!' | '-' | '$' | '\''))) => format!("${mark}"),
             _ => return Ok(()),
         };
-        Err(self.error(word, format!("only a shell knows what {what} stands for; write the value instead")))
+        Err(self.error(word, format!("a shell would expand {what}; write its value instead")))
     }
 
     fn error(&self, word: &str, why: impl Into<String>) -> ImportError {
@@ -218,7 +216,7 @@ mod tests {
             ("qemu-system-arm -hda *.img", 2, "`*`"),
             ("qemu-system-arm -hda ~/a.img", 2, "~"),
             ("qemu-system-arm > log", 1, "`>`"),
-            ("modprobe kvm\nqemu-system-arm", 0, "not QEMU"),
+            ("modprobe kvm\nqemu-system-arm", 0, "not a QEMU"),
             ("# nothing\n", 0, "no command"),
             ("qemu-system-arm; qemu-system-arm", 0, "one QEMU"),
         ] {

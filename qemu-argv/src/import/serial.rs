@@ -34,7 +34,7 @@ pub(super) fn board(line: &mut Line, config: &VmConfig, ports: &mut Ports) {
             Ok(port) => {
                 line.typed(at);
                 if text.starts_with("mon:") {
-                    line.remark(at, "the monitor on it is left out: use `qemuctl hmp`");
+                    line.remark(at, "its monitor is dropped; use `qemuctl hmp`");
                 }
                 ports.push(port);
             }
@@ -94,7 +94,8 @@ pub(super) fn channel(
                 matches!(backend, CharBackend::Launcher | CharBackend::Null) || socket && !line.planned;
             if channel.name == GUEST_AGENT && usual("agent0") && served && !config.guest_agent {
                 if socket {
-                    let what = "the guest agent is reached by `qemuctl exec` and others, not by this socket any more";
+                    let what =
+                        "the guest agent is reached by `qemuctl exec` and others, no longer by this socket";
                     line.remark(at, what);
                 }
                 line.typed(chardev_at);

@@ -40,7 +40,7 @@ pub(super) fn settle(line: &mut Line, config: &mut VmConfig, usb: Vec<(UsbContro
         }
     }
     if distance > 0 {
-        line.general.push("some devices are in other places than before".into());
+        line.general.push("some devices have other addresses than before".into());
     }
     shorten(config);
 }

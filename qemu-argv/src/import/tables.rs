@@ -96,7 +96,7 @@ pub(super) fn objects(line: &mut Line, config: &mut VmConfig) {
             "iothread" => iothread(bag).map(|thread| config.iothreads.push(thread)),
             "secret" => secret(bag).map(|secret| {
                 if secret.file.is_none() && !line.planned {
-                    let what = "its value is not written into the config; put it into a file and give `file`";
+                    let what = "its value is not written to the config; store it in a file and set `file`";
                     line.remark(at, what);
                 }
                 config.secrets.push(secret);

@@ -19,7 +19,7 @@ use super::failure::Failure;
 ///
 /// The command line comes after `--`, from a shell script, or from a process that runs. What a config has fields for becomes
 /// fields. The rest becomes `extra_args`, each with a comment that says why. What qemuctl does itself, such as monitors and
-/// going into the background, is left out, and a comment says so. QEMU adds devices that nobody asked for, such as a network
+/// going into the background, is dropped, and a comment says so. QEMU adds devices that nobody asked for, such as a network
 /// card; they are written into the config as well.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 fn told(note: &Note) -> String {
     match note.outcome {
         Outcome::Kept(_) => format!("in extra_args: {}", note.reason),
-        Outcome::Dropped => format!("left out: {}", note.reason),
+        Outcome::Dropped => format!("dropped: {}", note.reason),
         _ => note.reason.clone(),
     }
 }
@@ -171,7 +171,7 @@ fn tell_formats(config: &mut VmConfig) -> Vec<String> {
         };
         if let Some(format) = disk.format {
             told.push(format!(
-                "{} is read as {}, as by its content today",
+                "{}: format {}, detected from its content",
                 file.path.display(),
                 format.qemu_name()
             ));

@@ -146,6 +146,15 @@ fn devices_by_name_are_the_same_machine() {
     );
 }
 
+#[test]
+fn an_arm_board_is_the_same_machine() {
+    same_machine(
+        "arm",
+        "qemu-system-aarch64 -M virt,gic-version=3 -accel tcg -cpu cortex-a57 -smp 2 -m 128 -drive file=root.qcow2,if=virtio,format=qcow2 \
+         -device virtio-gpu-pci -device qemu-xhci -device usb-kbd -device usb-tablet -serial null",
+    );
+}
+
 /// A VM that runs, of this program's own: its config comes back.
 #[test]
 fn a_running_process_is_imported() {
