@@ -6,100 +6,109 @@ use super::line::Line;
 use crate::config::{MemoryBackend, Share, UsbController, VmConfig};
 use crate::endpoints::Endpoints;
 use crate::planner::plan;
-use crate::qemu_target::{Target, Version};
+use crate::qemu_target::{Arch, Target, Version};
 
 /// A change that may bring the plan closer to the command line.
-type Change = Box<dyn Fn(&mut VmConfig)>;
+struct Change {
+    /// What stands in the arguments of the devices that it is about.
+    about: String,
+    apply: Box<dyn Fn(&mut VmConfig)>,
+}
 
 /// More changes than a machine with everything needs.
 const MOST_CHANGES: usize = 600;
 
 /// Adds what the config must say so that devices are where they were, and leaves out names that it would choose anyway.
 pub(super) fn settle(line: &mut Line, config: &mut VmConfig, usb: Vec<(UsbController, bool)>) {
-    let wanted: BTreeSet<String> = line
-        .options
-        .iter()
-        .filter(|option| option.name == "device")
-        .map(|option| option.text().to_owned())
-        .collect();
-    let mut distance = distance_of(config, &wanted);
+    let devices = line.options.iter().filter(|option| option.name == "device");
+    let wanted: BTreeSet<String> = devices.map(|option| option.text().to_owned()).collect();
+    let mut differing = difference(config, &wanted);
     let mut attempts = changes(line, config, usb);
     attempts.truncate(MOST_CHANGES);
     // A change may bring something only after another one.
     for _ in 0..3 {
-        for attempt in &attempts {
-            if distance == 0 {
-                break;
+        for Change { about, apply } in &attempts {
+            let Some(now) = &differing else { break };
+            if !now.iter().any(|device| device.contains(about)) {
+                continue;
             }
             let mut changed = config.clone();
-            attempt(&mut changed);
-            let now = distance_of(&changed, &wanted);
-            if now < distance {
-                (*config, distance) = (changed, now);
+            apply(&mut changed);
+            let then = difference(&changed, &wanted);
+            if then.as_ref().is_some_and(|then| then.len() < now.len()) {
+                (*config, differing) = (changed, then);
             }
         }
     }
-    if distance > 0 {
+    if differing.is_none_or(|differing| !differing.is_empty()) {
         line.general.push("some devices have other addresses than before".into());
     }
     shorten(config);
 }
 
-/// How many devices differ. The version does not matter for where devices are.
-fn distance_of(config: &VmConfig, wanted: &BTreeSet<String>) -> usize {
-    let Some(args) = rendered(config) else { return usize::MAX };
+/// The devices that differ, of both sides; `None` when nothing can be planned. The version does not matter for where devices are.
+fn difference(config: &VmConfig, wanted: &BTreeSet<String>) -> Option<BTreeSet<String>> {
     let mut planned = BTreeSet::new();
-    let mut args = args.into_iter();
+    let mut args = rendered(config)?.into_iter();
     while let Some(arg) = args.next() {
         if arg == "-device" {
             planned.extend(args.next());
         }
     }
-    planned.symmetric_difference(wanted).count()
+    Some(planned.symmetric_difference(wanted).cloned().collect())
 }
 
 /// The whole command line, if there is one.
 fn rendered(config: &VmConfig) -> Option<Vec<String>> {
-    let target = Target::new(Version::new(11, 1), config.arch.unwrap_or(crate::qemu_target::Arch::X86_64));
+    let target = Target::new(Version::new(11, 1), config.arch.unwrap_or(Arch::X86_64));
     let plan = plan(config, &target, &Endpoints::default()).ok()?;
     Some(plan.command_line().args().map(|arg| arg.to_string_lossy().into_owned()).collect())
 }
 
 fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
+    let mut may = |about: String, apply: Box<dyn Fn(&mut VmConfig)>| changes.push(Change { about, apply });
+    let named = |id: &str| format!("\"id\":\"{id}\"");
     if usb.iter().any(|(_, by_itself)| *by_itself) {
         let all: Vec<UsbController> = usb.into_iter().map(|(usb, _)| usb).collect();
-        changes.push(Box::new(move |config| config.usb.clone_from(&all)));
+        may("xhci".into(), Box::new(move |config| config.usb.clone_from(&all)));
     }
     for (id, place) in &line.places {
-        let (id, place) = (id.clone(), place.clone());
-        changes.push(Box::new(move |config| {
-            if let Some(address) = address_of(config, &id) {
-                *address = Some(place.clone());
-            }
-        }));
+        let (own, place) = (id.clone(), place.clone());
+        may(
+            named(id),
+            Box::new(move |config| {
+                if let Some(address) = address_of(config, &own) {
+                    *address = Some(place.clone());
+                }
+            }),
+        );
     }
     for ports in 0..=32 {
-        changes.push(Box::new(move |config| config.hotplug_ports = Some(ports)));
+        may("\"pcie-root-port\"".into(), Box::new(move |config| config.hotplug_ports = Some(ports)));
     }
     for hotplug in [false, true] {
-        for index in 0..config.disks.len() {
-            changes.push(Box::new(move |config| config.disks[index].hotplug = Some(hotplug)));
+        for (index, disk) in config.disks.iter().enumerate() {
+            let about = named(disk.id.as_deref().unwrap_or_default());
+            may(about, Box::new(move |config| config.disks[index].hotplug = Some(hotplug)));
         }
-        for index in 0..config.networks.len() {
-            changes.push(Box::new(move |config| config.networks[index].hotplug = Some(hotplug)));
+        for (index, network) in config.networks.iter().enumerate() {
+            let about = named(network.id.as_deref().unwrap_or_default());
+            may(about, Box::new(move |config| config.networks[index].hotplug = Some(hotplug)));
         }
     }
-    let ports = line.usb_ports.clone();
-    for index in 0..config.usb_devices.len() {
-        let Some(id) = config.usb_devices[index].id.clone() else { continue };
-        let Some((controller, port)) = ports.get(&id).cloned() else { continue };
+    for (index, usb) in config.usb_devices.iter().enumerate() {
+        let Some(id) = &usb.id else { continue };
+        let Some((controller, port)) = line.usb_ports.get(id).cloned() else { continue };
         let wanted = controller.clone();
-        changes.push(Box::new(move |config| config.usb_devices[index].controller.clone_from(&wanted)));
-        changes.push(Box::new(move |config| {
-            config.usb_devices[index].controller.clone_from(&controller);
-            config.usb_devices[index].port = Some(port.clone());
-        }));
+        may(named(id), Box::new(move |config| config.usb_devices[index].controller.clone_from(&wanted)));
+        may(
+            named(id),
+            Box::new(move |config| {
+                config.usb_devices[index].controller.clone_from(&controller);
+                config.usb_devices[index].port = Some(port.clone());
+            }),
+        );
     }
     changes
 }

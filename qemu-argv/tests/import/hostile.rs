@@ -6,7 +6,7 @@ use qemu_argv::import::{Import, Outcome, import, script_words};
 
 use crate::support::{VERSIONS, machines, planned};
 
-/// Says how many command lines are tried: a million takes some minutes.
+/// Says how many command lines each test tries. A million is for a night, or for a release build.
 const CASES: &str = "QEMU_ARGV_IMPORT_CASES";
 
 /// Options and words that lead into every part of the import.

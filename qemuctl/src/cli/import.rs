@@ -63,13 +63,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         (None, None) => args.words.clone(),
     };
     let mut imported = import(&words).map_err(|error| refused(&error))?;
-    place_paths(&mut imported.config, args)?;
-    let formats = tell_formats(&mut imported.config);
+    let moved = place_paths(&mut imported.config, args)?;
+    let mut remarks = tell_formats(&mut imported.config);
+    remarks.extend(moved);
     if context.json {
         context.print_json(&report(&imported))?;
         return Ok(Exit::Done);
     }
-    let text = text(&imported, &formats);
+    let text = text(&imported, &remarks);
     let Some(path) = &args.output else {
         context.print_exactly(text.trim_end())?;
         return Ok(Exit::Done);
@@ -78,8 +79,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     for note in &imported.notes {
         context.note(format_args!("{}: {}", note.argument, told(note)));
     }
-    for format in &formats {
-        context.note(format);
+    for remark in &remarks {
+        context.note(remark);
     }
     context.note(format_args!("wrote {}; `qemuctl check {0}` checks it", path.display()));
     Ok(Exit::Done)
@@ -133,7 +134,7 @@ fn words_of(pid: u32) -> Result<Vec<String>, Failure> {
 }
 
 /// Relative paths count from a config's folder: they are made absolute where that is another one.
-fn place_paths(config: &mut VmConfig, args: &Args) -> Result<(), Failure> {
+fn place_paths(config: &mut VmConfig, args: &Args) -> Result<Option<String>, Failure> {
     let here = match args.pid {
         Some(pid) => std::fs::read_link(format!("/proc/{pid}/cwd")).map_err(|error| {
             let text = format!("cannot tell which directory process {pid} is in: {error}");
@@ -141,7 +142,7 @@ fn place_paths(config: &mut VmConfig, args: &Args) -> Result<(), Failure> {
         })?,
         None => match args.output.as_deref().and_then(Path::parent) {
             Some(folder) if !folder.as_os_str().is_empty() => std::path::absolute(".")?,
-            _ => return Ok(()),
+            _ => return Ok(None),
         },
     };
     config.for_each_path(&mut |path| {
@@ -149,7 +150,9 @@ fn place_paths(config: &mut VmConfig, args: &Args) -> Result<(), Failure> {
             *path = here.join(&*path);
         }
     });
-    Ok(())
+    // Nobody but QEMU knows which of these are paths.
+    let unknown = !config.extra_args.is_empty();
+    Ok(unknown.then(|| format!("relative paths in extra_args counted from {}", here.display())))
 }
 
 /// Writes down the formats that QEMU guesses from the content of images, as far as these are here.
@@ -195,7 +198,7 @@ fn report(imported: &Import) -> Report<'_> {
 }
 
 /// The config as TOML, with comments that say what became of the rest.
-fn text(imported: &Import, formats: &[String]) -> String {
+fn text(imported: &Import, remarks: &[String]) -> String {
     let plain = to_toml(&imported.config);
     let Ok(mut document) = plain.parse::<DocumentMut>() else { return plain };
     if let Some(list) = document.get_mut("extra_args").and_then(toml_edit::Item::as_array_mut) {
@@ -217,7 +220,7 @@ fn text(imported: &Import, formats: &[String]) -> String {
     }
     let others = imported.notes.iter().filter(|note| !matches!(note.outcome, Outcome::Kept(_)));
     let mut comments: Vec<_> = others.map(|note| format!("{}: {}", note.argument, told(note))).collect();
-    comments.extend(formats.iter().cloned());
+    comments.extend(remarks.iter().cloned());
     let mut text = String::new();
     for comment in &comments {
         text.extend(["# ", &line(comment), "\n"]);
