@@ -8,7 +8,8 @@
 //! path or text can become an option. Secrets are passed by file descriptor, never as arguments.
 //!
 //! Use it if something else starts QEMU, such as a service manager, a scheduler or a container. To start and supervise
-//! QEMU, use `qemuctl`, which is based on this crate. The feature `schema` provides the JSON Schema of a config file.
+//! QEMU, use `qemuctl`, which is based on this crate. The feature `schema` provides the JSON Schema of a config file;
+//! the feature `import` makes a config of a command line.
 //!
 //! ```
 //! use qemu_argv::{Arch, Disk, Endpoints, Memory, Network, Size, Target, Version, VmConfig, plan};
@@ -36,6 +37,8 @@ mod config;
 mod endpoints;
 mod error;
 mod flag_options;
+#[cfg(feature = "import")]
+pub mod import;
 mod name;
 pub mod plan;
 mod planner;

@@ -138,7 +138,7 @@ fn os_str(bytes: &[u8]) -> &OsStr {
 const SECRET_KEYS: [&str; 3] = ["password", "data", "cookie"];
 
 /// `text` without the values of keys that hold secrets, written as JSON or as `key=value`.
-fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     if text.starts_with('{')
         && SECRET_KEYS.iter().any(|key| text.contains(key))
         && let Ok(props) = serde_json::from_str::<Props>(text)

@@ -6,6 +6,8 @@ mod json;
 use crate::plan::Plan;
 
 pub use command_line::CommandLine;
+#[cfg(feature = "import")]
+pub(crate) use command_line::redact;
 
 impl Plan {
     /// Returns the command line of this machine.

@@ -23,6 +23,7 @@ mod hmp;
 mod home;
 mod image;
 mod images;
+mod import;
 mod input;
 mod keeper;
 mod keys;
@@ -132,6 +133,7 @@ enum Command {
     Image(images::Args),
     Vnc(vnc::Args),
     Argv(argv::Args),
+    Import(import::Args),
     Check(check::Args),
     Topology(topology::Args),
     Schema(schema::Args),
@@ -179,6 +181,7 @@ impl Command {
             Self::Image(args) => images::run(args, context).await,
             Self::Vnc(args) => vnc::run(args, context).await,
             Self::Argv(args) => argv::run(args, context).await,
+            Self::Import(args) => import::run(&args, context),
             Self::Check(args) => check::run(args, context).await,
             Self::Topology(args) => topology::run(args, context).await,
             Self::Schema(args) => schema::run(&args, context),

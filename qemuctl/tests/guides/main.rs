@@ -34,6 +34,7 @@ guides! {
     embed_client: "embed-client.md",
     embed_renderer: "embed-renderer.md",
     first_vm: "first-vm.md",
+    from_qemu: "from-qemu.md",
     machines: "machines.md",
     networks: "networks.md",
     program: "program.md",

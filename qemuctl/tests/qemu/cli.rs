@@ -11,6 +11,7 @@ mod given;
 mod guest;
 mod home;
 mod images;
+mod import;
 mod input;
 mod inside;
 mod jobs;

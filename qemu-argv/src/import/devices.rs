@@ -1,0 +1,268 @@
+//! `-device`: which section each belongs to.
+
+use super::bag::{Bag, Why, as_number};
+use super::chardev;
+use super::disks;
+use super::line::{Bus, Line};
+use super::network::{self, Interfaces};
+use super::place;
+use super::serial::{self, Ports};
+use super::{gadgets, options::Fate};
+use crate::config::{
+    OtherBus, OtherDevice, SerialDevice, UsbController, UsbDevice, UsbHost, UsbKind, UsbModel,
+    UsbRedirection, VmConfig,
+};
+use crate::value::Value;
+
+/// What becomes of all devices, until each is in its list.
+pub(super) struct Found {
+    pub(super) interfaces: Interfaces,
+    pub(super) ports: Ports,
+    /// USB controllers, and whether this crate adds it by itself where there are USB devices.
+    pub(super) usb: Vec<(UsbController, bool)>,
+}
+
+/// Controllers and bridges first: others sit on them.
+pub(super) fn controllers(line: &mut Line, found: &mut Found) {
+    for at in line.open("device") {
+        let mut bag = line.bag(at);
+        let driver = bag.text("driver").ok().flatten().unwrap_or_default();
+        let id = bag.peek("id").map(str::to_owned);
+        let on_root = line.planned || bag.peek("bus").is_none_or(place::is_root);
+        let plain = |bag: &mut Bag, keys: &[&str]| {
+            for key in ["id", "bus", "addr", "devno", "multifunction"].iter().chain(keys) {
+                bag.take(key);
+            }
+            bag.is_empty()
+        };
+        let bus = match driver.as_str() {
+            "pcie-root-port" if on_root && plain(&mut bag, &["chassis", "slot", "port"]) => Bus::PciPort,
+            "pcie-pci-bridge" | "pci-bridge" if line.planned => Bus::PciPort,
+            "virtio-scsi" | "virtio-scsi-pci" | "virtio-scsi-ccw" | "virtio-scsi-device"
+                if plain(&mut bag, &[]) =>
+            {
+                Bus::Scsi
+            }
+            "virtio-serial" | "virtio-serial-pci" | "virtio-serial-ccw" | "virtio-serial-device"
+                if plain(&mut bag, &[]) =>
+            {
+                Bus::Serial
+            }
+            "ich9-ahci" | "ahci" if plain(&mut bag, &[]) => Bus::Sata,
+            "qemu-xhci" | "nec-usb-xhci" | "piix3-usb-uhci" => {
+                match usb_controller(line, &driver, bag) {
+                    Ok(usb) => {
+                        line.typed(at);
+                        line.buses.insert(id.unwrap_or_default(), Bus::Usb);
+                        let by_itself = line.planned && driver == "qemu-xhci" && usb.ports.is_none();
+                        found.usb.push((usb, by_itself));
+                    }
+                    Err(why) => line.extra(at, why),
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        let used = bus != Bus::PciPort || line.planned;
+        if !used {
+            line.remark(at, "PCIe ports are added automatically");
+        }
+        line.typed(at);
+        if let Some(id) = id {
+            line.buses.insert(id, bus);
+        }
+    }
+}
+
+fn usb_controller(line: &mut Line, driver: &str, mut bag: Bag) -> Result<UsbController, Why> {
+    let model = match driver {
+        "qemu-xhci" => UsbModel::Xhci,
+        "nec-usb-xhci" => UsbModel::NecXhci,
+        _ => UsbModel::Uhci,
+    };
+    let id = bag.text("id")?;
+    let place = place::take(line, &mut bag)?;
+    let (two, three): (Option<u8>, Option<u8>) = (bag.number("p2")?, bag.number("p3")?);
+    bag.done()?;
+    if two != three {
+        return Err("a config has as many ports for USB 2 as for USB 3".into());
+    }
+    let address = line.placed(id.as_deref(), place);
+    // Without a word QEMU has four of each; more of them are not missed.
+    Ok(UsbController { id, model, ports: two.filter(|ports| *ports != 15), address })
+}
+
+/// All other devices.
+pub(super) fn devices(line: &mut Line, config: &mut VmConfig, found: &mut Found) {
+    for at in line.open("device") {
+        // A device before may have taken it along.
+        if line.options[at].fate != Fate::Open {
+            continue;
+        }
+        let bag = line.bag(at);
+        match one(line, config, found, at, bag) {
+            Ok(()) => line.typed(at),
+            Err(why) => match other(line, config, at) {
+                Ok(()) => line.typed(at),
+                Err(_) => line.extra(at, why),
+            },
+        }
+    }
+    for at in line.open("usbdevice") {
+        let kind = match line.options[at].text() {
+            "tablet" => UsbKind::Tablet,
+            "mouse" => UsbKind::Mouse,
+            "keyboard" => UsbKind::Keyboard,
+            "wacom-tablet" => UsbKind::WacomTablet,
+            "ccid" => UsbKind::Ccid,
+            _ => continue,
+        };
+        // It switches the board's own controller on.
+        config.machine.usb = Some(true);
+        config.usb_devices.push(UsbDevice::new(kind));
+        line.typed(at);
+    }
+}
+
+fn one(
+    line: &mut Line,
+    config: &mut VmConfig,
+    found: &mut Found,
+    at: usize,
+    mut bag: Bag,
+) -> Result<(), Why> {
+    let driver = bag.needed("driver")?;
+    let id = bag.text("id")?;
+    let virtio =
+        ["-pci", "-ccw", "-device"].iter().find_map(|bus| driver.strip_suffix(bus)).unwrap_or(&driver);
+    if let Some(model) = network::model(&driver) {
+        let place = place::placed(line, &mut bag, model == crate::config::NicModel::UsbNet)?;
+        let address = line.placed(id.as_deref(), place);
+        network::device(line, config, id, model, bag, &mut found.interfaces)?;
+        if let Some((_, network)) = found.interfaces.last_mut() {
+            network.address = address;
+        }
+        return Ok(());
+    }
+    match driver.as_str() {
+        "scsi-hd" | "ide-hd" | "nvme" | "usb-storage" => return disks::disk(line, config, &driver, id, bag),
+        _ if virtio == "virtio-blk" => return disks::disk(line, config, "virtio-blk", id, bag),
+        "scsi-cd" | "ide-cd" => return disks::cdrom(line, config, &driver, id, bag),
+        "pci-serial" | "usb-serial" | "virtconsole" => {
+            let device = match driver.as_str() {
+                "pci-serial" => SerialDevice::Pci,
+                "usb-serial" => SerialDevice::Usb,
+                _ => SerialDevice::Virtio,
+            };
+            place::placed(line, &mut bag, true)?;
+            let chardev = bag.needed("chardev")?;
+            bag.done()?;
+            let port = serial::port(line, config, &chardev, device, id)?;
+            found.ports.push(port);
+            return Ok(());
+        }
+        "virtserialport" => {
+            place::placed(line, &mut bag, true)?;
+            return serial::channel(line, config, at, id.as_deref(), bag);
+        }
+        _ => {}
+    }
+    if driver.starts_with("usb-") {
+        return usb(line, config, &driver, id, bag);
+    }
+    gadgets::device(line, config, &driver, virtio, id, bag)
+}
+
+fn usb(
+    line: &mut Line,
+    config: &mut VmConfig,
+    driver: &str,
+    id: Option<String>,
+    mut bag: Bag,
+) -> Result<(), Why> {
+    let bus = bag.peek("bus").map(str::to_owned);
+    place::take(line, &mut bag)?;
+    let port = bag.text("port")?;
+    let mut taken = None;
+    let device = match driver {
+        "usb-tablet" => UsbKind::Tablet,
+        "usb-mouse" => UsbKind::Mouse,
+        "usb-kbd" => UsbKind::Keyboard,
+        "usb-wacom-tablet" => UsbKind::WacomTablet,
+        "usb-hub" => UsbKind::Hub,
+        "usb-ccid" => UsbKind::Ccid,
+        "usb-host" => UsbKind::Host(UsbHost {
+            vendor: bag.number("vendorid")?,
+            product: bag.number("productid")?,
+            bus: bag.number("hostbus")?,
+            port: match bag.take("hostport") {
+                Some(Value::Str(port)) => Some(port.into()),
+                Some(number) => as_number(&number).map(|port| port.to_string()),
+                None => None,
+            },
+        }),
+        "usb-redir" => {
+            let used = chardev::used(line, config, &bag.needed("chardev")?)?;
+            let chardev::Used::Own { at, backend, log: None } = used else {
+                return Err("redirection of a config has a character device of its own".into());
+            };
+            taken = Some(at);
+            UsbKind::Redirection(UsbRedirection { backend: Some(backend) })
+        }
+        other => return Err(format!("a config has no field for {other}")),
+    };
+    bag.done()?;
+    line.typed_all(taken.as_slice());
+    let controller = bus.and_then(|bus| bus.strip_suffix(".0").map(str::to_owned));
+    let named = controller.clone().filter(|controller| {
+        !line.planned && config.usb.iter().any(|usb| usb.id.as_deref() == Some(controller.as_str()))
+    });
+    let port = if line.planned {
+        if let (Some(id), Some(port)) = (&id, port) {
+            // Ports are planned anew; should that give another one, it is asked for.
+            line.usb_ports.insert(id.clone(), (controller.clone(), port));
+        }
+        None
+    } else {
+        port.filter(|_| named.is_some())
+    };
+    config.usb_devices.push(UsbDevice { id, port, controller: named, ..UsbDevice::new(device) });
+    Ok(())
+}
+
+/// Any other device, by QEMU's name.
+fn other(line: &mut Line, config: &mut VmConfig, at: usize) -> Result<(), Why> {
+    let mut bag = line.bag(at);
+    let driver = bag.needed("driver")?;
+    let id = bag.text("id")?;
+    let refers =
+        ["drive", "netdev", "fsdev", "tpmdev", "rng", "memdev", "audiodev"].iter().any(|key| bag.has(key));
+    let has_place = bag.has("bus") || bag.has("addr") || bag.has("devno");
+    if (refers || has_place) && !line.planned {
+        return Err("it refers to other options".into());
+    }
+    let bus = bag.peek("bus").map(str::to_owned);
+    let known = bus.as_deref().and_then(|bus| place::known_bus(line, bus));
+    let place = if has_place { place::take(line, &mut bag)? } else { None };
+    let is_virtio = driver.starts_with("virtio-") || driver.starts_with("vhost-");
+    let bus = match (has_place, known) {
+        (false, _) => OtherBus::None,
+        (true, Some(Bus::Usb)) => {
+            bag.take("port");
+            OtherBus::Usb
+        }
+        (true, _) if is_virtio => OtherBus::Virtio,
+        (true, Some(Bus::PciPort)) => OtherBus::Pcie,
+        (true, None) if place.is_some() => OtherBus::Pci,
+        _ => return Err("a config does not know its bus".into()),
+    };
+    let address = line.placed(id.as_deref(), place);
+    config.devices.push(OtherDevice {
+        id,
+        bus,
+        address,
+        properties: bag.properties()?,
+        ..OtherDevice::new(driver)
+    });
+    Ok(())
+}

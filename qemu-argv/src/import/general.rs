@@ -1,0 +1,251 @@
+//! Names, how the machine starts and ends, what the launcher does itself.
+
+use super::bag::{Bag, Why};
+use super::line::Line;
+use crate::config::{
+    PanicAction, RebootAction, Rtc, RtcClock, ShutdownAction, VmConfig, Watchdog, WatchdogAction,
+    WatchdogModel,
+};
+use crate::value::Value;
+
+/// What the launcher does itself, and how.
+const LAUNCHERS: &[(&str, &str)] = &[
+    ("daemonize", "`qemuctl start` runs a VM in the background"),
+    ("pidfile", "`qemuctl list` and `qemuctl status` know the process"),
+    ("curses", "`qemuctl console` shows the serial console"),
+    ("preconfig", "the launcher starts the machine at once"),
+    ("add-fd", "QEMU inherits only the descriptors that the launcher plans"),
+    ("h", "QEMU prints its help and ends"),
+    ("help", "QEMU prints its help and ends"),
+    ("version", "QEMU prints its version and ends"),
+    ("audio-help", "QEMU prints its help and ends"),
+    ("dump-vmstate", "QEMU writes this file and ends"),
+    ("no-kvm", "the accelerator is `machine.accel`"),
+    ("enable-fips", "QEMU ignores it"),
+    ("no-quit", "the windows of QEMU have no such switch any more"),
+    ("no-frame", "the windows of QEMU have no such switch any more"),
+    ("no-fd-bootchk", "the boot signature of floppy disks is checked, as by default"),
+];
+
+pub(super) fn names(line: &mut Line, config: &mut VmConfig) {
+    if let Some((at, mut bag)) = line.merged("name") {
+        match bag.text("guest") {
+            Ok(Some(name)) => {
+                let usable: String =
+                    name.chars().filter(|letter| *letter != '/' && !letter.is_control()).collect();
+                let usable = usable.trim_start_matches(['.', '-']);
+                if usable != name {
+                    line.remark(at, format!("a name becomes part of file names: it is {usable:?} now"));
+                }
+                line.name.clone_from(&name);
+                config.name = (!usable.is_empty()).then(|| usable.to_owned());
+            }
+            Ok(None) => {}
+            Err(why) => line.remark(at, why),
+        }
+        if let Err(why) = bag.done() {
+            line.remark(at, why);
+        }
+    }
+    if let Some((at, uuid)) = line.last("uuid") {
+        let parts: Vec<_> = uuid.split('-').map(str::len).collect();
+        if parts == [8, 4, 4, 4, 12] && uuid.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()) {
+            config.uuid = Some(uuid);
+        } else {
+            line.extra(at, "it is not written as a config has it: 8-4-4-4-12 hexadecimal digits");
+        }
+    }
+}
+
+/// Monitors: the launcher's own, those on a terminal, and those of other programs.
+pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
+    let own = |id: &str| id == "qmp0" || id == "qmp1" || id.starts_with("qmp1.");
+    for at in line.open("qmp") {
+        let id = line.options[at].text().strip_prefix("chardev:").map(str::to_owned);
+        if let Some(id) = id.filter(|id| line.planned && own(id)) {
+            line.typed(at);
+            if let Some(chardev) = line.definition("chardev", &id) {
+                line.typed(chardev);
+            }
+        }
+    }
+    for name in ["monitor", "qmp", "qmp-pretty"] {
+        for at in line.open(name) {
+            let value = line.options[at].text().to_owned();
+            if is_here(&value) {
+                line.drop(at, "use `qemuctl hmp` and `qemuctl qmp`");
+            } else {
+                line.extra(at, "a monitor for other programs; qemuctl has its own");
+            }
+        }
+    }
+    for at in line.open("mon") {
+        let id = line.bag(at).peek("chardev").unwrap_or_default().to_owned();
+        let chardev = line.definition("chardev", &id);
+        let here = chardev.is_some_and(|chardev| {
+            matches!(line.bag(chardev).peek("backend"), Some("stdio" | "vc" | "null" | "pty"))
+        });
+        if here {
+            line.drop(at, "use `qemuctl hmp` and `qemuctl qmp`");
+            if let Some(chardev) = chardev.filter(|_| line.references("chardev", &id) == 0) {
+                line.drop(chardev, "only a monitor used it");
+            }
+        } else {
+            line.extra(at, "a monitor for other programs; qemuctl has its own");
+        }
+    }
+    // A machine of a config has only what the config says.
+    for name in ["nodefaults", "no-user-config", "nodefconfig", "nouserconfig"] {
+        line.switch(name);
+    }
+    for (name, why) in LAUNCHERS {
+        line.open(name).into_iter().for_each(|at| line.drop(at, *why));
+    }
+    if line.switch("S") {
+        // The launcher that is connected lets it run.
+        config.paused = !line.planned || line.anywhere("chardev", "qmp0").is_none();
+    }
+    for at in line.open("incoming") {
+        if line.options[at].text() == "defer" {
+            config.incoming = true;
+            line.typed(at);
+        }
+    }
+}
+
+/// Whether a monitor is on QEMU's terminal or in its window, or nowhere.
+fn is_here(value: &str) -> bool {
+    let value = value.strip_prefix("mon:").unwrap_or(value);
+    matches!(value, "stdio" | "none" | "null" | "pty" | "vc") || value.starts_with("vc:")
+}
+
+pub(super) fn sandbox(line: &mut Line, config: &mut VmConfig) {
+    let Some((at, mut bag)) = line.merged("sandbox") else {
+        config.sandbox.enabled = !line.planned;
+        return;
+    };
+    let sandbox = &mut config.sandbox;
+    let words = [("allow", true), ("deny", false)];
+    let mut read = || -> Result<(), Why> {
+        sandbox.enabled = bag.flag("enable")?.unwrap_or_default();
+        // QEMU denies what is obsolete and allows the rest, unless it is told otherwise.
+        sandbox.allow_obsolete = bag.word("obsolete", &words)?.unwrap_or_default();
+        sandbox.allow_elevate = bag.word("elevateprivileges", &words)?.unwrap_or(true);
+        sandbox.allow_spawn = bag.word("spawn", &words)?.unwrap_or(true);
+        sandbox.allow_resource_control = bag.word("resourcecontrol", &words)?.unwrap_or(true);
+        bag.done()
+    };
+    if let Err(why) = read() {
+        line.remark(at, why);
+    }
+}
+
+pub(super) fn ends(line: &mut Line, config: &mut VmConfig) {
+    let actions = &mut config.actions;
+    if let Some((at, mut bag)) = line.merged("action") {
+        let panic = [
+            ("pause", PanicAction::Pause),
+            ("shutdown", PanicAction::Shutdown),
+            ("exit-failure", PanicAction::ExitFailure),
+            ("none", PanicAction::None),
+        ];
+        let reboot = [("reset", RebootAction::Reset), ("shutdown", RebootAction::Shutdown)];
+        let shutdown = [("poweroff", ShutdownAction::Poweroff), ("pause", ShutdownAction::Pause)];
+        let mut read = || -> Result<(), Why> {
+            actions.panic = bag.word("panic", &panic)?;
+            actions.reboot = bag.word("reboot", &reboot)?;
+            actions.shutdown = bag.word("shutdown", &shutdown)?;
+            actions.watchdog = bag.word("watchdog", &WATCHDOG_ACTIONS)?;
+            bag.done()
+        };
+        if let Err(why) = read() {
+            line.extra(at, why);
+        }
+    }
+    if let Some((at, word)) = line.last("watchdog-action") {
+        match WATCHDOG_ACTIONS.iter().find(|(known, _)| *known == word) {
+            Some((_, action)) => actions.watchdog = Some(*action),
+            None => line.extra(at, "a config has no such action"),
+        }
+    }
+    if line.switch("no-reboot") {
+        actions.reboot = Some(RebootAction::Shutdown);
+    }
+    if line.switch("no-shutdown") {
+        actions.shutdown = Some(ShutdownAction::Pause);
+    }
+}
+
+const WATCHDOG_ACTIONS: [(&str, WatchdogAction); 7] = [
+    ("reset", WatchdogAction::Reset),
+    ("shutdown", WatchdogAction::Shutdown),
+    ("poweroff", WatchdogAction::Poweroff),
+    ("pause", WatchdogAction::Pause),
+    ("debug", WatchdogAction::Debug),
+    ("none", WatchdogAction::None),
+    ("inject-nmi", WatchdogAction::InjectNmi),
+];
+
+pub(super) fn boot(line: &mut Line, config: &mut VmConfig) {
+    let boot = &mut config.boot;
+    boot.kernel = line.last("kernel").map(|(_, path)| path.into());
+    boot.initrd = line.last("initrd").map(|(_, path)| path.into());
+    boot.append = line.last("append").map(|(_, text)| text);
+    boot.dtb = line.last("dtb").map(|(_, path)| path.into());
+    if let Some((at, mut bag)) = line.merged("boot") {
+        let mut read = || -> Result<(), Why> {
+            boot.order = bag.text("order")?;
+            boot.once = bag.text("once")?;
+            boot.menu = bag.flag("menu")?;
+            boot.splash_time_ms = bag.number("splash-time")?;
+            boot.splash = bag.text("splash")?.map(Into::into);
+            boot.reboot_timeout_ms = bag.number("reboot-timeout")?;
+            boot.strict = bag.flag("strict")?;
+            bag.done()
+        };
+        if let Err(why) = read() {
+            line.remark(at, why);
+        }
+    }
+    if let Some((at, mut bag)) = line.merged("rtc") {
+        let clocks = [("host", RtcClock::Host), ("rt", RtcClock::Rt), ("vm", RtcClock::Vm)];
+        let mut read = || -> Result<Rtc, Why> {
+            let base = bag.text("base")?;
+            let clock = bag.word("clock", &clocks)?;
+            let catch_up = bag.word("driftfix", &[("slew", true), ("none", false)])?.unwrap_or_default();
+            bag.done()?;
+            Ok(Rtc { base, clock, catch_up })
+        };
+        match read() {
+            Ok(rtc) => config.rtc = rtc,
+            Err(why) => line.extra(at, why),
+        }
+    }
+}
+
+pub(super) fn globals(line: &mut Line, config: &mut VmConfig) {
+    for at in line.open("global") {
+        let Some((driver, property, value)) = global(line.options[at].text()) else { continue };
+        if (driver.as_str(), property.as_str()) == ("ICH9-LPC", "noreboot")
+            && matches!(value.as_str(), "off" | "false")
+        {
+            config.watchdog = Some(Watchdog { model: WatchdogModel::Itco });
+            line.typed(at);
+        }
+    }
+}
+
+/// The driver, property and value of `-global`, in either form.
+pub(super) fn global(text: &str) -> Option<(String, String, String)> {
+    let key_end = text.find(['.', '=', ','])?;
+    if text[key_end..].starts_with('.') {
+        let (property, value) = text[key_end + 1..].split_once('=')?;
+        return Some((text[..key_end].to_owned(), property.to_owned(), value.to_owned()));
+    }
+    let mut bag = Bag::read(text, None, false).ok()?;
+    let mut take = |key: &str| match bag.take(key) {
+        Some(Value::Str(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    Some((take("driver")?, take("property")?, take("value")?))
+}
