@@ -98,6 +98,13 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
     for name in ["nodefaults", "no-user-config", "nodefconfig", "nouserconfig"] {
         line.switch(name);
     }
+    for name in ["parallel", "audio"] {
+        for at in line.open(name) {
+            if line.options[at].text() == "none" {
+                line.typed(at);
+            }
+        }
+    }
     for (name, why) in LAUNCHERS {
         line.open(name).into_iter().for_each(|at| line.drop(at, *why));
     }

@@ -64,9 +64,14 @@ fn mib(bag: &mut Bag, key: &str) -> Result<Option<Size>, Why> {
     }
 }
 
+/// Whether the board decides about processors and memory; see [`Board::decides_itself`].
+pub(super) fn decides_itself(line: &Line) -> bool {
+    Board::new(line.arch.qemu_name(), &line.machine, MachineOptions::default()).decides_itself()
+}
+
 /// What QEMU takes where nothing is said. `None`: what the board decides is left to it in a config, too.
 fn default_memory(line: &Line) -> Option<Size> {
-    if Board::new(line.arch.qemu_name(), &line.machine, MachineOptions::default()).decides_itself() {
+    if decides_itself(line) {
         return None;
     }
     Some(match line.arch {

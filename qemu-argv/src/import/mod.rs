@@ -13,7 +13,7 @@
 //!
 //! let words = "qemu-system-x86_64 -M q35 -m 2G -drive file=web.qcow2,if=virtio -nic user,model=virtio-net-pci -daemonize";
 //! let imported = import(&words.split(' ').collect::<Vec<_>>())?;
-//! assert_eq!(imported.config.memory.size, Size::gib(2));
+//! assert_eq!(imported.config.memory.size, Some(Size::gib(2)));
 //! assert_eq!(imported.config.disks[0].interface, DiskInterface::Virtio);
 //! assert!(imported.notes.iter().any(|note| note.argument == "-daemonize"));
 //! # Ok::<(), qemu_argv::import::ImportError>(())

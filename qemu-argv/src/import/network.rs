@@ -149,6 +149,12 @@ pub(super) fn shorthand(line: &mut Line, config: &VmConfig, interfaces: &mut Int
             Err(why) => line.extra(at, why),
         }
     }
+    for at in line.open("net") {
+        if let Some((network, network_at, options)) = of_the_board(line, config, at) {
+            line.typed_all(&[vec![at, network_at], options].concat());
+            interfaces.push((at, network));
+        }
+    }
     let all = line.open("net");
     let of = |line: &Line, kind: &str| -> Vec<usize> {
         all.iter().copied().filter(|at| line.bag(*at).peek("type") == Some(kind)).collect()
@@ -169,6 +175,23 @@ pub(super) fn shorthand(line: &mut Line, config: &VmConfig, interfaces: &mut Int
         }
         Err(why) => line.extra_all(&[card, network_at], &why),
     }
+}
+
+/// `-net nic,netdev=…`, which connects an interface of the board.
+fn of_the_board(line: &mut Line, config: &VmConfig, at: usize) -> Option<(Network, usize, Vec<usize>)> {
+    let mut bag = line.bag(at);
+    if bag.needed("type").ok()? != "nic" {
+        return None;
+    }
+    let id = bag.needed("netdev").ok()?;
+    let network_at = line.definition("netdev", &id)?;
+    let mac = mac(bag.text("macaddr").ok()?).ok()?;
+    bag.done().ok()?;
+    let Backend { kind: backend, queues: None, options, .. } = read(line, config, network_at).ok()? else {
+        return None;
+    };
+    let network = Network { id: Some(id), mac, model: NicModel::Board, ..Network::new(backend) };
+    Some((network, network_at, options))
 }
 
 fn remark_open(line: &mut Line, at: usize, open: bool) {

@@ -77,7 +77,8 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
 
 /// Whether this crate made the command line: it begins as all of these do.
 fn is_planned(line: &Line) -> bool {
-    let explicit = line.has("nodefaults") && line.has("no-user-config") && line.has("smp");
+    let is_plain = line.has("nodefaults") && line.has("smp");
+    let explicit = line.has("no-user-config") && (is_plain || memory::decides_itself(line));
     // A wrapper around QEMU may say where its files are.
     let first = line.options.iter().position(|option| option.name != "L").unwrap_or_default();
     let [machine, accel, name, ..] = &line.options[first..] else { return false };

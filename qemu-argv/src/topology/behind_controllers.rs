@@ -62,23 +62,23 @@ pub(super) fn place(
         .collect();
     let (pinned, rest): (Vec<_>, Vec<_>) =
         behind.into_iter().partition(|(_, device)| Hubs::is_pinned(&device.connector));
-    for (position, device) in pinned {
-        work.place(position, device, problems);
-    }
-    let mut left = Vec::new();
-    for (position, device) in rest {
-        let Some(placement) = earlier.and_then(|earlier| earlier.placement(&device.id)) else {
-            left.push((position, device));
-            continue;
-        };
-        match work.hubs.keep(&device.id, &device.connector, placement) {
-            Ok(true) => work.children.placements[position] = Some(placement.clone()),
-            Ok(false) => left.push((position, device)),
-            Err(problem) => report(problems, problem),
+    // A number alone may be free on several controllers: one that is still asked for is kept where it was.
+    for list in [pinned, rest] {
+        let mut left = Vec::new();
+        for (position, device) in list {
+            let Some(placement) = earlier.and_then(|earlier| earlier.placement(&device.id)) else {
+                left.push((position, device));
+                continue;
+            };
+            match work.hubs.keep(&device.id, &device.connector, placement) {
+                Ok(true) => work.children.placements[position] = Some(placement.clone()),
+                Ok(false) => left.push((position, device)),
+                Err(problem) => report(problems, problem),
+            }
         }
-    }
-    for (position, device) in left {
-        work.place(position, device, problems);
+        for (position, device) in left {
+            work.place(position, device, problems);
+        }
     }
 
     let Work { hubs, names, mut children, .. } = work;

@@ -111,7 +111,10 @@ impl Hubs {
         let (Some(Ok(wish)), Some(before)) = (Wish::of(id, connector), Wish::from_place(earlier)) else {
             return Ok(false);
         };
-        let moved = wish.kind != before.kind || (wish.owner.is_some() && wish.owner != before.owner);
+        let moved = wish.kind != before.kind
+            || wish.owner.is_some() && wish.owner != before.owner
+            || wish.place.is_some() && (wish.place, wish.lun) != (before.place, before.lun)
+            || wish.nested.is_some() && wish.nested != before.nested;
         if moved || !self.known(&before) {
             return Ok(false);
         }
