@@ -37,12 +37,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         return Ok(keeper::keep(load, context).await);
     }
     if args.more.is_empty() {
-        return start(args.machine.load()?, context).await;
+        return Box::pin(start(args.machine.load()?, context)).await;
     }
     let mut exit = Exit::Done;
     for name in args.machine.file().into_iter().chain(args.more.iter().map(PathBuf::as_path)) {
         let started = match args.machine.load_as(name) {
-            Ok(loaded) => start(loaded, context).await,
+            Ok(loaded) => Box::pin(start(loaded, context)).await,
             Err(failure) => Err(failure),
         };
         // A failure does not prevent the others from starting.

@@ -178,3 +178,19 @@ fn controllers_are_filled_to_their_limits() {
         ]
     );
 }
+
+/// A number alone, without a controller, is free on the newcomer, too.
+#[test]
+fn a_disk_with_a_number_stays_on_its_controller() {
+    let request = ScsiRequest { target: Some(0), ..ScsiRequest::default() };
+    let disk = DeviceRequest::new("disk", Connector::Scsi(request));
+    let machine = machine("aarch64", "virt");
+    let before = Topology::plan(machine, std::slice::from_ref(&disk), None, None).expect("fits");
+    let connector = Connector::Virtio(PciRequest::express());
+    let controller = DeviceRequest {
+        provides: Some(Provides::Scsi { targets: 7 }),
+        ..DeviceRequest::new("own", connector)
+    };
+    let after = Topology::plan(machine, &[controller, disk], None, Some(&before)).expect("fits");
+    assert_eq!(after.placement("disk"), before.placement("disk"));
+}
