@@ -53,9 +53,24 @@ impl fmt::Display for Size {
 
 /// The error for an invalid size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a valid size; expected for example 2GiB, 512MiB, 64KiB or a number of bytes")]
+#[error("{0:?} is not a valid size; {advice}", advice = advice(.0))]
 #[non_exhaustive]
 pub struct ParseSizeError(String);
+
+/// Returns what to write instead: decimal units are close to what was meant, and unlike what QEMU calls so.
+fn advice(text: &str) -> String {
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = (&lower[..digits], lower[digits..].trim_start());
+    let meant = UNITS.iter().find(|(_, name, letter)| {
+        let letter = letter.to_ascii_lowercase();
+        unit == name.to_ascii_lowercase() || unit == letter || unit.strip_suffix('b') == Some(&letter)
+    });
+    match meant {
+        Some((_, name, _)) if digits > 0 => format!("units are powers of 1024: write {number}{name}"),
+        _ => "expected for example 2GiB, 512MiB, 64KiB or a number of bytes".to_owned(),
+    }
+}
 
 impl FromStr for Size {
     type Err = ParseSizeError;
@@ -133,6 +148,10 @@ mod tests {
             let size: Size = text.parse().expect(text);
             assert_eq!((size.to_bytes(), size.to_string().as_str()), (bytes, printed));
         }
+        let explained = |text: &str| text.parse::<Size>().expect_err(text).to_string();
+        assert!(explained("2GB").ends_with("write 2GiB"), "{}", explained("2GB"));
+        assert!(explained("512 mib").ends_with("write 512MiB"), "{}", explained("512 mib"));
+        assert!(explained("2 gigs").contains("expected for example"), "{}", explained("2 gigs"));
         for bad in ["", "GiB", "-1", "1.5GiB", "2GB", "2gib", "99999999999TiB", "1 GiB x"] {
             assert_eq!(bad.parse::<Size>(), Err(ParseSizeError(bad.into())), "{bad}");
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use qemuctl::home::Home;
 use qemuctl::runtime::{Record, sweep_name};
 use qemuctl::{Error, Instance};
 
@@ -123,6 +124,10 @@ fn not_found(name: &str, dir: &Path) -> Failure {
     // If the VM ended unobserved, report that instead of "not found", and remove its leftovers.
     if let Ok(Some(ended)) = sweep_name(dir, name) {
         return Failure::new(Exit::NotFound, ended.to_string());
+    }
+    if Home::open().is_ok_and(|home| home.has(name)) {
+        return Failure::new(Exit::NotFound, format!("{name} is not running"))
+            .with_help(format!("`qemuctl info {name}` shows it; `qemuctl start {name}` starts it"));
     }
     let failure =
         Failure::new(Exit::NotFound, format!("no running VM called {name:?} (looked in {})", dir.display()));

@@ -29,6 +29,9 @@ fn a_machine_is_there_while_it_is_off() {
         until("the guest says something", || done(&place, &["logs", "web"]).out == "R\n");
         done(&place, &["stop", "web"]);
 
+        let off = place.qemuctl(&["status", "web"]);
+        assert_eq!(off.code, Some(3));
+        assert!(off.err.starts_with("error: web is not running\nhelp: `qemuctl info web` shows it"), "{off:?}");
         let ended = info(&place, "web");
         assert_eq!((&ended["state"], &ended["ended"]), (&"stopped".into(), &"guest shut down".into()));
         assert_eq!(ended["last_run"]["end"]["ended"]["process"]["code"], 0);
