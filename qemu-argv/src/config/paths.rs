@@ -39,6 +39,7 @@ impl VmConfig {
         self.networks.iter_mut().for_each(|network| net_backend(&mut network.backend, visit));
         self.screens(visit);
         self.streams(visit);
+        self.debugging(visit);
         if let Some(RngSource::Random(RandomSource { path })) = self.rng.as_mut().map(|rng| &mut rng.source) {
             visit(path);
         }
@@ -55,6 +56,11 @@ impl VmConfig {
         for device in &mut self.host_devices {
             [&mut device.sysfs, &mut device.rom_file].into_iter().flatten().for_each(&mut *visit);
         }
+    }
+
+    fn debugging(&mut self, visit: &mut Visit<'_>) {
+        self.debug.log_file.iter_mut().for_each(&mut *visit);
+        self.debug.gdb.iter_mut().for_each(|at| address(at, visit));
     }
 
     fn screens(&mut self, visit: &mut Visit<'_>) {
@@ -232,6 +238,7 @@ mod tests {
         char_backends.path
         char_backends.path
         chardev.log
+        debug.log_file
         disk_backends.conf
         disk_backends.path
         disk_backends.path

@@ -1,18 +1,20 @@
 //! A whole virtual machine.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::flexible;
 use super::{
-    Actions, Audio, Balloon, Boot, Cdrom, Channel, Chardev, Cpu, DebugExit, Disk, Display, Firmware, FwCfg,
-    HostDevice, Iothread, Machine, Memory, Network, NumaNode, OtherDevice, Pvpanic, Rng, Rtc, Sandbox,
-    Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm, UsbController, UsbDevice, UsbKind, Video,
-    VideoModel, Vnc, Vsock, Watchdog,
+    Actions, Audio, Balloon, Boot, Cdrom, Channel, Chardev, Cpu, Debug, DebugExit, Disk, Display, Firmware,
+    FwCfg, HostDevice, Iothread, Machine, Memory, Network, NumaNode, OtherDevice, OtherObject, Pvpanic, Rng,
+    Rtc, Sandbox, Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm, UsbController, UsbDevice, UsbKind,
+    Video, VideoModel, Vnc, Vsock, Watchdog,
 };
 use crate::qemu_target::Arch;
 use crate::topology::{Machine as Board, MachineOptions};
+use crate::value::Props;
 
 /// A virtual machine. All fields have defaults, so three lines describe a machine:
 ///
@@ -138,6 +140,12 @@ pub struct VmConfig {
     pub host_devices: Vec<HostDevice>,
     /// Devices without a section of their own.
     pub devices: Vec<OtherDevice>,
+    /// Objects without a section of their own.
+    pub objects: Vec<OtherObject>,
+    /// Defaults for properties of all devices of a driver (`-global`): `[globals.virtio-mmio]` with `force-legacy = false`.
+    pub globals: BTreeMap<String, Props>,
+    /// Debugging of the guest.
+    pub debug: Debug,
     /// What QEMU does when the guest panics, reboots, powers off or hangs.
     pub actions: Actions,
     /// The system calls that QEMU gives up.
@@ -196,6 +204,9 @@ impl Default for VmConfig {
             shares: Vec::new(),
             host_devices: Vec::new(),
             devices: Vec::new(),
+            objects: Vec::new(),
+            globals: BTreeMap::new(),
+            debug: Debug::default(),
             actions: Actions::default(),
             sandbox: Sandbox::default(),
             extra_args: Vec::new(),

@@ -162,7 +162,7 @@ pub(super) fn cpu(line: &mut Line, config: &mut VmConfig) {
 }
 
 /// A number only where it is written as a program would write it again.
-fn number_or_text(text: &str) -> Value {
+pub(super) fn number_or_text(text: &str) -> Value {
     match text.parse::<u64>() {
         Ok(number) if number.to_string() == text => Value::Uint(number),
         _ => Value::from(text),

@@ -53,7 +53,7 @@ fn list(line: &mut Line, config: &mut VmConfig, at: usize) {
     }
 }
 
-fn chardev(mut bag: Bag) -> Result<Chardev, Why> {
+pub(super) fn chardev(mut bag: Bag) -> Result<Chardev, Why> {
     let id = bag.needed("id")?;
     let log: Option<PathBuf> = bag.text("logfile")?.map(Into::into);
     let log_append = bag.flag("logappend")?.unwrap_or_default() && log.is_some();

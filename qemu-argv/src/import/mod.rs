@@ -22,6 +22,7 @@
 mod bag;
 mod board;
 mod chardev;
+mod debug;
 mod devices;
 mod disks;
 mod drive;

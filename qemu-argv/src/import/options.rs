@@ -130,6 +130,7 @@ const STRUCTURED: &[(&str, Option<&str>, bool)] = &[
     ("overcommit", None, false),
     ("rtc", None, false),
     ("sandbox", Some("enable"), false),
+    ("semihosting-config", Some("enable"), false),
     ("smbios", None, false),
     ("smp", Some("cpus"), false),
     ("spice", None, false),

@@ -4,8 +4,8 @@ use super::devices::{self, Found};
 use super::line::Line;
 use super::options::{Fate, Opt};
 use super::{
-    board, chardev, drive, flash, gadgets, general, memory, network, nodes, screen, serial, settle, shares,
-    sound, tables,
+    board, chardev, debug, drive, flash, gadgets, general, memory, network, nodes, screen, serial, settle,
+    shares, sound, tables,
 };
 use crate::config::{Cdrom, Pvpanic, VmConfig};
 
@@ -32,6 +32,7 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     tables::fw_cfg(line, &mut config);
     tables::objects(line, &mut config);
     general::monitors(line, &mut config);
+    debug::debug(line, &mut config);
     chardev::listed(line, &mut config);
     screen::display(line, &mut config);
     screen::vnc(line, &mut config);
@@ -57,6 +58,8 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     }
     serial::board(line, &config, &mut found.ports);
     chardev::rest(line, &mut config);
+    debug::globals(line, &mut config);
+    debug::objects(line, &mut config);
 
     found.interfaces.sort_by_key(|(at, _)| *at);
     config.networks = found.interfaces.into_iter().map(|(_, network)| network).collect();
@@ -128,7 +131,6 @@ fn rest(line: &mut Line, config: &mut VmConfig) {
         let (name, value) = (option.name, option.text().to_owned());
         if option.fate == Fate::Open {
             let why = match name {
-                "gdb" | "s" => "a debugger's port; a config has no field for it".to_owned(),
                 "" => "a config has no field for it".to_owned(),
                 "drive" | "blockdev" | "fsdev" | "tpmdev" => "no device of the config uses it".to_owned(),
                 "object" => {

@@ -7,7 +7,10 @@ const FLAGS: [&str; 4] = ["-S", "-nodefaults", "-no-user-config", "-no-hpet"];
 /// Options whose argument is JSON.
 const JSON: [&str; 6] = ["-audiodev", "-blockdev", "-device", "-display", "-netdev", "-object"];
 /// Options whose argument is taken as it is.
-const WHOLE: [&str; 13] = [
+const WHOLE: [&str; 16] = [
+    "-D",
+    "-d",
+    "-gdb",
     "-append",
     "-audio",
     "-bios",

@@ -165,6 +165,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("vnc", &[("qemuctl vnc web", "Prints the address of the VNC server.")]),
+    (
+        "import",
+        &[
+            ("qemuctl import run.sh --output web.toml", "Makes a config from a script that starts QEMU."),
+            (
+                "qemuctl import -- qemu-system-x86_64 -m 2G disk.qcow2",
+                "Prints the config for a command line.",
+            ),
+        ],
+    ),
     ("argv", &[("qemuctl argv web.toml", "Prints QEMU's command line.")]),
     ("check", &[("qemuctl check web.toml", "Reports all problems of a config.")]),
     ("topology", &[("qemuctl topology web.toml --svg web.svg", "Draws the VM's buses and devices.")]),

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     pid: Option<u32>,
 
     /// Write the config to this file instead of printing it; a file that is there is not replaced
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 
     /// The command line

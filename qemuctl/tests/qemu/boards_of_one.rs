@@ -71,5 +71,5 @@ fn a_number_of_memory_is_mebibytes() {
         assert_eq!(memory(text).expect(text), Memory::new(size), "{text}");
     }
     let bytes = memory("memory = 2147483648").expect_err("2 PiB").to_string();
-    assert!(bytes.contains("for bytes write \"2147483648B\""), "{bytes}");
+    assert!(bytes.contains("for bytes, write \"2147483648B\""), "{bytes}");
 }

@@ -44,6 +44,15 @@ impl Builder<'_> {
         self.object_in(bundle, at, qom_type, id.into(), props);
     }
 
+    /// Adds an object whose type the configuration names.
+    pub(crate) fn typed_object(&mut self, at: At<'_>, qom_type: &str, id: &str, props: Props) {
+        let bundle = self.bundle_of(at);
+        let id = SmolStr::new(id);
+        self.check_texts(at, &props, true);
+        self.claim(at, bundle, PartKind::Object, &id);
+        self.bundles[bundle].objects.push(Object { qom_type: qom_type.into(), id, props });
+    }
+
     /// Adds an object that several entries share: it has a bundle of its own.
     pub(crate) fn shared_object(
         &mut self,

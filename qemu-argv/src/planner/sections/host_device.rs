@@ -64,14 +64,19 @@ pub(super) fn other_newcomer(builder: &mut Builder<'_>, device: &OtherDevice) {
     other(builder, at, &id, device);
 }
 
-fn other(builder: &mut Builder<'_>, at: At<'_>, id: &str, device: &OtherDevice) {
-    let driver = &device.driver;
+/// Refuses a text that cannot be the name of a driver or of a type of objects.
+pub(super) fn check_driver(builder: &mut Builder<'_>, at: At<'_>, driver: &str) {
     let good = !driver.is_empty()
         && driver.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._,+".contains(&byte))
         && driver != "help";
     if !good {
-        builder.invalid(at.field("driver"), driver, "is not a valid driver name");
+        builder.invalid(at, driver, "is not a valid driver name");
     }
+}
+
+fn other(builder: &mut Builder<'_>, at: At<'_>, id: &str, device: &OtherDevice) {
+    let driver = &device.driver;
+    check_driver(builder, at.field("driver"), driver);
     let properties_at = at.field("properties");
     builder.check_keys(properties_at, &device.properties);
     let props = device.properties.clone();

@@ -14,6 +14,7 @@ mod cdrom;
 mod channel;
 mod chardev;
 mod cpu;
+mod debug;
 mod disk;
 mod display;
 mod extra;
@@ -55,6 +56,8 @@ pub(crate) fn all(builder: &mut Builder<'_>, config: &VmConfig) {
     secret::secrets(builder, config);
     tls::credentials(builder, config);
     iothread::iothreads(builder, config);
+    debug::objects(builder, config);
+    debug::globals(builder, config);
     firmware::firmware(builder, config);
     boot::boot(builder, config);
     tables::smbios(builder, config);
@@ -63,6 +66,7 @@ pub(crate) fn all(builder: &mut Builder<'_>, config: &VmConfig) {
     throttle::groups(builder, config);
     vm::monitors(builder);
     chardev::chardevs(builder, config);
+    debug::debug(builder, config);
     usb::controllers(builder, config);
     disk::disks(builder, config);
     cdrom::cdroms(builder, config);

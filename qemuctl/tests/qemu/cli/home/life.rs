@@ -31,7 +31,10 @@ fn a_machine_is_there_while_it_is_off() {
 
         let off = place.qemuctl(&["status", "web"]);
         assert_eq!(off.code, Some(3));
-        assert!(off.err.starts_with("error: web is not running\nhelp: `qemuctl info web` shows it"), "{off:?}");
+        assert!(
+            off.err.starts_with("error: web is not running\nhelp: `qemuctl info web` shows it"),
+            "{off:?}"
+        );
         let ended = info(&place, "web");
         assert_eq!((&ended["state"], &ended["ended"]), (&"stopped".into(), &"guest shut down".into()));
         assert_eq!(ended["last_run"]["end"]["ended"]["process"]["code"], 0);

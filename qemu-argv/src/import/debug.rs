@@ -1,0 +1,131 @@
+//! Debugging, defaults of drivers' properties, and objects that no section of a config has.
+
+use super::bag::{Bag, Why};
+use super::board::number_or_text;
+use super::chardev;
+use super::line::Line;
+use crate::config::{
+    CharBackend, OtherObject, Semihosting, SemihostingTarget, SocketAddress, SocketChardev, VmConfig,
+};
+use crate::value::Value;
+
+/// The port that QEMU's `-s` stands for.
+const GDB_PORT: u16 = 1234;
+
+/// Comes before the character devices, one of which may be the debugger's.
+pub(super) fn debug(line: &mut Line, config: &mut VmConfig) {
+    let debug = &mut config.debug;
+    for at in line.open("gdb") {
+        match debugger(line, line.options[at].text()) {
+            Ok((address, chardev)) if debug.gdb.is_none() => {
+                debug.gdb = Some(address);
+                line.typed(at);
+                line.typed_all(&chardev);
+            }
+            Ok(_) => line.extra(at, "a config has one debugger"),
+            Err(why) => line.extra(at, why),
+        }
+    }
+    if debug.gdb.is_none() && line.switch("s") {
+        debug.gdb = Some(SocketAddress::inet("0.0.0.0", GDB_PORT));
+        line.general.push("the debugger's port listens on all addresses, as in QEMU; set `debug.gdb = \"127.0.0.1:1234\"` to restrict it to this host".into());
+    }
+    if let Some((_, words)) = line.last("d") {
+        debug.log = words.split(',').map(str::to_owned).collect();
+    }
+    if !debug.log.is_empty()
+        && let Some((_, path)) = line.last("D")
+    {
+        debug.log_file = Some(path.into());
+    }
+    if line.switch("semihosting") {
+        debug.semihosting = Some(Semihosting::default());
+    }
+    for at in line.open("semihosting-config") {
+        match semihosting(line.bag(at)) {
+            Ok(found) => {
+                debug.semihosting = Some(found);
+                line.typed(at);
+            }
+            Err(why) => line.extra(at, why),
+        }
+    }
+}
+
+/// The address at which QEMU waits for a debugger, and the character device that has it.
+fn debugger(line: &Line, text: &str) -> Result<(SocketAddress, Vec<usize>), Why> {
+    if let Some(id) = text.strip_prefix("chardev:") {
+        let at = line.definition("chardev", id).ok_or("there is no such character device")?;
+        return match chardev::chardev(line.bag(at))? {
+            found if found.log.is_none() && !found.mux => match found.backend {
+                CharBackend::Socket(socket)
+                    if socket
+                        == (SocketChardev { server: true, ..SocketChardev::new(socket.address.clone()) }) =>
+                {
+                    Ok((socket.address, vec![at]))
+                }
+                _ => Err("a config's debugger has a plain socket".into()),
+            },
+            _ => Err("a config's debugger has a plain socket".into()),
+        };
+    }
+    let port = text.strip_prefix("tcp:").and_then(|rest| rest.rsplit_once(':'));
+    let (host, port) = port.ok_or("a config has no such port of a debugger")?;
+    let port = port.parse().map_err(|_| "a config has no such port of a debugger")?;
+    let host = host.trim_matches(['[', ']']);
+    Ok((SocketAddress::inet(if host.is_empty() { "0.0.0.0" } else { host }, port), Vec::new()))
+}
+
+fn semihosting(mut bag: Bag) -> Result<Semihosting, Why> {
+    if bag.flag("enable")? == Some(false) {
+        return Err("it is off".into());
+    }
+    let words = [
+        ("auto", SemihostingTarget::Auto),
+        ("native", SemihostingTarget::Native),
+        ("gdb", SemihostingTarget::Gdb),
+    ];
+    let target = bag.word("target", &words)?.unwrap_or_default();
+    let chardev = bag.text("chardev")?;
+    let args = bag.all("arg").into_iter().map(|value| match value {
+        Value::Str(text) => Ok(text.to_string()),
+        _ => Err(Why::from("`arg` is not a text")),
+    });
+    let args = args.collect::<Result<_, _>>()?;
+    bag.done()?;
+    Ok(Semihosting { target, chardev, args })
+}
+
+/// What is left of `-global`.
+pub(super) fn globals(line: &mut Line, config: &mut VmConfig) {
+    for at in line.open("global") {
+        let Some((driver, property, value)) = super::general::global(line.options[at].text()) else {
+            continue;
+        };
+        let value = match value.as_str() {
+            "on" => Value::Bool(true),
+            "off" => Value::Bool(false),
+            text => number_or_text(text),
+        };
+        config.globals.entry(driver).or_default().set(property, value);
+        line.typed(at);
+    }
+}
+
+/// What is left of objects.
+pub(super) fn objects(line: &mut Line, config: &mut VmConfig) {
+    for at in line.open("object") {
+        let mut bag = line.bag(at);
+        let mut read = || -> Result<OtherObject, Why> {
+            let (kind, id) = (bag.needed("qom-type")?, bag.needed("id")?);
+            Ok(OtherObject { properties: bag.clone().properties()?, ..OtherObject::new(kind, id) })
+        };
+        match read() {
+            Ok(object) => {
+                config.objects.push(object);
+                line.typed(at);
+            }
+            Err(why) => line.extra(at, why),
+        }
+    }
+}
