@@ -46,7 +46,7 @@ impl Instance {
     ///
     /// As [`attach`](Self::attach).
     pub async fn attach_with(socket: &Path, options: &qmp_client::Options) -> Result<Self, Error> {
-        attach(socket, options, None).await
+        Box::pin(attach(socket, options, None)).await
     }
 
     /// Attaches to the QEMU with the process id `pid`, through the first monitor that it listens at.
@@ -98,7 +98,7 @@ impl Instance {
         let Some(place) = SocketDir::find(dir)? else { return Err(missing()) };
         match Record::read_in(&place, name)? {
             Some(record) if record.is_alive() => {
-                match attach(&record.socket.clone(), &options, Some(record.clone())).await {
+                match Box::pin(attach(&record.socket.clone(), &options, Some(record.clone()))).await {
                     // It has ended just now.
                     Err(Error::Attach { .. }) if !record.is_alive() => Err(missing()),
                     attached => attached,
@@ -108,7 +108,7 @@ impl Instance {
             // Another launcher leaves no record, but its socket is in the same place.
             None => {
                 let socket = place.file(name, ".sock");
-                if socket.exists() { attach(&socket, &options, None).await } else { Err(missing()) }
+                if socket.exists() { Box::pin(attach(&socket, &options, None)).await } else { Err(missing()) }
             }
         }
     }
