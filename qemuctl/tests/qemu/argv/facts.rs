@@ -119,7 +119,9 @@ fn chardevs(vm: &mut Running, plan: &Plan, found: &mut Found) {
     let is_own = |label: &Value| {
         label.as_str().is_some_and(|label| label == "fpga" || label.starts_with("discarding-"))
     };
-    let labels = list(&reply).iter().map(|chardev| chardev["label"].clone());
+    // The debugger's port has one without a name, for the monitor's commands of a debugger.
+    let named = list(&reply).iter().filter(|chardev| chardev["filename"] != "gdb");
+    let labels = named.map(|chardev| chardev["label"].clone());
     let mut there: Vec<_> = labels.filter(|label| !is_own(label)).collect();
     there.sort_by_key(Value::to_string);
     let mut planned: Vec<_> = plan.chardevs().map(|chardev| json!(chardev.id)).collect();
