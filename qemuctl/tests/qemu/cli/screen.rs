@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::program::{GENEROUS, Place};
 
@@ -92,6 +92,19 @@ impl<'a> Screen<'a> {
         while !self.capture(&[]).contains(text) {
             assert!(Instant::now() < deadline, "{text:?} is not on the screen:\n{}", self.capture(&[]));
             std::thread::yield_now();
+        }
+    }
+
+    /// Presses Enter until the prompt of a shell is on the screen. What is typed before a shell reads its terminal may be lost.
+    pub fn wait_for_prompt(&self, prompt: &str) {
+        let deadline = Instant::now() + GENEROUS;
+        while !self.capture(&[]).contains(prompt) {
+            assert!(Instant::now() < deadline, "{prompt:?} is not on the screen:\n{}", self.capture(&[]));
+            self.press("Enter");
+            let soon = Instant::now() + Duration::from_secs(2);
+            while !self.capture(&[]).contains(prompt) && Instant::now() < soon {
+                std::thread::yield_now();
+            }
         }
     }
 

@@ -89,6 +89,7 @@ fn the_console_is_a_terminal_of_the_guests() {
 
     screen.run("qemuctl console vm");
     screen.wait_for("Ctrl-] leaves");
+    screen.wait_for_prompt("/ #");
     // The guest is told the size of the window by its agent, in its own time.
     screen.type_text("PS1='guest# '; until [ \"$(stty size)\" = '30 100' ]; do :; done; clear; stty size");
     screen.press("Enter");
@@ -131,7 +132,7 @@ fn the_console_of_run_gives_the_guest_every_key() {
     place.write("vm.toml", linux("vm").replace("console=ttyS0", "console=ttyS0 quiet"));
     let screen = Screen::new(&place);
     screen.run("qemuctl run --escape ^A vm.toml");
-    screen.wait_for("guest ready");
+    screen.wait_for("/ #");
     screen.type_text("printf 'wait''ing\\r\\n'; sleep 1000");
     screen.press("Enter");
     screen.wait_for("\nwaiting");
