@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::Places;
 
 /// The first word of each file. The number changes with the shape of what is stored.
-const MAGIC: &str = concat!("qemuctl-cache-1-", env!("CARGO_PKG_VERSION"));
+const MAGIC: &str = concat!("qemuctl-cache-2-", env!("CARGO_PKG_VERSION"));
 
 /// The longest file that is read. A probe takes about 60 KiB.
 const MAX_BYTES: u64 = 16 << 20;

@@ -228,13 +228,16 @@ async fn converse(binary: &Path, pid: u32, ours: UnixStream) -> Result<Probe, Fa
     Ok(probe)
 }
 
-/// The architecture. QEMU 11.1 tells the little-endian MIPS by the name of the big-endian one.
+/// The architecture. QEMU 11.1 calls the twin with the other byte order by the same name, so the name of the program decides.
 fn arch(told: &str, binary: &Path) -> Option<Arch> {
     let told = told.parse().ok()?;
     let name = binary.file_name()?.to_str()?;
     Some(match (told, name.rsplit('-').next()) {
         (Arch::Mips, Some("mipsel")) => Arch::Mipsel,
         (Arch::Mips64, Some("mips64el")) => Arch::Mips64el,
+        (Arch::Sh4, Some("sh4eb")) => Arch::Sh4eb,
+        (Arch::Xtensa, Some("xtensaeb")) => Arch::Xtensaeb,
+        (Arch::Microblaze, Some("microblazeel")) => Arch::Microblazeel,
         _ => told,
     })
 }
