@@ -8,13 +8,14 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::flexible;
 use super::size::Size;
+use crate::qemu_target::Arch;
 
 /// Guest memory. In config files, may be given as just its size: `memory = "2GiB"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
-    /// The size at boot; a number without a unit means MiB, as for QEMU's `-m`. Defaults to 512 MiB on boards that accept any size,
+    /// The size at boot; a number without a unit means MiB, as for QEMU's `-m`. Defaults to 512 MiB (1 GiB on loongarch64) on boards that accept any size,
     /// and to the board's own size on others.
     #[serde(deserialize_with = "mebibytes")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "memory_schema"))]
@@ -39,8 +40,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The default size on boards that accept any.
-    pub const DEFAULT_SIZE: Size = Size::mib(512);
+    /// Returns the default size on boards that accept any: what QEMU 7.2 requires on `loongarch64`, and 512 MiB elsewhere.
+    pub fn default_size(arch: Arch) -> Size {
+        if arch == Arch::Loongarch64 { Size::gib(1) } else { Size::mib(512) }
+    }
 
     /// Makes plain memory of this size.
     pub fn new(size: Size) -> Self {

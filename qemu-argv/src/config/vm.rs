@@ -215,16 +215,20 @@ impl Default for VmConfig {
 }
 
 impl VmConfig {
+    fn guest_arch(&self) -> Arch {
+        self.arch.or(Arch::host()).unwrap_or(Arch::X86_64)
+    }
+
     /// Returns whether the board accepts any number of CPUs and any size of memory.
     fn is_flexible(&self) -> bool {
-        let arch = self.arch.or(Arch::host()).unwrap_or(Arch::X86_64);
+        let arch = self.guest_arch();
         let kind = self.machine.kind.as_deref().unwrap_or_else(|| arch.default_machine());
         !Board::new(arch.qemu_name(), kind, MachineOptions::default()).decides_itself()
     }
 
     /// Returns the memory size at boot, or `None` if the board decides it.
     pub fn memory_size(&self) -> Option<Size> {
-        self.memory.size.or_else(|| self.is_flexible().then_some(Memory::DEFAULT_SIZE))
+        self.memory.size.or_else(|| self.is_flexible().then(|| Memory::default_size(self.guest_arch())))
     }
 
     /// Returns the number of CPUs at boot, or `None` if the board decides it.

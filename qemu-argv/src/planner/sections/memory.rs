@@ -33,7 +33,10 @@ pub(super) fn memory(builder: &mut Builder<'_>, config: &VmConfig) {
 
 /// The size at boot. `None`: the board decides it.
 pub(super) fn size(builder: &Builder<'_>, config: &VmConfig) -> Option<Size> {
-    config.memory.size.or_else(|| (!builder.board.decides_itself()).then_some(Memory::DEFAULT_SIZE))
+    config
+        .memory
+        .size
+        .or_else(|| (!builder.board.decides_itself()).then(|| Memory::default_size(builder.target.arch)))
 }
 
 fn amount(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory, size: Size) {
@@ -41,8 +44,8 @@ fn amount(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory, size: Size) {
     if size < Size::mib(1) && !builder.board.decides_itself() || size < Size::kib(8) {
         builder.invalid(at.field("size"), &size.to_string(), "is too little memory for this machine type");
     }
-    if builder.target.arch == Arch::Loongarch64 && size <= Size::gib(1) {
-        builder.needs(at.field("size"), "a loongarch64 machine of 1 GiB or less", 10, 0);
+    if builder.target.arch == Arch::Loongarch64 && size < Size::gib(1) {
+        builder.needs(at.field("size"), "a loongarch64 machine of less than 1 GiB", 10, 0);
     }
     let mut props = Props::new().with("size", kib(builder, at.field("size"), size));
     if let Some(max) = memory.max {
