@@ -13,7 +13,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     system::ensure()?;
-    qemus::ensure(&[]).context("cannot set up the QEMU versions")?;
+    qemus::ensure(args.version.as_slice()).context("cannot set up the QEMU versions")?;
     let version = args.version.as_deref().unwrap_or_default().replace('.', "_");
     test::run_target("storms", Some(&format!("all_boards::boards_of_{version}")))
 }

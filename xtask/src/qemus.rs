@@ -60,7 +60,12 @@ const SEPARATE: &[&str] =
 const FORMAT: u32 = 1;
 
 pub fn run(args: &Args) -> Result<()> {
-    for name in &args.versions {
+    ensure(&args.versions)
+}
+
+/// Sets up the named versions (none named: all) that are not there yet, side by side in time too.
+pub fn ensure(names: &[String]) -> Result<()> {
+    for name in names {
         if !VERSIONS.iter().any(|version| version.name == name) {
             bail!(
                 "there is no QEMU {name} to set up; there are: {}",
@@ -68,11 +73,6 @@ pub fn run(args: &Args) -> Result<()> {
             );
         }
     }
-    ensure(&args.versions)
-}
-
-/// Sets up the named versions (none named: all) that are not there yet, side by side in time too.
-pub fn ensure(names: &[String]) -> Result<()> {
     let wanted = |version: &&Version| names.is_empty() || names.iter().any(|name| name == version.name);
     thread::scope(|scope| {
         let jobs: Vec<_> =

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::flexible;
+use crate::topology::Machine as Board;
 use crate::value::Props;
 
 /// The virtual CPUs. In config files, may be given as just their number (`cpu = 4`) or model (`cpu = "host"`).
@@ -34,6 +35,11 @@ pub struct Cpu {
 }
 
 impl Cpu {
+    /// Returns the number of CPUs at boot on that board, or `None` if the board decides it.
+    pub(crate) fn count_on(&self, board: Board) -> Option<u32> {
+        self.count.or_else(|| (!board.decides_itself()).then_some(1))
+    }
+
     /// Makes this many CPUs of the default model.
     pub fn new(count: u32) -> Self {
         Self { count: Some(count), ..Self::default() }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::flexible;
 use super::size::Size;
 use crate::qemu_target::Arch;
+use crate::topology::Machine as Board;
 
 /// Guest memory. In config files, may be given as just its size: `memory = "2GiB"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,11 @@ impl Memory {
     /// Returns the default size on boards that accept any: what QEMU 7.2 requires on `loongarch64`, and 512 MiB elsewhere.
     pub fn default_size(arch: Arch) -> Size {
         if arch == Arch::Loongarch64 { Size::gib(1) } else { Size::mib(512) }
+    }
+
+    /// Returns the size at boot on that board, or `None` if the board decides it.
+    pub(crate) fn size_on(&self, board: Board, arch: Arch) -> Option<Size> {
+        self.size.or_else(|| (!board.decides_itself()).then(|| Self::default_size(arch)))
     }
 
     /// Makes plain memory of this size.

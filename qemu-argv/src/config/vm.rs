@@ -215,25 +215,22 @@ impl Default for VmConfig {
 }
 
 impl VmConfig {
-    fn guest_arch(&self) -> Arch {
-        self.arch.or(Arch::host()).unwrap_or(Arch::X86_64)
-    }
-
-    /// Returns whether the board accepts any number of CPUs and any size of memory.
-    fn is_flexible(&self) -> bool {
-        let arch = self.guest_arch();
+    /// Returns the board and the architecture, which is the host's if the config does not say it.
+    fn board(&self) -> (Board, Arch) {
+        let arch = self.arch.or(Arch::host()).unwrap_or(Arch::X86_64);
         let kind = self.machine.kind.as_deref().unwrap_or_else(|| arch.default_machine());
-        !Board::new(arch.qemu_name(), kind, MachineOptions::default()).decides_itself()
+        (Board::new(arch.qemu_name(), kind, MachineOptions::default()), arch)
     }
 
     /// Returns the memory size at boot, or `None` if the board decides it.
     pub fn memory_size(&self) -> Option<Size> {
-        self.memory.size.or_else(|| self.is_flexible().then(|| Memory::default_size(self.guest_arch())))
+        let (board, arch) = self.board();
+        self.memory.size_on(board, arch)
     }
 
     /// Returns the number of CPUs at boot, or `None` if the board decides it.
     pub fn cpu_count(&self) -> Option<u32> {
-        self.cpu.count.or_else(|| self.is_flexible().then_some(1))
+        self.cpu.count_on(self.board().0)
     }
 
     /// Makes a sensible machine for `arch`: its best board, a video device if guests commonly have a driver for it, a

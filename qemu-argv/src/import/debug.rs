@@ -1,7 +1,6 @@
-//! Debugging, defaults of drivers' properties, and objects that no section of a config has.
+//! Debugging, and objects that no section of a config has.
 
 use super::bag::{Bag, Why};
-use super::board::number_or_text;
 use super::chardev;
 use super::line::Line;
 use crate::config::{
@@ -94,22 +93,6 @@ fn semihosting(mut bag: Bag) -> Result<Semihosting, Why> {
     let args = args.collect::<Result<_, _>>()?;
     bag.done()?;
     Ok(Semihosting { target, chardev, args })
-}
-
-/// What is left of `-global`.
-pub(super) fn globals(line: &mut Line, config: &mut VmConfig) {
-    for at in line.open("global") {
-        let Some((driver, property, value)) = super::general::global(line.options[at].text()) else {
-            continue;
-        };
-        let value = match value.as_str() {
-            "on" => Value::Bool(true),
-            "off" => Value::Bool(false),
-            text => number_or_text(text),
-        };
-        config.globals.entry(driver).or_default().set(property, value);
-        line.typed(at);
-    }
 }
 
 /// What is left of objects.

@@ -1,6 +1,7 @@
 //! Names, how the machine starts and ends, what the launcher does itself.
 
 use super::bag::{Bag, Why};
+use super::board::number_or_text;
 use super::line::Line;
 use crate::config::{
     PanicAction, RebootAction, Rtc, RtcClock, ShutdownAction, VmConfig, Watchdog, WatchdogAction,
@@ -230,6 +231,7 @@ pub(super) fn boot(line: &mut Line, config: &mut VmConfig) {
     }
 }
 
+/// `-global`: the watchdog of q35 is one, others are defaults of drivers' properties.
 pub(super) fn globals(line: &mut Line, config: &mut VmConfig) {
     for at in line.open("global") {
         let Some((driver, property, value)) = global(line.options[at].text()) else { continue };
@@ -237,8 +239,15 @@ pub(super) fn globals(line: &mut Line, config: &mut VmConfig) {
             && matches!(value.as_str(), "off" | "false")
         {
             config.watchdog = Some(Watchdog { model: WatchdogModel::Itco });
-            line.typed(at);
+        } else {
+            let value = match value.as_str() {
+                "on" => Value::Bool(true),
+                "off" => Value::Bool(false),
+                text => number_or_text(text),
+            };
+            config.globals.entry(driver).or_default().set(property, value);
         }
+        line.typed(at);
     }
 }
 

@@ -58,7 +58,6 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     }
     serial::board(line, &config, &mut found.ports);
     chardev::rest(line, &mut config);
-    debug::globals(line, &mut config);
     debug::objects(line, &mut config);
 
     found.interfaces.sort_by_key(|(at, _)| *at);

@@ -4,8 +4,10 @@
 //! left in the middle of a message sometimes greets and then never reads again (QEMU 10.0), so a second connection is tried
 //! beside one that does not answer soon; the first that answers is used.
 
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 use std::time::Duration;
 
 use nix::sys::socket::getsockopt;
@@ -14,7 +16,6 @@ use qemu_discovery::process::is_stopped;
 use qmp_client::{ClientError, Events, Options, Session};
 use qmp_proto::QueryName;
 use tokio::net::UnixStream;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
@@ -52,35 +53,40 @@ pub(super) async fn open(socket: &Path, options: &Options, record: Option<&Recor
 
 /// Starts an attempt, and another one beside it each time that none was over for `pause`, up to `attempts`. Returns the first
 /// success, or the first error if there is none.
-async fn first_of<T: Send + 'static, E: Send + 'static, F: Future<Output = Result<T, E>> + Send + 'static>(
+async fn first_of<T, E, F: Future<Output = Result<T, E>>>(
     attempts: usize,
     pause: Duration,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, E> {
-    let mut running = JoinSet::new();
-    running.spawn(attempt());
+    let mut running = vec![Box::pin(attempt())];
     let (mut started, mut failure) = (1, None);
     loop {
-        let over = tokio::select! {
+        let over = poll_fn(|context| {
+            let mut attempts = running.iter_mut().enumerate();
+            let over = attempts.find_map(|(index, attempt)| match attempt.as_mut().poll(context) {
+                Poll::Ready(result) => Some((index, result)),
+                Poll::Pending => None,
+            });
+            over.map_or(Poll::Pending, Poll::Ready)
+        });
+        tokio::select! {
             biased;
-            over = running.join_next() => over,
-            () = sleep(pause), if started < attempts => {
-                running.spawn(attempt());
-                started += 1;
-                continue;
+            (index, result) = over => {
+                drop(running.swap_remove(index));
+                let error = match result {
+                    Ok(opened) => return Ok(opened),
+                    Err(error) => failure.take().unwrap_or(error),
+                };
+                if running.is_empty() {
+                    return Err(error);
+                }
+                // Others may still answer.
+                failure = Some(error);
             }
-        };
-        match over {
-            Some(Ok(Ok(opened))) => return Ok(opened),
-            Some(Ok(Err(error))) => failure = Some(failure.unwrap_or(error)),
-            Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
-            None => {}
-        }
-        // Others may still answer.
-        if running.is_empty()
-            && let Some(error) = failure
-        {
-            return Err(error);
+            () = sleep(pause), if started < attempts => {
+                running.push(Box::pin(attempt()));
+                started += 1;
+            }
         }
     }
 }

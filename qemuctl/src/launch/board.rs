@@ -5,7 +5,7 @@ use qemu_discovery::{Probe, probe};
 
 use super::Qemu;
 use crate::config::nearest;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 
 /// Has QEMU start the board of `plan` for a moment, without devices and without running its guest, and tells what it refuses: a
 /// machine type, a processor or a property that it does not know, or a board that needs a kernel or firmware. The answer is
@@ -35,6 +35,14 @@ pub async fn check_board(qemu: &Qemu, config: &VmConfig, plan: &Plan) -> Result<
     Err(Error::Plan(PlanError::new(vec![fault])))
 }
 
+/// Words of QEMU about another part of the config than the machine type.
+const PLACES: [(&str, &str); 4] = [
+    ("Invalid SMP CPUs", "cpu.count"),
+    ("Invalid RAM size", "memory.size"),
+    ("-cpu.", "cpu.features"),
+    ("could not load kernel", "boot.kernel"),
+];
+
 fn unknown(path: &str, what: &str, value: &str, meant: Option<&str>) -> Problem {
     let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
     Problem::new(path, Fault::Conflict { why: format!("this QEMU has no {what} {value:?}{meant}") })
@@ -42,21 +50,13 @@ fn unknown(path: &str, what: &str, value: &str, meant: Option<&str>) -> Problem 
 
 /// What QEMU's words are about.
 fn refused(config: &VmConfig, probe: &Probe, machine: &str, words: &str) -> Problem {
-    if let Some(model) = config.cpu.model.as_deref()
-        && words.contains("unable to find CPU model")
-    {
-        let names = probe.cpu_models.iter().map(|known| known.name.as_str());
-        return unknown("cpu.model", "CPU model", model, nearest(model, names));
-    }
-    let lower = words.to_lowercase();
-    let path = if lower.contains("cpu") {
-        "cpu"
-    } else if lower.contains("kernel") && config.boot.kernel.is_some() {
-        "boot.kernel"
-    } else if lower.contains(" ram") || lower.contains("memory") {
-        "memory"
-    } else {
-        "machine"
+    let path = match (Cause::from_words(words.lines()), config.cpu.model.as_deref()) {
+        (Some(Cause::UnknownCpu), Some(model)) => {
+            let names = probe.cpu_models.iter().map(|known| known.name.as_str());
+            return unknown("cpu.model", "CPU model", model, nearest(model, names));
+        }
+        (Some(Cause::OutOfMemory), _) => "memory",
+        _ => PLACES.iter().find(|(said, _)| words.contains(said)).map_or("machine", |(_, path)| path),
     };
     Problem::new(path, Fault::Conflict { why: format!("QEMU does not start {machine} like this: {words}") })
 }

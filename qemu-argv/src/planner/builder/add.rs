@@ -40,17 +40,13 @@ impl Builder<'_> {
         id: impl Into<SmolStr>,
         props: Props,
     ) {
-        let bundle = self.bundle_of(at);
-        self.object_in(bundle, at, qom_type, id.into(), props);
+        self.typed_object(at, SmolStr::new_static(qom_type), id.into(), props);
     }
 
     /// Adds an object whose type the configuration names.
-    pub(crate) fn typed_object(&mut self, at: At<'_>, qom_type: &str, id: &str, props: Props) {
+    pub(crate) fn typed_object(&mut self, at: At<'_>, qom_type: SmolStr, id: SmolStr, props: Props) {
         let bundle = self.bundle_of(at);
-        let id = SmolStr::new(id);
-        self.check_texts(at, &props, true);
-        self.claim(at, bundle, PartKind::Object, &id);
-        self.bundles[bundle].objects.push(Object { qom_type: qom_type.into(), id, props });
+        self.object_in(bundle, at, qom_type, id, props);
     }
 
     /// Adds an object that several entries share: it has a bundle of its own.
@@ -63,13 +59,13 @@ impl Builder<'_> {
         props: Props,
     ) {
         let bundle = self.new_bundle(owner, Some(id.clone()), None);
-        self.object_in(bundle, at, qom_type, id, props);
+        self.object_in(bundle, at, SmolStr::new_static(qom_type), id, props);
     }
 
-    fn object_in(&mut self, bundle: usize, at: At<'_>, qom_type: &'static str, id: SmolStr, props: Props) {
+    fn object_in(&mut self, bundle: usize, at: At<'_>, qom_type: SmolStr, id: SmolStr, props: Props) {
         self.check_texts(at, &props, true);
         self.claim(at, bundle, PartKind::Object, &id);
-        self.bundles[bundle].objects.push(Object { qom_type: SmolStr::new_static(qom_type), id, props });
+        self.bundles[bundle].objects.push(Object { qom_type, id, props });
     }
 
     pub(crate) fn node(&mut self, at: At<'_>, driver: &'static str, node_name: SmolStr, props: Props) {

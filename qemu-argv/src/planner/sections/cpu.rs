@@ -69,9 +69,8 @@ fn check_word(builder: &mut Builder<'_>, at: At<'_>, word: &str) {
 }
 
 fn topology(builder: &mut Builder<'_>, at: At<'_>, cpu: &Cpu) {
-    let Cpu { count, max, sockets, dies, clusters, cores, threads, .. } = *cpu;
-    let count = count.or_else(|| (!builder.board.decides_itself()).then_some(1));
-    let Some(count) = count else {
+    let Cpu { max, sockets, dies, clusters, cores, threads, .. } = *cpu;
+    let Some(count) = cpu.count_on(builder.board.machine) else {
         if max.is_some() || [sockets, dies, clusters, cores, threads].iter().any(Option::is_some) {
             builder.conflict(at.field("count"), "`max` and a topology require `cpu.count` on this board");
         }

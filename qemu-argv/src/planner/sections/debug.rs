@@ -1,11 +1,11 @@
-//! Debugging: `-gdb`, `-d`, `-D`, `-semihosting-config`, and defaults of drivers' properties by `-global`.
+//! Debugging: `-gdb`, `-d`, `-D` and `-semihosting-config`.
 
 use super::chardev;
 use crate::config::{CharBackend, Debug, Semihosting, SemihostingTarget, SocketChardev, VmConfig};
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
 use crate::qemu_target::Arch;
-use crate::value::{Props, Value};
+use crate::value::Props;
 
 /// The character device of the debugger.
 const GDB: &str = "gdb0";
@@ -73,37 +73,4 @@ fn semihosted(builder: &mut Builder<'_>, at: At<'_>, semihosting: &Semihosting) 
         props.repeat("arg", word);
     }
     builder.option(at, "-semihosting-config", props);
-}
-
-/// Defaults of drivers' properties.
-pub(super) fn globals(builder: &mut Builder<'_>, config: &VmConfig) {
-    let at = At::section("globals");
-    for (driver, defaults) in &config.globals {
-        let at = at.field(driver);
-        super::host_device::check_driver(builder, at, driver);
-        builder.check_keys(at, defaults);
-        for (property, value) in defaults.iter() {
-            if matches!(value, Value::Null | Value::List(_) | Value::Map(_)) {
-                builder.conflict(at.field(property), "a default must be a boolean, a number or a text");
-                continue;
-            }
-            let props = Props::new()
-                .with("driver", driver)
-                .with("property", property.to_owned())
-                .with("value", value.clone());
-            builder.option(at, "-global", props);
-        }
-    }
-}
-
-/// Objects without a section of their own.
-pub(super) fn objects(builder: &mut Builder<'_>, config: &VmConfig) {
-    for (index, object) in config.objects.iter().enumerate() {
-        let at = At::entry("objects", index);
-        builder.check_id(at.field("id"), &object.id);
-        super::host_device::check_driver(builder, at.field("type"), &object.kind);
-        let properties_at = at.field("properties");
-        builder.check_keys(properties_at, &object.properties);
-        builder.typed_object(at, &object.kind, &object.id, object.properties.clone());
-    }
 }

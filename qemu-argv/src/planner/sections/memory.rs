@@ -33,10 +33,7 @@ pub(super) fn memory(builder: &mut Builder<'_>, config: &VmConfig) {
 
 /// The size at boot. `None`: the board decides it.
 pub(super) fn size(builder: &Builder<'_>, config: &VmConfig) -> Option<Size> {
-    config
-        .memory
-        .size
-        .or_else(|| (!builder.board.decides_itself()).then(|| Memory::default_size(builder.target.arch)))
+    config.memory.size_on(builder.board.machine, builder.target.arch)
 }
 
 fn amount(builder: &mut Builder<'_>, at: At<'_>, memory: &Memory, size: Size) {
