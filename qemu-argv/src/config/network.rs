@@ -124,6 +124,44 @@ pub enum NicModel {
     None,
 }
 
+/// QEMU's driver of each model that has one; the bus is missing from that of virtio.
+const DRIVERS: [(NicModel, &str); 21] = [
+    (NicModel::Virtio, "virtio-net"),
+    (NicModel::E1000, "e1000"),
+    (NicModel::E1000_82544gc, "e1000-82544gc"),
+    (NicModel::E1000_82545em, "e1000-82545em"),
+    (NicModel::E1000e, "e1000e"),
+    (NicModel::Igb, "igb"),
+    (NicModel::Rtl8139, "rtl8139"),
+    (NicModel::Vmxnet3, "vmxnet3"),
+    (NicModel::Ne2kPci, "ne2k_pci"),
+    (NicModel::Pcnet, "pcnet"),
+    (NicModel::Tulip, "tulip"),
+    (NicModel::I82550, "i82550"),
+    (NicModel::I82551, "i82551"),
+    (NicModel::I82557b, "i82557b"),
+    (NicModel::I82558b, "i82558b"),
+    (NicModel::I82559er, "i82559er"),
+    (NicModel::I82562, "i82562"),
+    (NicModel::Sungem, "sungem"),
+    (NicModel::Sunhme, "sunhme"),
+    (NicModel::SpaprVlan, "spapr-vlan"),
+    (NicModel::UsbNet, "usb-net"),
+];
+
+impl NicModel {
+    /// Returns QEMU's name of the driver, without the bus of a virtio one. Empty if there is no device of its own.
+    pub(crate) fn driver(self) -> &'static str {
+        DRIVERS.iter().find(|(model, _)| *model == self).map_or("", |(_, driver)| driver)
+    }
+
+    /// Returns the model of that driver.
+    #[cfg(feature = "import")]
+    pub(crate) fn of_driver(driver: &str) -> Option<Self> {
+        DRIVERS.iter().find(|(_, known)| *known == driver).map(|(model, _)| *model)
+    }
+}
+
 /// A MAC address, such as `52:54:00:12:34:56`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddress(pub [u8; 6]);

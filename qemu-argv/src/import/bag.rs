@@ -1,5 +1,8 @@
 //! What is behind an option: keys and values, whether they were written as JSON or as `key=value,…`.
 
+use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
+
 use super::keyval::key_value;
 use super::property::property;
 pub(super) use super::property::{as_flag, as_number, as_size};
@@ -153,11 +156,17 @@ impl Bag {
         }
     }
 
+    /// One of QEMU's words that a config has under the same names.
+    pub(super) fn same_word<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Why> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        same_word(&text).map(Some).ok_or_else(|| no_word(key, &text))
+    }
+
     /// One of some words.
     pub(super) fn word<T: Clone>(&mut self, key: &str, words: &[(&str, T)]) -> Result<Option<T>, Why> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         let found = words.iter().find(|(word, _)| *word == text);
-        found.map(|(_, value)| Some(value.clone())).ok_or_else(|| format!("a config has no `{key}={text}`"))
+        found.map(|(_, value)| Some(value.clone())).ok_or_else(|| no_word(key, &text))
     }
 
     /// A table inside.
@@ -202,6 +211,15 @@ impl Bag {
             props
         })
     }
+}
+
+/// What a word means that QEMU and a config have under the same name.
+pub(super) fn same_word<T: DeserializeOwned>(text: &str) -> Option<T> {
+    T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text)).ok()
+}
+
+fn no_word(key: &str, text: &str) -> Why {
+    format!("a config has no `{key}={text}`")
 }
 
 fn insert(map: &mut Props, key: &str, value: Value) -> Result<(), Why> {

@@ -3,9 +3,7 @@
 use super::bag::{Bag, Why};
 use super::chardev;
 use super::line::Line;
-use crate::config::{
-    CharBackend, OtherObject, Semihosting, SemihostingTarget, SocketAddress, SocketChardev, VmConfig,
-};
+use crate::config::{CharBackend, OtherObject, Semihosting, SocketAddress, SocketChardev, VmConfig};
 use crate::value::Value;
 
 /// The port that QEMU's `-s` stands for.
@@ -79,12 +77,7 @@ fn semihosting(mut bag: Bag) -> Result<Semihosting, Why> {
     if bag.flag("enable")? == Some(false) {
         return Err("it is off".into());
     }
-    let words = [
-        ("auto", SemihostingTarget::Auto),
-        ("native", SemihostingTarget::Native),
-        ("gdb", SemihostingTarget::Gdb),
-    ];
-    let target = bag.word("target", &words)?.unwrap_or_default();
+    let target = bag.same_word("target")?.unwrap_or_default();
     let chardev = bag.text("chardev")?;
     let args = bag.all("arg").into_iter().map(|value| match value {
         Value::Str(text) => Ok(text.to_string()),

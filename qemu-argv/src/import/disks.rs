@@ -6,7 +6,7 @@ use super::image;
 use super::line::{Bus, Line};
 use super::options::Fate;
 use super::place;
-use crate::config::{BlockFormat, Cdrom, CdromInterface, Disk, DiskInterface, OnError, VmConfig};
+use crate::config::{BlockFormat, Cdrom, CdromInterface, Disk, DiskInterface, VmConfig};
 
 pub(super) fn disk(
     line: &mut Line,
@@ -60,12 +60,6 @@ pub(super) fn disk(
 
 /// What the device of a disk is told.
 fn settings(disk: &mut Disk, bag: &mut Bag) -> Result<(), Why> {
-    let errors = [
-        ("report", OnError::Report),
-        ("ignore", OnError::Ignore),
-        ("stop", OnError::Stop),
-        ("enospc", OnError::Enospc),
-    ];
     disk.serial = bag.text("serial")?;
     disk.wwn = bag.number("wwn")?;
     disk.boot_index = bag.number("bootindex")?;
@@ -73,8 +67,8 @@ fn settings(disk: &mut Disk, bag: &mut Bag) -> Result<(), Why> {
     disk.queues = bag.number("num-queues")?;
     disk.logical_block_size = bag.number("logical_block_size")?;
     disk.physical_block_size = bag.number("physical_block_size")?;
-    disk.read_error = bag.word("rerror", &errors)?.or(disk.read_error);
-    disk.write_error = bag.word("werror", &errors)?.or(disk.write_error);
+    disk.read_error = bag.same_word("rerror")?.or(disk.read_error);
+    disk.write_error = bag.same_word("werror")?.or(disk.write_error);
     disk.share_rw = bag.flag("share-rw")?.unwrap_or_default();
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::image::{self, Image};
 use super::line::Line;
 use super::storage;
 use crate::config::{
-    BlockFormat, Cache, Cdrom, CdromInterface, Disk, DiskAio, DiskBackend, DiskInterface, OnError, VmConfig,
+    BlockFormat, Cache, Cdrom, CdromInterface, Disk, DiskBackend, DiskInterface, OnError, VmConfig,
 };
 use crate::qemu_target::Arch;
 
@@ -115,13 +115,7 @@ pub(super) fn drive(line: &Line, mut bag: Bag) -> Result<Drive, Why> {
         _ => return Err("its place is given twice".into()),
     };
     let is_cdrom = bag.word("media", &[("disk", false), ("cdrom", true)])?.unwrap_or_default();
-    let errors = [
-        ("report", OnError::Report),
-        ("ignore", OnError::Ignore),
-        ("stop", OnError::Stop),
-        ("enospc", OnError::Enospc),
-    ];
-    let (read_error, write_error) = (bag.word("rerror", &errors)?, bag.word("werror", &errors)?);
+    let (read_error, write_error) = (bag.same_word("rerror")?, bag.same_word("werror")?);
     let file = bag.text("file")?.filter(|file| !file.is_empty());
     let image = match file {
         Some(file) => Some(throwaway(line, opened(storage::of_text(&file)?, &mut bag)?)),
@@ -151,8 +145,7 @@ fn opened(backend: DiskBackend, bag: &mut Bag) -> Result<Image, Why> {
         ("unsafe", Cache::Unsafe),
     ];
     image.cache_word = bag.word("cache", &caches)?;
-    let aio = [("threads", DiskAio::Threads), ("native", DiskAio::Native), ("io_uring", DiskAio::IoUring)];
-    image.aio = bag.word("aio", &aio)?;
+    image.aio = bag.same_word("aio")?;
     image.discard = image::discard(bag)?;
     image.detect_zeroes = image::zeroes(bag)?;
     for key in ["readonly", "read-only"] {

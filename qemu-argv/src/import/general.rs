@@ -1,12 +1,9 @@
 //! Names, how the machine starts and ends, what the launcher does itself.
 
-use super::bag::{Bag, Why};
+use super::bag::{Bag, Why, same_word};
 use super::board::number_or_text;
 use super::line::Line;
-use crate::config::{
-    PanicAction, RebootAction, Rtc, RtcClock, ShutdownAction, VmConfig, Watchdog, WatchdogAction,
-    WatchdogModel,
-};
+use crate::config::{RebootAction, Rtc, ShutdownAction, VmConfig, Watchdog, WatchdogModel};
 use crate::value::Value;
 
 /// What the launcher does itself, and how.
@@ -151,19 +148,11 @@ pub(super) fn sandbox(line: &mut Line, config: &mut VmConfig) {
 pub(super) fn ends(line: &mut Line, config: &mut VmConfig) {
     let actions = &mut config.actions;
     if let Some((at, mut bag)) = line.merged("action") {
-        let panic = [
-            ("pause", PanicAction::Pause),
-            ("shutdown", PanicAction::Shutdown),
-            ("exit-failure", PanicAction::ExitFailure),
-            ("none", PanicAction::None),
-        ];
-        let reboot = [("reset", RebootAction::Reset), ("shutdown", RebootAction::Shutdown)];
-        let shutdown = [("poweroff", ShutdownAction::Poweroff), ("pause", ShutdownAction::Pause)];
         let mut read = || -> Result<(), Why> {
-            actions.panic = bag.word("panic", &panic)?;
-            actions.reboot = bag.word("reboot", &reboot)?;
-            actions.shutdown = bag.word("shutdown", &shutdown)?;
-            actions.watchdog = bag.word("watchdog", &WATCHDOG_ACTIONS)?;
+            actions.panic = bag.same_word("panic")?;
+            actions.reboot = bag.same_word("reboot")?;
+            actions.shutdown = bag.same_word("shutdown")?;
+            actions.watchdog = bag.same_word("watchdog")?;
             bag.done()
         };
         if let Err(why) = read() {
@@ -171,8 +160,8 @@ pub(super) fn ends(line: &mut Line, config: &mut VmConfig) {
         }
     }
     if let Some((at, word)) = line.last("watchdog-action") {
-        match WATCHDOG_ACTIONS.iter().find(|(known, _)| *known == word) {
-            Some((_, action)) => actions.watchdog = Some(*action),
+        match same_word(&word) {
+            Some(action) => actions.watchdog = Some(action),
             None => line.extra(at, "a config has no such action"),
         }
     }
@@ -183,16 +172,6 @@ pub(super) fn ends(line: &mut Line, config: &mut VmConfig) {
         actions.shutdown = Some(ShutdownAction::Pause);
     }
 }
-
-const WATCHDOG_ACTIONS: [(&str, WatchdogAction); 7] = [
-    ("reset", WatchdogAction::Reset),
-    ("shutdown", WatchdogAction::Shutdown),
-    ("poweroff", WatchdogAction::Poweroff),
-    ("pause", WatchdogAction::Pause),
-    ("debug", WatchdogAction::Debug),
-    ("none", WatchdogAction::None),
-    ("inject-nmi", WatchdogAction::InjectNmi),
-];
 
 pub(super) fn boot(line: &mut Line, config: &mut VmConfig) {
     let boot = &mut config.boot;
@@ -216,10 +195,9 @@ pub(super) fn boot(line: &mut Line, config: &mut VmConfig) {
         }
     }
     if let Some((at, mut bag)) = line.merged("rtc") {
-        let clocks = [("host", RtcClock::Host), ("rt", RtcClock::Rt), ("vm", RtcClock::Vm)];
         let mut read = || -> Result<Rtc, Why> {
             let base = bag.text("base")?;
-            let clock = bag.word("clock", &clocks)?;
+            let clock = bag.same_word("clock")?;
             let catch_up = bag.word("driftfix", &[("slew", true), ("none", false)])?.unwrap_or_default();
             bag.done()?;
             Ok(Rtc { base, clock, catch_up })

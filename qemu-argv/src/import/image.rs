@@ -195,10 +195,7 @@ fn storage(line: &Line, node_: Value) -> Result<Image, Why> {
     let (at, mut bag) = node(line, node_)?;
     bag.take("node-name");
     let opening = opening(&mut bag)?;
-    let aio = bag.word(
-        "aio",
-        &[("threads", DiskAio::Threads), ("native", DiskAio::Native), ("io_uring", DiskAio::IoUring)],
-    )?;
+    let aio = bag.same_word("aio")?;
     let backend = storage::backend(bag)?;
     Ok(Image { options: at.into_iter().collect(), aio, ..Image { backend, ..opening } })
 }
@@ -225,8 +222,7 @@ pub(super) fn discard(bag: &mut Bag) -> Result<bool, Why> {
 }
 
 pub(super) fn zeroes(bag: &mut Bag) -> Result<DetectZeroes, Why> {
-    let words = [("off", DetectZeroes::Off), ("on", DetectZeroes::On), ("unmap", DetectZeroes::Unmap)];
-    Ok(bag.word("detect-zeroes", &words)?.unwrap_or_default())
+    Ok(bag.same_word("detect-zeroes")?.unwrap_or_default())
 }
 
 /// The limits of a `throttle-group`.

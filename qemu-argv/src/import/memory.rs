@@ -2,7 +2,7 @@
 
 use super::bag::{Bag, Why, as_size};
 use super::line::Line;
-use crate::config::{FileMemory, MemfdMemory, Memory, MemoryBackend, MemoryLock, Size, VmConfig};
+use crate::config::{FileMemory, MemfdMemory, Memory, MemoryBackend, Size, VmConfig};
 use crate::qemu_target::Arch;
 use crate::topology::{Machine as Board, MachineOptions};
 use crate::value::Props;
@@ -26,8 +26,7 @@ pub(super) fn memory(line: &mut Line, config: &mut VmConfig) {
     }
     memory.prealloc = line.switch("mem-prealloc");
     if let Some((at, mut bag)) = line.merged("overcommit") {
-        let words = [("off", MemoryLock::Off), ("on", MemoryLock::On), ("on-fault", MemoryLock::OnFault)];
-        match bag.word("mem-lock", &words) {
+        match bag.same_word("mem-lock") {
             Ok(lock) => memory.lock = lock.unwrap_or_default(),
             Err(why) => line.remark(at, why),
         }

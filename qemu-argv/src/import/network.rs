@@ -9,38 +9,11 @@ use crate::qemu_target::Arch;
 /// Interfaces, each with what says its place among the others.
 pub(super) type Interfaces = Vec<(usize, Network)>;
 
-/// Each model with QEMU's names, without the bus suffix of the virtio ones.
-const MODELS: [(NicModel, &str); 20] = [
-    (NicModel::Virtio, "virtio-net"),
-    (NicModel::E1000, "e1000"),
-    (NicModel::E1000_82544gc, "e1000-82544gc"),
-    (NicModel::E1000_82545em, "e1000-82545em"),
-    (NicModel::E1000e, "e1000e"),
-    (NicModel::Igb, "igb"),
-    (NicModel::Rtl8139, "rtl8139"),
-    (NicModel::Vmxnet3, "vmxnet3"),
-    (NicModel::Ne2kPci, "ne2k_pci"),
-    (NicModel::Pcnet, "pcnet"),
-    (NicModel::Tulip, "tulip"),
-    (NicModel::I82550, "i82550"),
-    (NicModel::I82551, "i82551"),
-    (NicModel::I82557b, "i82557b"),
-    (NicModel::I82558b, "i82558b"),
-    (NicModel::I82559er, "i82559er"),
-    (NicModel::I82562, "i82562"),
-    (NicModel::Sungem, "sungem"),
-    (NicModel::Sunhme, "sunhme"),
-    (NicModel::SpaprVlan, "spapr-vlan"),
-];
-
 pub(super) fn model(driver: &str) -> Option<NicModel> {
     if matches!(driver, "virtio" | "virtio-net-pci" | "virtio-net-ccw" | "virtio-net-device") {
         return Some(NicModel::Virtio);
     }
-    if driver == "usb-net" {
-        return Some(NicModel::UsbNet);
-    }
-    MODELS.iter().find(|(_, name)| *name == driver).map(|(model, _)| *model)
+    NicModel::of_driver(driver)
 }
 
 /// The model that a board has by itself.

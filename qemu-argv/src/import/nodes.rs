@@ -3,7 +3,7 @@
 use super::bag::{Why, as_number};
 use super::line::Line;
 use super::memory::backend_object;
-use crate::config::{MemoryBackend, NumaNode, NumaPolicy, VmConfig};
+use crate::config::{MemoryBackend, NumaNode, VmConfig};
 use crate::value::Value;
 
 pub(super) fn nodes(line: &mut Line, config: &mut VmConfig) {
@@ -37,12 +37,7 @@ pub(super) fn nodes(line: &mut Line, config: &mut VmConfig) {
                             let number = |value: &Value| as_number(value)?.try_into().ok();
                             node.host_nodes = hosts.iter().filter_map(number).collect();
                         }
-                        let words = [
-                            ("preferred", NumaPolicy::Preferred),
-                            ("bind", NumaPolicy::Bind),
-                            ("interleave", NumaPolicy::Interleave),
-                        ];
-                        node.policy = rest.word("policy", &words)?;
+                        node.policy = rest.same_word("policy")?;
                         rest.done()?;
                         objects.push(at);
                     }

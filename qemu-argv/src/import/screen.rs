@@ -4,8 +4,7 @@ use super::bag::{Bag, Why};
 use super::line::Line;
 use crate::config::{
     CocoaDisplay, CursesDisplay, DbusDisplay, Display, EglHeadlessDisplay, GlMode, GtkDisplay, SdlDisplay,
-    Spice, SpiceAppDisplay, SpiceAuto, SpiceCompression, SpiceInet, SpiceListen, SpiceStreaming, VmConfig,
-    Vnc, VncInet, VncListen, VncShare, VncUnix,
+    Spice, SpiceAppDisplay, SpiceInet, SpiceListen, VmConfig, Vnc, VncInet, VncListen, VncUnix,
 };
 use crate::value::Value;
 
@@ -39,12 +38,11 @@ pub(super) fn display(line: &mut Line, config: &mut VmConfig) {
 }
 
 fn of(kind: &str, mut bag: Bag, full_screen: bool) -> Result<Display, Why> {
-    let gl_words = [("off", GlMode::Off), ("on", GlMode::On), ("core", GlMode::Core), ("es", GlMode::Es)];
     let gl = |bag: &mut Bag| match bag.take("gl") {
         Some(Value::Bool(on)) => Ok(Some(if on { GlMode::On } else { GlMode::Off })),
         Some(value) => {
             bag.put("gl", value);
-            bag.word("gl", &gl_words)
+            bag.same_word("gl")
         }
         None => Ok(None),
     };
@@ -136,11 +134,6 @@ fn server(mut bag: Bag) -> Result<(Vnc, bool), Why> {
             Some(port.ok_or("a config has a port for WebSocket clients")?)
         }
     };
-    let shares = [
-        ("allow-exclusive", VncShare::AllowExclusive),
-        ("force-shared", VncShare::ForceShared),
-        ("ignore", VncShare::Ignore),
-    ];
     let vnc = Vnc {
         listen,
         websocket_port,
@@ -150,7 +143,7 @@ fn server(mut bag: Bag) -> Result<(Vnc, bool), Why> {
         sasl: bag.flag("sasl")?.unwrap_or_default(),
         lossy: bag.flag("lossy")?.unwrap_or_default(),
         non_adaptive: bag.flag("non-adaptive")?.unwrap_or_default(),
-        share: bag.word("share", &shares)?,
+        share: bag.same_word("share")?,
         power_control: bag.flag("power-control")?.unwrap_or_default(),
         audio: bag.text("audiodev")?,
         keyboard: None,
@@ -184,17 +177,6 @@ fn spice_server(mut bag: Bag) -> Result<Spice, Why> {
         };
         SpiceListen::Inet(SpiceInet { host, port, tls_port })
     };
-    let auto = [("auto", SpiceAuto::Auto), ("never", SpiceAuto::Never), ("always", SpiceAuto::Always)];
-    let compressions = [
-        ("auto_glz", SpiceCompression::AutoGlz),
-        ("auto_lz", SpiceCompression::AutoLz),
-        ("quic", SpiceCompression::Quic),
-        ("glz", SpiceCompression::Glz),
-        ("lz", SpiceCompression::Lz),
-        ("off", SpiceCompression::Off),
-    ];
-    let streaming =
-        [("off", SpiceStreaming::Off), ("all", SpiceStreaming::All), ("filter", SpiceStreaming::Filter)];
     let agent_mouse = bag.flag("agent-mouse")?;
     let spice = Spice {
         // Without a listener it is what makes the option say anything.
@@ -204,10 +186,10 @@ fn spice_server(mut bag: Bag) -> Result<Spice, Why> {
         disable_ticketing: bag.flag("disable-ticketing")?.unwrap_or_default(),
         sasl: bag.flag("sasl")?.unwrap_or_default(),
         x509_dir: bag.text("x509-dir")?.map(Into::into),
-        image_compression: bag.word("image-compression", &compressions)?,
-        jpeg_wan_compression: bag.word("jpeg-wan-compression", &auto)?,
-        zlib_glz_wan_compression: bag.word("zlib-glz-wan-compression", &auto)?,
-        streaming_video: bag.word("streaming-video", &streaming)?,
+        image_compression: bag.same_word("image-compression")?,
+        jpeg_wan_compression: bag.same_word("jpeg-wan-compression")?,
+        zlib_glz_wan_compression: bag.same_word("zlib-glz-wan-compression")?,
+        streaming_video: bag.same_word("streaming-video")?,
         playback_compression: bag.flag("playback-compression")?,
         seamless_migration: bag.flag("seamless-migration")?.unwrap_or_default(),
         copy_paste: bag.flag("disable-copy-paste")?.map(|off| !off),

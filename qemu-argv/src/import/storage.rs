@@ -2,8 +2,8 @@
 
 use super::bag::{Bag, Why};
 use crate::config::{
-    DiskBackend, HeaderDigest, HostDeviceDisk, HttpDisk, IscsiDisk, NbdDisk, NullDisk, NvmeDisk, RbdDisk,
-    Sha256HostKey, SocketAddress, SshDisk, SshHostKey,
+    DiskBackend, HostDeviceDisk, HttpDisk, IscsiDisk, NbdDisk, NullDisk, NvmeDisk, RbdDisk, Sha256HostKey,
+    SocketAddress, SshDisk, SshHostKey,
 };
 use crate::value::Value;
 
@@ -37,12 +37,6 @@ pub(super) fn backend(mut bag: Bag) -> Result<DiskBackend, Why> {
             if bag.text("transport")?.as_deref() != Some("tcp") {
                 return Err("a config has only iSCSI over TCP".into());
             }
-            let digests = [
-                ("crc32c", HeaderDigest::Crc32c),
-                ("none", HeaderDigest::None),
-                ("crc32c-none", HeaderDigest::Crc32cNone),
-                ("none-crc32c", HeaderDigest::NoneCrc32c),
-            ];
             DiskBackend::Iscsi(IscsiDisk {
                 portal: bag.needed("portal")?,
                 target: bag.needed("target")?,
@@ -50,7 +44,7 @@ pub(super) fn backend(mut bag: Bag) -> Result<DiskBackend, Why> {
                 user: bag.text("user")?,
                 password_secret: bag.text("password-secret")?,
                 initiator: bag.text("initiator-name")?,
-                header_digest: bag.word("header-digest", &digests)?,
+                header_digest: bag.same_word("header-digest")?,
                 timeout_s: bag.number("timeout")?,
             })
         }

@@ -3,8 +3,8 @@
 use super::bag::{Bag, Why};
 use super::line::Line;
 use crate::config::{
-    FwCfg, Iothread, Secret, SecretFormat, Smbios, SmbiosBios, SmbiosPart, SmbiosSystem, Tls, TlsEndpoint,
-    TlsKind, VmConfig,
+    FwCfg, Iothread, Secret, Smbios, SmbiosBios, SmbiosPart, SmbiosSystem, Tls, TlsEndpoint, TlsKind,
+    VmConfig,
 };
 use crate::value::Value;
 
@@ -126,8 +126,7 @@ fn iothread(mut bag: Bag) -> Result<Iothread, Why> {
 
 fn secret(mut bag: Bag) -> Result<Secret, Why> {
     let id = bag.needed("id")?;
-    let words = [("raw", SecretFormat::Raw), ("base64", SecretFormat::Base64)];
-    let format = bag.word("format", &words)?.unwrap_or_default();
+    let format = bag.same_word("format")?.unwrap_or_default();
     let (file, value) = (bag.text("file")?, bag.text("data")?);
     bag.done()?;
     // A descriptor is the launcher's way to hand over what is not written anywhere.
@@ -136,10 +135,9 @@ fn secret(mut bag: Bag) -> Result<Secret, Why> {
 }
 
 fn tls(mut bag: Bag, kind: TlsKind) -> Result<Tls, Why> {
-    let words = [("client", TlsEndpoint::Client), ("server", TlsEndpoint::Server)];
     let id = bag.needed("id")?;
     let dir = bag.needed("dir")?;
-    let endpoint = bag.word("endpoint", &words)?.unwrap_or(TlsEndpoint::Client);
+    let endpoint = bag.same_word("endpoint")?.unwrap_or(TlsEndpoint::Client);
     let tls = Tls {
         kind,
         // By default QEMU checks.

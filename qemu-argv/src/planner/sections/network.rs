@@ -136,46 +136,29 @@ fn add(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, props
     let mut pci = if express { PciRequest::express() } else { PciRequest::conventional() };
     pci.address.clone_from(&network.address);
     pci.hotplug = network.hotplug.map_or(pci.hotplug, |wanted| Some(wanted).into());
-    let driver = match network.model {
+    let driver = network.model.driver();
+    match network.model {
         Model::Virtio => {
-            let driver = builder.board.virtio("virtio-net", &pci);
+            let driver = builder.board.virtio(driver, &pci);
             return builder.device(at, driver, id, props, Connector::Virtio(pci));
         }
         Model::UsbNet => {
             if network.address.is_some() {
                 builder.conflict(at.field("address"), "`address` is not supported by USB interfaces");
             }
-            return builder.device(at, "usb-net", id, props, Connector::Usb(UsbRequest::default()));
+            return builder.device(at, driver, id, props, Connector::Usb(UsbRequest::default()));
         }
         Model::SpaprVlan => {
             if builder.board.family() != Family::Pseries {
-                builder.not_here(at.field("model"), "spapr-vlan", "; it requires pseries");
+                builder.not_here(at.field("model"), driver, "; it requires pseries");
             }
-            builder.fixed_device(at, "spapr-vlan", id, props);
-            return;
+            return builder.fixed_device(at, driver, id, props);
         }
         Model::Board | Model::None => return,
         Model::Igb => {
-            builder.needs(at.field("model"), "igb", 8, 0);
-            "igb"
+            builder.needs(at.field("model"), driver, 8, 0);
         }
-        Model::E1000 => "e1000",
-        Model::E1000_82544gc => "e1000-82544gc",
-        Model::E1000_82545em => "e1000-82545em",
-        Model::E1000e => "e1000e",
-        Model::Rtl8139 => "rtl8139",
-        Model::Vmxnet3 => "vmxnet3",
-        Model::Ne2kPci => "ne2k_pci",
-        Model::Pcnet => "pcnet",
-        Model::Tulip => "tulip",
-        Model::I82550 => "i82550",
-        Model::I82551 => "i82551",
-        Model::I82557b => "i82557b",
-        Model::I82558b => "i82558b",
-        Model::I82559er => "i82559er",
-        Model::I82562 => "i82562",
-        Model::Sungem => "sungem",
-        Model::Sunhme => "sunhme",
-    };
+        _ => {}
+    }
     builder.device(at, driver, id, props, Connector::Pci(pci));
 }
