@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use qemuctl::home::StoredMachine;
-use qemuctl::{Console, GuestAnswer, Instance, LaunchOptions, Ownership, StopOutcome};
+use qemuctl::{Console, Instance, LaunchOptions, Ownership, StopOutcome, control::GuestAnswer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 

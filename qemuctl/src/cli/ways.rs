@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use qemu_argv::Transport;
-use qemuctl::{Instance, NetworkInterface};
+use qemuctl::{Instance, control::NetworkInterface};
 use qmp_proto::{QuerySpice, QueryVnc};
 use serde::Serialize;
 

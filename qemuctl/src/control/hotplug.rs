@@ -29,7 +29,7 @@ impl Instance {
     /// ```no_run
     /// # async fn example(vm: &qemuctl::Instance) -> Result<(), qemuctl::Error> {
     /// use std::time::Duration;
-    /// use qemuctl::Disk;
+    /// use qemuctl::config::Disk;
     ///
     /// let id = vm.plug(&Disk::file("/vm/more.qcow2")).await?;
     /// vm.unplug(&id, Duration::from_secs(30)).await?;

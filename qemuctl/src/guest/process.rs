@@ -66,7 +66,7 @@ impl Instance {
     ///
     /// ```no_run
     /// # async fn example(vm: &qemuctl::Instance) -> Result<(), qemuctl::Error> {
-    /// use qemuctl::{Exec, Output};
+    /// use qemuctl::{guest::Output, Exec};
     ///
     /// let build = Exec::new("make").arg("check").env("V", "1").current_dir("/src");
     /// let mut process = vm.spawn(&build).await?;

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use qemuctl::qmp_client::{Options, Session};
 use qemuctl::qmp_proto::RunState;
-use qemuctl::{ExitReason, VideoModel};
+use qemuctl::{ExitReason, config::VideoModel};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::guest_agent::{GENEROUS, linux};
@@ -42,7 +42,7 @@ fn a_command_line_needs_no_qemu() {
 fn a_tour_without_async_code() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut config = linux("10.0", "x86_64", dir.path());
-    config.video = vec![qemuctl::Video::new(VideoModel::Vga)];
+    config.video = vec![qemuctl::config::Video::new(VideoModel::Vga)];
     let (disk, picture) = (dir.path().join("more.raw"), dir.path().join("screen.png"));
     std::fs::write(&disk, vec![0; 1 << 20]).expect("written");
     let mut lines = Vec::new();
