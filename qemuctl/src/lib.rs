@@ -56,6 +56,9 @@
 //! # }
 //! ```
 
+// The first, so that its methods are the first on the page of `Instance`.
+pub mod launch;
+
 mod attach;
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -70,7 +73,6 @@ pub mod home;
 #[cfg(feature = "image")]
 pub mod image;
 mod instance;
-pub mod launch;
 pub mod prelude;
 mod reason;
 pub mod runtime;

@@ -79,8 +79,8 @@ impl ConsoleReader {
     /// # Errors
     ///
     /// As that method.
-    pub fn expect(&mut self, pattern: &str, within: Duration) -> Result<Match, ExpectError> {
-        self.runtime.block_on(self.inner.expect(pattern, within))
+    pub fn expect(&mut self, pattern: &str, timeout: Duration) -> Result<Match, ExpectError> {
+        self.runtime.block_on(self.inner.expect(pattern, timeout))
     }
 }
 

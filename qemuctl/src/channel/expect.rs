@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use regex_lite::Regex;
-use tokio::time::timeout;
 
 use super::ConsoleReader;
 use crate::error::ExpectError;
@@ -34,12 +33,12 @@ impl ConsoleReader {
     /// # Cancel safety
     ///
     /// Nothing is lost: output that did not match is searched again.
-    pub async fn expect(&mut self, pattern: &str, within: Duration) -> Result<Match, ExpectError> {
+    pub async fn expect(&mut self, pattern: &str, timeout: Duration) -> Result<Match, ExpectError> {
         let regex = Regex::new(pattern).map_err(|error| ExpectError::Pattern {
             pattern: pattern.to_owned(),
             reason: error.to_string(),
         })?;
-        let found = timeout(within, async {
+        let found = tokio::time::timeout(timeout, async {
             loop {
                 if let Some(expected) = self.take_match(&regex) {
                     return Some(expected);
@@ -53,7 +52,7 @@ impl ConsoleReader {
             Ok(Some(expected)) => Ok(expected),
             Ok(None) => Err(ExpectError::Ended { pattern: pattern.to_owned(), last: self.last() }),
             Err(_) => {
-                Err(ExpectError::Timeout { pattern: pattern.to_owned(), after: within, last: self.last() })
+                Err(ExpectError::Timeout { pattern: pattern.to_owned(), after: timeout, last: self.last() })
             }
         }
     }

@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use crate::error::Error;
 use crate::instance::Instance;
 
+/// # Screenshots
 impl Instance {
     /// Takes a screenshot of the first screen, as PNG.
     ///

@@ -38,6 +38,7 @@ pub enum GuestChecksum {
     Unknown,
 }
 
+/// # Copying files
 impl Instance {
     /// Copies `source` into the file `path` in the guest, which is created or truncated, and compares checksums.
     ///

@@ -60,6 +60,7 @@ impl fmt::Debug for GuestProcess {
     }
 }
 
+/// # Programs in the guest
 impl Instance {
     /// Starts a program in the guest and returns at once. While it runs, its output can be read, its input written, and
     /// signals can be sent to it.
