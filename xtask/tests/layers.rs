@@ -55,7 +55,17 @@ const OUTSIDE: [(&str, &[&[&str]]); 3] = [
         "qemuctl",
         &[
             ASYNC,
-            &["png", "regex", "rustix", "schemars", "sha2", "tempfile", "toml", "tracing", "zeroize"],
+            &[
+                "hmac-sha256",
+                "png",
+                "regex-lite",
+                "rustix",
+                "schemars",
+                "tempfile",
+                "toml",
+                "tracing",
+                "zeroize",
+            ],
             PROGRAM,
         ],
     ),
