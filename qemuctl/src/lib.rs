@@ -21,7 +21,7 @@
 //! | know what went wrong | [`Error`], [`error`] |
 //! | do all this without an async runtime | [`blocking`] |
 //! | find what runs on this host, and clean up after what was killed | [`runtime`] |
-//! | keep machines that exist while they are off, and disk images | [`home`], [`image`] |
+//! | keep machines that exist while they are off, disk images and snapshots | [`home`], [`image`], [`snapshot`] |
 //!
 //! # Features
 //!
@@ -32,7 +32,7 @@
 //! | `blocking` (default) | the module [`blocking`] |
 //! | `files` | configs in TOML and JSON files: [`ConfigFile`](config::ConfigFile) |
 //! | `home` | the module [`home`]; includes `files` |
-//! | `image` | the module [`image`] |
+//! | `image` | the modules [`image`] and [`snapshot`] |
 //! | `png` | screenshots from a QEMU that was built without PNG |
 //! | `tracing` | spans and events of launches, states and ends |
 //! | `schema` | the JSON Schema of config files |
@@ -76,6 +76,8 @@ mod instance;
 pub mod prelude;
 mod reason;
 pub mod runtime;
+#[cfg(feature = "image")]
+pub mod snapshot;
 mod state;
 mod supervise;
 mod trace;

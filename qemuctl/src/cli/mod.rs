@@ -7,6 +7,7 @@ mod boot;
 mod check;
 mod complete;
 mod completions;
+mod confirm;
 mod console;
 mod context;
 mod cp;
@@ -41,6 +42,7 @@ mod run;
 mod schema;
 mod screenshot;
 mod signals;
+mod snapshot;
 mod start;
 mod started;
 mod status;
@@ -131,6 +133,7 @@ enum Command {
     Block(block::Args),
     Throttle(throttle::Args),
     Image(images::Args),
+    Snapshot(snapshot::Args),
     Vnc(vnc::Args),
     Argv(argv::Args),
     Import(import::Args),
@@ -179,6 +182,7 @@ impl Command {
             Self::Block(args) => block::run(args, context).await,
             Self::Throttle(args) => throttle::run(args, context).await,
             Self::Image(args) => images::run(args, context).await,
+            Self::Snapshot(args) => snapshot::run(args, context).await,
             Self::Vnc(args) => vnc::run(args, context).await,
             Self::Argv(args) => argv::run(args, context).await,
             Self::Import(args) => import::run(&args, context),
