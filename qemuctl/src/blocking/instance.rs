@@ -23,6 +23,8 @@ use crate::guest::{CopyReport, Exec, ExecOutput, GuestEnd, Match, Output};
 use crate::instance::Ownership;
 use crate::launch::LaunchOptions;
 use crate::reason::ExitReason;
+#[cfg(feature = "image")]
+use crate::snapshot::{Snapshot, SnapshotOptions, SnapshotReport};
 use crate::state::State;
 use crate::supervise::Exit;
 
@@ -188,7 +190,7 @@ impl Instance {
         set_spice_password(password: &str) -> Result<(), Error>;
         expire_spice_password(expiry: Expiry) -> Result<(), Error>;
         exec(exec: &Exec, timeout: Duration) -> Result<ExecOutput, Error>;
-        exec_streamed(exec: &Exec, limit: Duration, output: impl FnMut(Output) + Send) -> Result<ExecOutput, Error>;
+        exec_streamed(exec: &Exec, timeout: Duration, output: impl FnMut(Output) + Send) -> Result<ExecOutput, Error>;
         network_interfaces() -> Result<Vec<GuestNetworkInterface>, Error>;
         suspend() -> Result<(), Error>;
     }
@@ -333,5 +335,16 @@ impl Instance {
     /// As [`console`](crate::Instance::console), and [`Error::Expect`] if there is no such output.
     pub fn expect(&self, pattern: &str, timeout: Duration) -> Result<Match, Error> {
         Ok(self.console()?.reader_with_history().expect(pattern, timeout)?)
+    }
+}
+
+/// # Snapshots
+#[cfg(feature = "image")]
+impl Instance {
+    blocking! {"crate::Instance";
+        snapshots() -> Result<Vec<Snapshot>, Error>;
+        create_snapshot(tag: &str, options: &SnapshotOptions) -> Result<SnapshotReport, Error>;
+        revert_to_snapshot(tag: &str) -> Result<Snapshot, Error>;
+        delete_snapshot(tag: &str) -> Result<Snapshot, Error>;
     }
 }
