@@ -32,7 +32,7 @@
 //! | `blocking` (default) | the module [`blocking`] |
 //! | `files` | configs in TOML and JSON files: [`ConfigFile`](config::ConfigFile) |
 //! | `home` | the module [`home`]; includes `files` |
-//! | `image` | the modules [`image`] and [`snapshot`] |
+//! | `image` | the modules [`image`] and [`snapshot`], and [`Instance::save`] |
 //! | `png` | screenshots from a QEMU that was built without PNG |
 //! | `tracing` | spans and events of launches, states and ends |
 //! | `schema` | the JSON Schema of config files |
@@ -76,6 +76,7 @@ mod instance;
 pub mod prelude;
 mod reason;
 pub mod runtime;
+mod saved;
 #[cfg(feature = "image")]
 pub mod snapshot;
 mod state;
@@ -92,6 +93,7 @@ pub use launch::{LaunchOptions, SecretSource};
 #[doc(inline)]
 pub use qemu_discovery::process::{ProcessExit, ResourceUsage};
 pub use reason::ExitReason;
+pub use saved::SavedState;
 pub use state::State;
 pub use supervise::Exit;
 

@@ -27,7 +27,7 @@ const ROOMS: [(&str, &str); 7] = [
     ),
     (
         "qemuctl/src/lib.rs",
-        "state reason config error trace runtime supervise channel instance guest launch attach events \
+        "state reason config error trace runtime saved supervise channel instance guest launch attach events \
          control image snapshot home blocking prelude",
     ),
     // It uses the library as anybody does.

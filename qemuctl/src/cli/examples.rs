@@ -50,6 +50,14 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "save",
+        &[
+            ("qemuctl save web", "Saves a machine; `qemuctl start web` goes on where it was."),
+            ("qemuctl save web web.state", "Saves a VM to a file."),
+        ],
+    ),
+    ("restore", &[("qemuctl restore web.state", "Starts a VM where it was saved.")]),
+    (
         "snapshot",
         &[
             ("qemuctl snapshot create web before-update", "Saves the disks, and the memory if it runs."),

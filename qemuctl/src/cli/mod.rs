@@ -39,6 +39,7 @@ mod power;
 mod progress;
 mod qmp;
 mod run;
+mod save;
 mod schema;
 mod screenshot;
 mod signals;
@@ -134,6 +135,8 @@ enum Command {
     Throttle(throttle::Args),
     Image(images::Args),
     Snapshot(snapshot::Args),
+    Save(save::Save),
+    Restore(save::Restore),
     Vnc(vnc::Args),
     Argv(argv::Args),
     Import(import::Args),
@@ -183,6 +186,8 @@ impl Command {
             Self::Throttle(args) => throttle::run(args, context).await,
             Self::Image(args) => images::run(args, context).await,
             Self::Snapshot(args) => snapshot::run(args, context).await,
+            Self::Save(args) => Box::pin(save::save(args, context)).await,
+            Self::Restore(args) => Box::pin(save::restore(args, context)).await,
             Self::Vnc(args) => vnc::run(args, context).await,
             Self::Argv(args) => argv::run(args, context).await,
             Self::Import(args) => import::run(&args, context),

@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let mut options = LaunchOptions::default();
     let mut hold = loaded.machine().map(StoredMachine::hold).transpose()?;
     if let Some(hold) = &mut hold {
-        hold.prepare(&mut loaded.config, &mut options);
+        hold.prepare(&mut loaded.config, &mut options)?;
         hold.begin(&socket_dir(&loaded, context)?)?;
     }
     let launched = launch(&loaded, Ownership::Owned, options, &mut signals, context).await;

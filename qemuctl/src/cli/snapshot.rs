@@ -33,7 +33,6 @@ enum Action {
     Create(Create),
     #[command(visible_alias = "ls")]
     List(List),
-    #[command(visible_alias = "restore")]
     Revert(Change),
     #[command(visible_alias = "rm")]
     Delete(Change),

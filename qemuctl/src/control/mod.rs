@@ -13,6 +13,8 @@ mod network;
 mod power;
 #[cfg(feature = "png")]
 mod ppm;
+#[cfg(feature = "image")]
+mod save;
 mod screenshot;
 mod stats;
 mod stop;

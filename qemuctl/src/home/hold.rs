@@ -90,8 +90,14 @@ impl Hold {
         &self.machine
     }
 
-    /// Adapts launch options to the machine: its plan, firmware variables and logs are in its folder.
-    pub fn prepare(&self, config: &mut VmConfig, options: &mut LaunchOptions) {
+    /// Adapts launch options to the machine: its plan, firmware variables and logs are in its folder, and it goes on where
+    /// it was saved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if its saved state cannot be read.
+    pub fn prepare(&self, config: &mut VmConfig, options: &mut LaunchOptions) -> Result<(), Error> {
+        options.resume = self.machine.saved()?;
         config.name = Some(self.machine.name().to_owned());
         options.keep_dir = Some(self.machine.folder().to_owned());
         options.config_file = Some(self.machine.config_path());
@@ -103,6 +109,7 @@ impl Hold {
         {
             first.log = Some(self.machine.file("console.log"));
         }
+        Ok(())
     }
 
     /// Records the beginning of a run, with its sockets in `socket_dir`.
@@ -125,6 +132,8 @@ impl Hold {
         let path = self.machine.run_path();
         let Some(run) = &mut self.run else { return };
         run.pid = pid;
+        // It has gone on from there. If it stays, the next start finds that the disks have changed.
+        let _ = self.machine.discard_saved();
         // On failure, the record in the socket directory has the same information.
         let _ = write_whole(&path, &text(run));
         let _ = write_draft(&beside(&path), &[b' '; ROOM]);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config::{ConfigError, ConfigFile};
 use crate::error::Error;
 use crate::runtime::{check_name, read_regular};
+use crate::saved::SavedState;
 use qemu_discovery::process::{Process, Watcher};
 
 use super::directory::{Home, exists, hidden_folder, make_private, order, sweep};
@@ -63,6 +64,38 @@ impl StoredMachine {
     /// Returns the path of one of its files, such as `console.log`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// Returns the path of the state in which it goes on at its next start, if there is a file.
+    pub fn saved_path(&self) -> PathBuf {
+        self.file("saved.state")
+    }
+
+    /// Reads the state in which it goes on at its next start.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be read, or is not whole.
+    pub fn saved(&self) -> Result<Option<SavedState>, Error> {
+        let path = self.saved_path();
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        SavedState::open(path).map(Some)
+    }
+
+    /// Removes the saved state, so that the machine boots at its next start. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be removed.
+    pub fn discard_saved(&self) -> Result<bool, Error> {
+        let path = self.saved_path();
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io_error("remove", &path)(error)),
+        }
     }
 
     /// Reads its config, in which the name is set to the machine's.
@@ -136,7 +169,8 @@ impl StoredMachine {
         // In this order, since a process that starts it becomes its keeper before it records a run.
         let run = LastRun::read(&self.run_path())?;
         let keeper = self.keeper()?;
-        Ok(Status::new(&self.name, run, keeper))
+        let saved = self.saved_path().symlink_metadata().is_ok();
+        Ok(Status::new(&self.name, run, keeper, saved))
     }
 
     /// Sets whether the machine stays down after its VM ends, regardless of its restart policy.

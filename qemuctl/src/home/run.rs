@@ -62,6 +62,8 @@ pub enum RunState {
     Starting,
     /// It has ended, and will be restarted according to its policy.
     Restarting,
+    /// It was saved, and goes on where it was when it is started.
+    Saved,
     /// It has ended; the last run says how.
     Ended,
     /// It has ended unobserved: QEMU and its keeper were killed.
@@ -79,15 +81,16 @@ pub struct Status {
     /// The process that runs it, or 0 if its id is not known yet. `None` if there is none.
     pub keeper: Option<u32>,
     record: Option<Box<Record>>,
+    is_saved: bool,
 }
 
 impl Status {
-    pub(super) fn new(name: &str, run: Option<LastRun>, keeper: Option<u32>) -> Self {
+    pub(super) fn new(name: &str, run: Option<LastRun>, keeper: Option<u32>, is_saved: bool) -> Self {
         let record = match &run {
             Some(run) if run.end.is_none() => Record::read(&run.socket_dir, name).ok().flatten(),
             _ => None,
         };
-        Self { record: record.filter(Record::is_alive).map(Box::new), run, keeper }
+        Self { record: record.filter(Record::is_alive).map(Box::new), run, keeper, is_saved }
     }
 
     /// Returns the record of its VM, if it is running.
@@ -103,6 +106,7 @@ impl Status {
             (Some(_), ..) => RunState::Running,
             (None, Some(LastRun { end: Some(_), .. }), Some(_)) => RunState::Restarting,
             (None, _, Some(_)) => RunState::Starting,
+            (None, _, None) if self.is_saved => RunState::Saved,
             (None, None, None) => RunState::New,
             (None, Some(LastRun { end: Some(_), .. }), None) => RunState::Ended,
             (None, Some(run), None) if run.boot != boot() => RunState::HostRestarted,

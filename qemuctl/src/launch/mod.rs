@@ -51,6 +51,7 @@ use crate::channel::{Console, Turn};
 use crate::error::{Error, Phase};
 use crate::instance::{Handle, Instance, Ownership};
 use crate::runtime::{Plans, make_private, socket_of};
+use crate::saved;
 use crate::state::State;
 use crate::supervise::{Watched, watch_over};
 use crate::trace;
@@ -112,7 +113,7 @@ async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership
     record.write(&dir)?;
 
     options.tell(Phase::Spawn);
-    let (mut start, monitor) = Start::spawn(spec, descriptors, claim, options.ready_timeout).await?;
+    let (mut start, monitor) = Start::spawn(spec, descriptors, claim, options.timeout()).await?;
     record.pid = start.process().pid();
     record.started = start.process().started();
     // Meanwhile QEMU sets itself up.
@@ -136,7 +137,13 @@ async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership
 
     let events = session.events();
     let mut state = None;
-    if !(options.paused || record.config.paused) {
+    let mut is_to_run = !(options.paused || record.config.paused);
+    if let Some(saved) = &options.resume {
+        options.tell(Phase::Run);
+        is_to_run = !options.paused && saved.was_running();
+        start.step(Phase::Run, saved::load(&session, saved, record.plan.version())).await?;
+    }
+    if is_to_run {
         options.tell(Phase::Run);
         state = run(&mut start, &session).await?;
     }
@@ -167,7 +174,7 @@ async fn launch(config: &VmConfig, options: &LaunchOptions, ownership: Ownership
 
 /// The launch has its own deadline, which is earlier than the session's.
 fn session_options(options: &LaunchOptions) -> qmp_client::Options {
-    let after = options.ready_timeout.saturating_add(Duration::from_secs(10));
+    let after = options.timeout().saturating_add(Duration::from_secs(10));
     qmp_client::Options {
         greeting: after,
         ready: after,

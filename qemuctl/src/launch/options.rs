@@ -10,6 +10,7 @@ use qemu_argv::{FdRole, Plan};
 use tokio::sync::watch;
 
 use crate::error::Phase;
+use crate::saved::SavedState;
 
 use super::SecretSource;
 
@@ -31,6 +32,9 @@ pub struct LaunchOptions {
     pub keep_dir: Option<PathBuf>,
     /// The file that the config was read from, recorded in the VM's [`Record`](crate::runtime::Record).
     pub config_file: Option<PathBuf>,
+    /// A saved state in which the machine goes on, instead of booting. The config must be the one that it was saved with
+    /// ([`SavedState::config`]), and the disks must not have changed since. The file is only read.
+    pub resume: Option<SavedState>,
     /// Do not start the guest's CPUs, regardless of the config.
     pub paused: bool,
     /// A file to which the output of the serial console is copied.
@@ -54,7 +58,16 @@ pub struct LaunchOptions {
     pub phase: Option<watch::Sender<Phase>>,
 }
 
+/// How many bytes of a saved state a second are loaded at least.
+const LOADS: u64 = 20 << 20;
+
 impl LaunchOptions {
+    /// The deadline of the launch, which loads a saved state as well.
+    pub(super) fn timeout(&self) -> Duration {
+        let bytes = self.resume.as_ref().map_or(0, SavedState::bytes);
+        self.ready_timeout.saturating_add(Duration::from_secs(bytes / LOADS))
+    }
+
     /// Reports that a step begins.
     pub(super) fn tell(&self, phase: Phase) {
         if let Some(sender) = &self.phase {
@@ -72,6 +85,7 @@ impl Default for LaunchOptions {
             state_dir: None,
             keep_dir: None,
             config_file: None,
+            resume: None,
             paused: false,
             console_log: None,
             earlier: None,

@@ -8,6 +8,7 @@ use crate::channel::{lock_file, make_lock_file};
 use crate::error::Error;
 use crate::instance::Ownership;
 use crate::runtime::{LOCK, Record, Residue, SocketDir, bind_socket, socket_of};
+use crate::saved::SavedState;
 use qemu_discovery::process::FdMapping;
 
 use super::child::{self, ChildSpec, Tie};
@@ -53,11 +54,18 @@ pub(super) async fn set_up(
         Box::pin(complete(&config, &qemu.program, &qemu.target, &vars)).await?;
     // What is kept outlives the VM.
     claim.residue.add(copy.filter(|_| kept.is_none()));
-    let before = match &options.earlier {
+    let given = options.resume.as_ref().map(SavedState::plan).or(options.earlier.as_ref());
+    let before = match given {
         Some(_) => None,
         None => kept.as_ref().and_then(|kept| kept.plan(&mut warnings)),
     };
-    let plan = plan(&complete, &qemu, dir.path(), options.earlier.as_ref().or(before.as_ref()))?;
+    let complete = VmConfig { incoming: complete.incoming || options.resume.is_some(), ..complete };
+    let plan = plan(&complete, &qemu, dir.path(), given.or(before.as_ref()))?;
+    if let Some(saved) = &options.resume
+        && let Some(reason) = saved.obstacle(&plan)
+    {
+        return Err(Error::Unsupported { action: "resuming", name, reason });
+    }
 
     make_locks(&plan, &mut claim.residue)?;
     let tie = match (ownership, &options.keep_dir) {

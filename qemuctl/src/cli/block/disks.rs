@@ -32,8 +32,14 @@ impl From<BlockInfo> for Disk {
         // `device` is empty for what is made by -blockdev; the device's path ends in its id.
         let path = block.qdev.unwrap_or_default();
         let id = path.trim_start_matches("/machine/peripheral/").split('/').next().unwrap_or_default();
-        let id = if id.is_empty() { block.device } else { id.to_owned() };
         let medium = block.inserted;
+        let node = medium.as_ref().and_then(|medium| medium.node_name.clone());
+        // The flash memory of firmware has neither.
+        let id = match (id, block.device) {
+            ("", device) if device.is_empty() => node.clone().unwrap_or_default(),
+            ("", device) => device,
+            (id, _) => id.to_owned(),
+        };
         let number = |value: i64| u64::try_from(value).ok();
         Self {
             id,
@@ -47,7 +53,7 @@ impl From<BlockInfo> for Disk {
                     .iter()
                     .any(|&limit| limit > 0)
             }),
-            node: medium.as_ref().and_then(|medium| medium.node_name.clone()),
+            node,
             file: medium.map(|medium| medium.file),
         }
     }

@@ -11,6 +11,7 @@ pub(crate) fn state(status: &Status) -> &'static str {
         RunState::Running => "running",
         RunState::Starting => "starting",
         RunState::Restarting => "restarting",
+        RunState::Saved => "saved",
         RunState::New => "new",
         _ => "stopped",
     }

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use qemuctl::config::Restart;
 use qemuctl::home::Hold;
-use qemuctl::{Instance, LaunchOptions, Ownership};
+use qemuctl::{Instance, LaunchOptions, Ownership, SavedState};
 use qmp_proto::Cont;
 use serde_json::json;
 
@@ -89,8 +89,8 @@ async fn start_vm(
     context: &Context,
 ) -> Result<Running, Failure> {
     let mut options = LaunchOptions::default();
-    let is_to_run = !loaded.config.paused;
-    hold.prepare(&mut loaded.config, &mut options);
+    hold.prepare(&mut loaded.config, &mut options)?;
+    let is_to_run = options.resume.as_ref().map_or(!loaded.config.paused, SavedState::was_running);
     // The guest's CPUs are started after subscribing to events, so that none is missed.
     options.paused = true;
     hold.begin(&socket_dir(&loaded, context)?)?;
