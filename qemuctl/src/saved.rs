@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use qemu_argv::{DiskBackend, Plan, Version, VmConfig};
+use qemu_argv::{CliOption, DiskBackend, Plan, Version, VmConfig};
 use qmp_client::{ClientError, FdsetFd, NamedFd, Session};
 use qmp_proto::{MigrateIncoming, MigrationStatus, QueryMigrate};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ use crate::runtime::open_regular;
 
 /// The first line.
 const MAGIC: &[u8] = b"qemuctl saved state 1\n";
+
+/// The options whose change QEMU notices only while it loads.
+const BOARD: [&str; 4] = ["-machine", "-cpu", "-smp", "-m"];
 
 /// What the header's length is a multiple of, as for direct I/O.
 const BLOCK: usize = 4096;
@@ -167,7 +170,11 @@ impl SavedState {
         if let Some(new) = after.iter().find(|id| !before.contains(id)) {
             return Some(format!("the machine had no {new} then"));
         }
-        if !saved.devices().eq(now.devices()) || !saved.objects().eq(now.objects()) {
+        let board = |plan: &Plan| -> Vec<CliOption> {
+            plan.options().iter().filter(|option| BOARD.contains(&&*option.name)).cloned().collect()
+        };
+        let is_same = saved.devices().eq(now.devices()) && saved.objects().eq(now.objects());
+        if !is_same || board(saved) != board(now) {
             return Some("the machine has changed since".to_owned());
         }
         self.changed_image().map(|path| format!("{} was changed since", path.display()))

@@ -24,6 +24,8 @@ use crate::instance::Ownership;
 use crate::launch::LaunchOptions;
 use crate::reason::ExitReason;
 #[cfg(feature = "image")]
+use crate::saved::SavedState;
+#[cfg(feature = "image")]
 use crate::snapshot::{Snapshot, SnapshotOptions, SnapshotReport};
 use crate::state::State;
 use crate::supervise::Exit;
@@ -338,7 +340,7 @@ impl Instance {
     }
 }
 
-/// # Snapshots
+/// # Snapshots and saved states
 #[cfg(feature = "image")]
 impl Instance {
     blocking! {"crate::Instance";
@@ -346,5 +348,6 @@ impl Instance {
         create_snapshot(tag: &str, options: &SnapshotOptions) -> Result<SnapshotReport, Error>;
         revert_to_snapshot(tag: &str) -> Result<Snapshot, Error>;
         delete_snapshot(tag: &str) -> Result<Snapshot, Error>;
+        save(path: impl AsRef<Path>, progress: impl FnMut(u64, u64) + Send) -> Result<SavedState, Error>;
     }
 }

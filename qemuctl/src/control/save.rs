@@ -35,7 +35,8 @@ impl Instance {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the machine goes on as it was, unless everything was saved already.
+    /// If the future is dropped, the machine goes on as it was a moment later, unless everything was saved already; it
+    /// ends then.
     pub async fn save(
         &self,
         path: impl AsRef<Path>,
@@ -67,12 +68,19 @@ impl Instance {
         draft.complete(file.as_file()).map_err(io("write"))?;
         let file = file.persist_noclobber(&path).map_err(|error| io("create")(error.error))?;
         sync_folder(&path).map_err(io("write"))?;
-        // From here on the file is the machine.
+        // From here on the file is the machine, whoever waits for this or does not.
         undo.is_armed = false;
-        if self.quit(ENDS).await.is_err() {
-            self.kill().await?;
+        let vm = self.clone();
+        let ending = tokio::spawn(async move {
+            if vm.quit(ENDS).await.is_err() {
+                vm.kill().await?;
+            }
+            Ok::<_, Error>(draft.stamp(&file))
+        });
+        match ending.await {
+            Ok(ended) => ended?.map_err(io("write"))?,
+            Err(error) => return Err(io("write")(io::Error::other(error))),
         }
-        draft.stamp(&file).map_err(io("write"))?;
         SavedState::open(&path)
     }
 

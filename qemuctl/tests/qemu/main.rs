@@ -35,6 +35,7 @@ mod other_runtime;
 mod own_process;
 mod power_words;
 mod readme;
+mod saved;
 mod secrets;
 mod seed_rows;
 mod servers;
