@@ -12,7 +12,7 @@
 //! hosts, networks and storage pools use libvirt.
 //!
 //! Features: `blocking` (default) is the module `blocking`, for programs without an async runtime; `cli` (default) is
-//! the program `qemuctl`. Libraries should use `default-features = false`.
+//! the program `qemuctl`; `provision` (default) sets up guests as the section `guest` of a config says. Libraries should use `default-features = false`.
 //!
 //! ```no_run
 //! use std::time::Duration;

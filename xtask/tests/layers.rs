@@ -56,12 +56,16 @@ const OUTSIDE: [(&str, &[&[&str]]); 3] = [
         &[
             ASYNC,
             &["png", "regex", "rustix", "schemars", "sha2", "tempfile", "toml", "tracing", "zeroize"],
+            PROVISION,
             PROGRAM,
         ],
     ),
 ];
 
 const ASYNC: &[&str] = &["nix", "serde", "serde_json", "thiserror", "tokio"];
+
+/// Behind the feature `provision`: a FAT file system, hashes of passwords, and SSH keys.
+const PROVISION: &[&str] = &["base64", "fatfs", "sha-crypt", "ssh-key"];
 
 /// Behind the feature `cli`.
 const PROGRAM: &[&str] = &[

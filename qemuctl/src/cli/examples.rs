@@ -32,9 +32,30 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "qemuctl run debian.qcow2 -m 2G -c 2 -p 2222:22",
                 "Boots an image with 2 GiB of memory and two CPUs.",
             ),
+            (
+                "qemuctl run debian.qcow2 --user alice",
+                "Boots a cloud image with a user, whom `qemuctl ssh debian` logs in as.",
+            ),
             ("qemuctl run web.toml", "Runs the VM that a config file describes."),
             ("qemuctl run rescue.iso --disk installed.qcow2", "Boots an ISO image, with a disk attached."),
         ],
+    ),
+    (
+        "ssh",
+        &[
+            ("qemuctl ssh web", "Logs in to the guest."),
+            (
+                "qemuctl ssh web -- systemctl is-active nginx",
+                "Runs a command there, and exits with its code.",
+            ),
+        ],
+    ),
+    (
+        "ssh-config",
+        &[(
+            "qemuctl ssh-config > ~/.ssh/qemuctl",
+            "Writes settings that `Include qemuctl` in ~/.ssh/config reads.",
+        )],
     ),
     (
         "create",

@@ -123,6 +123,10 @@ pub(crate) struct MachineOptions {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "", require_equals = true, value_parser = vnc)]
     vnc: Option<VncListen>,
 
+    /// Set the guest up with a user that `qemuctl ssh` logs in as (images with cloud-init, or systemd 252 and later)
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    user: Option<String>,
+
     /// Boot with UEFI firmware
     #[arg(long)]
     uefi: bool,
@@ -323,6 +327,9 @@ impl MachineOptions {
         }
         if !self.forward.is_empty() {
             forward_into(config, &self.forward)?;
+        }
+        if self.user.is_some() {
+            config.guest.get_or_insert_default().user.clone_from(&self.user);
         }
         config.paused |= self.paused;
         super::boot::order(config, self.boot, booted)?;

@@ -41,6 +41,7 @@ mod run;
 mod schema;
 mod screenshot;
 mod signals;
+mod ssh;
 mod start;
 mod started;
 mod status;
@@ -124,6 +125,8 @@ enum Command {
     Hmp(hmp::Args),
     Exec(exec::Args),
     Cp(cp::Args),
+    Ssh(ssh::Args),
+    SshConfig(ssh::ConfigArgs),
     Console(console::Args),
     Screenshot(screenshot::Args),
     SendKey(keys::SendKey),
@@ -172,6 +175,8 @@ impl Command {
             Self::Hmp(args) => hmp::run(args, context).await,
             Self::Exec(args) => exec::run(args, context).await,
             Self::Cp(args) => cp::run(args, context).await,
+            Self::Ssh(args) => ssh::run(args, context).await,
+            Self::SshConfig(args) => ssh::config(args, context).await,
             Self::Console(args) => console::run(args, context).await,
             Self::Screenshot(args) => screenshot::run(args, context).await,
             Self::SendKey(args) => keys::send(args, context).await,

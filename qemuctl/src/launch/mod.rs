@@ -21,6 +21,8 @@ mod options;
 mod overlay;
 pub(crate) mod passt;
 mod places;
+#[cfg(feature = "provision")]
+mod provision;
 mod qemu;
 mod secret;
 mod setup;

@@ -21,6 +21,7 @@ mod plans;
 mod program;
 mod run;
 mod screen;
+mod setup;
 mod terminal;
 mod throwaway;
 mod unseen;
