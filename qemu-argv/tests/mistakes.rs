@@ -100,7 +100,7 @@ fn what_the_guest_could_not_set_up_is_refused_at_its_place() {
         r#"guest = { hostname = "web_1", timezone = "/etc/passwd", packages = ["-y"] }"#,
         r#"guest = { files = [{ path = "motd", text = "a", mode = "rw", owner = "a b" }, { path = "/a/../b" }] }"#,
         r#"guest = { mounts = ["src", { share = "docs", path = "/mnt/my docs" }] }"#,
-        r#"guest = { provision = [] }"#,
+        r"guest = { provision = [] }",
         r#"guest = { provision = ["systemd"], packages = ["nginx"], run = ["true"], user_data = "/u" }"#,
         r#"guest = { provision = ["cloud-init", "ignition"] }"#,
     ];

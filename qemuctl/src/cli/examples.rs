@@ -51,6 +51,26 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "forward",
+        &[
+            (
+                "qemuctl forward add web 8080:80",
+                "Makes the guest's port 80 available as port 8080 of 127.0.0.1.",
+            ),
+            ("qemuctl forward remove web 8080", "Stops that."),
+        ],
+    ),
+    ("nic", &[("qemuctl nic add web --bridge br0", "Adds a network interface on the bridge br0.")]),
+    ("usb", &[("qemuctl usb add web 046d:c52b", "Passes a USB device of the host through to the guest.")]),
+    (
+        "memory",
+        &[
+            ("qemuctl memory web 1GiB", "Asks the guest to use no more than 1 GiB."),
+            ("qemuctl memory web", "Shows how much memory the VM has."),
+        ],
+    ),
+    ("cpus", &[("qemuctl cpus web 4", "Gives the VM four CPUs.")]),
+    (
         "ssh-config",
         &[(
             "qemuctl ssh-config > ~/.ssh/qemuctl",

@@ -4,6 +4,7 @@ mod agent;
 mod argv;
 mod block;
 mod boot;
+mod change;
 mod check;
 mod complete;
 mod completions;
@@ -132,6 +133,11 @@ enum Command {
     SendKey(keys::SendKey),
     Type(keys::Type),
     Block(block::Args),
+    Forward(change::forward::Args),
+    Nic(change::devices::Nics),
+    Usb(change::devices::Usb),
+    Memory(change::capacity::Memory),
+    Cpus(change::capacity::Cpus),
     Throttle(throttle::Args),
     Image(images::Args),
     Vnc(vnc::Args),
@@ -182,6 +188,11 @@ impl Command {
             Self::SendKey(args) => keys::send(args, context).await,
             Self::Type(args) => keys::type_text(args, context).await,
             Self::Block(args) => block::run(args, context).await,
+            Self::Forward(args) => change::forward::run(args, context).await,
+            Self::Nic(args) => change::devices::nics(args, context).await,
+            Self::Usb(args) => change::devices::usb_devices(args, context).await,
+            Self::Memory(args) => change::capacity::memory(args, context).await,
+            Self::Cpus(args) => change::capacity::cpus(args, context).await,
             Self::Throttle(args) => throttle::run(args, context).await,
             Self::Image(args) => images::run(args, context).await,
             Self::Vnc(args) => vnc::run(args, context).await,

@@ -129,7 +129,7 @@ impl Ways {
 }
 
 impl Port {
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let here = SocketAddrV4::new(self.host_address, self.host_port);
         let text = format!("{} {here} is forwarded to guest port {}", self.protocol, self.guest_port);
         match self.login() {

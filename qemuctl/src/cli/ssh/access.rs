@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use qemu_argv::{HostForward, Transport};
+use qemuctl::Instance;
 use qemuctl::runtime::SshLogin;
-use qemuctl::{Instance, NetworkInterface};
 use serde::Serialize;
 
 use super::super::context::Context;
@@ -122,20 +122,10 @@ async fn port(vm: &Instance) -> Result<Option<SocketAddrV4>, Failure> {
 
 /// Forwards a free port to the guest's SSH server.
 async fn forward(vm: &Instance) -> Result<SocketAddrV4, Failure> {
-    let networks = vm.networks().await?;
-    let is_user = |network: &&NetworkInterface| network.backend.as_deref() == Some("user");
-    let user = networks.iter().find(is_user).and_then(|network| network.network.as_deref());
-    let none = |text: String| {
-        Failure::new(Exit::Failed, text)
-            .with_help("connect to the guest's address, which `qemuctl status` shows")
-    };
-    let network =
-        user.ok_or_else(|| none(format!("{} has no user-mode network to forward a port of", vm.name())))?;
-    let said = vm.human_monitor(&format!("hostfwd_add {network} {}", HostForward::tcp(0, SSH))).await?;
-    match port(vm).await? {
-        Some(address) => Ok(address),
-        None => Err(none(format!("cannot forward a port to {}: {}", vm.name(), said.trim()))),
-    }
+    let added = vm.add_forward(None, &HostForward::tcp(0, SSH)).await.map_err(|error| {
+        Failure::from(error).with_help("connect to the guest's address, which `qemuctl status` shows")
+    })?;
+    Ok(added.host)
 }
 
 /// The failure of a client that could not be started.

@@ -1,4 +1,4 @@
-//! The files that cloud-init reads from its NoCloud disk.
+//! The files that cloud-init reads from its `NoCloud` disk.
 
 use std::fmt::Write;
 

@@ -1,4 +1,6 @@
-//! The config that Ignition reads: Fedora CoreOS, Flatcar and others.
+//! The config that Ignition reads: Fedora `CoreOS`, Flatcar and others.
+
+use std::fmt::Write;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -79,7 +81,7 @@ fn unit_name(path: &str) -> String {
             b'/' => name.push('-'),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => name.push(byte.into()),
             b'.' if index > 0 => name.push('.'),
-            _ => name.push_str(&format!("\\x{byte:02x}")),
+            _ => write!(name, "\\x{byte:02x}").expect("writing to a string cannot fail"),
         }
     }
     name + ".mount"
