@@ -82,6 +82,7 @@ const PROGRAM: &[&str] = &[
     "termtree",
     "toml_edit",
     "unicode-width",
+    "ureq",
 ];
 
 fn metadata() -> Value {

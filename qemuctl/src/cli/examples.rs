@@ -85,6 +85,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "Creates a machine with a copy of the image, enlarged to 20 GiB.",
             ),
             (
+                "qemuctl create web --image debian-13 --size 20GiB --user alice",
+                "Creates a machine from a downloaded cloud image, with a user to log in as.",
+            ),
+            (
                 "qemuctl create web --disk 20GiB --iso debian.iso",
                 "Creates a machine with an empty disk and an installer.",
             ),

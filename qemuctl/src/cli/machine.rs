@@ -198,6 +198,11 @@ impl MachineOptions {
         Ok(Loaded::in_part(config, file, faults))
     }
 
+    /// Returns the guest's architecture.
+    pub(crate) fn arch(&self) -> Arch {
+        self.arch.or_else(Arch::host).unwrap_or(Arch::X86_64)
+    }
+
     /// Whether an option sets the name.
     pub(crate) fn has_name(&self) -> bool {
         self.name.is_some()

@@ -21,6 +21,7 @@ mod leftovers;
 mod mistakes;
 mod plans;
 mod program;
+mod pull;
 mod run;
 mod screen;
 mod setup;

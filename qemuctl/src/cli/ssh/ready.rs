@@ -36,9 +36,10 @@ pub(super) async fn wait(access: &mut Access, limit: Span, context: &Context) ->
     let mut last = String::new();
     let logged_in = timeout_at(deadline, attempts(access, proven, &progress, &mut last));
     tokio::select! {
-        done = logged_in => match done {
-            Ok(done) => done?,
-            Err(_) => {
+        done = logged_in => {
+            if let Ok(done) = done {
+                done?;
+            } else {
                 let text = format!("{} did not accept a login within {limit}{last}", access.name);
                 return Err(Failure::new(Exit::TimedOut, text)
                     .with_help(format!("`qemuctl console {0}` or `qemuctl logs {0}` shows what its guest does", access.name)));
