@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::runtime::{check_name, read_regular};
 use qemu_discovery::process::{Process, Watcher};
 
+use super::bases;
 use super::directory::{Home, exists, hidden_folder, make_private, order, sweep};
 use super::files::{Locked, io_error, is_locked, replace, sync_folder_of, wait_for, write_whole};
 use super::growth::Growth;
@@ -257,6 +258,7 @@ impl StoredMachine {
             .map_err(io_error("remove", &self.folder))?;
         fs::remove_dir_all(&hidden).map_err(io_error("remove", &hidden))?;
         sweep(&self.home);
+        bases::sweep(&self.home);
         Ok(kept)
     }
 

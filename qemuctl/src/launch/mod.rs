@@ -31,6 +31,7 @@ mod tap;
 mod tie;
 
 pub use board::check_board;
+pub(crate) use content::backing_of;
 pub(crate) use descriptors::in_memory;
 pub use firmware::with_firmware;
 pub(crate) use images::Plugged;

@@ -50,10 +50,10 @@ pub(super) fn find(
     let entries = read(folder)?;
     let Some(entry) = entries.get(named) else {
         let text = format!("no image is called {named}");
-        let names: Vec<_> = entries.keys().map(String::as_str).collect();
-        let help = match qemuctl::config::nearest(named, names.iter().copied()) {
+        let known: Vec<_> = entries.keys().map(String::as_str).collect();
+        let help = match qemuctl::config::nearest(named, known.iter().copied()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("give its address, or one of: {}", names.join(", ")),
+            None => format!("give its address, or one of: {}", known.join(", ")),
         };
         return Err(Failure::new(Exit::NotFound, text).with_help(help));
     };

@@ -77,7 +77,9 @@ pub(super) async fn run(args: Pull, context: &Context) -> Result<Exit, Failure> 
             )?;
         } else {
             let mut table = super::super::table::Table::new(["NAME", "ADDRESS"]);
-            images.into_iter().for_each(|(name, url)| table.row([name, url]));
+            for (name, url) in images {
+                table.row([name, url]);
+            }
             context.print(table)?;
         }
         return Ok(Exit::Done);
