@@ -107,6 +107,7 @@ fn a_guest_finds_its_disk_and_its_credentials() {
             serde_json::from_slice(&output.stdout).expect("JSON")
         };
         assert_eq!(list["ports"][0]["guest_port"], 22, "{list}");
+        assert!(place.qemuctl(&["status", "vm"]).out.contains("guest port 22: qemuctl ssh vm\n"));
         let settings = place.qemuctl(&["ssh-config", "vm"]);
         let port = list["ports"][0]["host_port"].to_string();
         insta::assert_snapshot!("ssh-config", settings.whole().replace(&port, "PORT"));
