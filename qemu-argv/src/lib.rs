@@ -33,7 +33,7 @@
 //!
 #![doc = include_str!("seed.md")]
 
-mod config;
+pub mod config;
 mod endpoints;
 mod error;
 mod flag_options;
@@ -51,6 +51,7 @@ mod schema_forms;
 pub mod topology;
 mod value;
 
+#[doc(no_inline)]
 pub use config::*;
 pub use endpoints::Endpoints;
 pub use error::{Fault, PlanError, Problem};

@@ -9,7 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use qemuctl::blocking::Instance;
-use qemuctl::{BlockFormat, Disk, Exec, StopOutcome, VmConfig};
+use qemuctl::{
+    Exec, StopOutcome, VmConfig,
+    config::{BlockFormat, Disk},
+};
 
 /// How long a guest may take to boot and to shut down on a busy host without KVM.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use qemuctl::{Exec, Instance, Output, VmConfig};
+use qemuctl::{Exec, Instance, VmConfig, guest::Output};
 use tokio::task::JoinSet;
 
 /// How long a guest may take to boot, and a job to run.

@@ -12,7 +12,11 @@ use qemuctl::qmp_client::Options;
 use qemuctl::qmp_client::agent::Agent;
 use qemuctl::qmp_proto::qga::GuestGetOsinfo;
 use qemuctl::qmp_proto::{ImageFormat, QueryStatus, QueryVersion, Screendump};
-use qemuctl::{Arch, Boot, ConsoleReader, Instance, Memory, Network, Size, Video, VideoModel, VmConfig};
+use qemuctl::{
+    Instance, VmConfig,
+    config::{Arch, Boot, Memory, Network, Size, Video, VideoModel},
+    guest::ConsoleReader,
+};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 

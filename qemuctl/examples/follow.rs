@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use qemuctl::{EventsError, ExitReason, Instance};
+use qemuctl::{ExitReason, Instance, qmp_client::EventsError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

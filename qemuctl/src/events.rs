@@ -109,6 +109,7 @@ impl StateChanges {
     }
 }
 
+/// # Following events
 impl Instance {
     /// Returns all events from now on, typed and in order. An unknown event arrives as
     /// [`Unknown`](qmp_proto::AnyEvent::Unknown). A slow reader learns how many it missed.

@@ -91,6 +91,7 @@ impl Drop for Handle {
     }
 }
 
+/// # Identity, state and QMP
 impl Instance {
     pub(crate) fn new(handle: Handle) -> Self {
         Self(Arc::new(handle))
@@ -176,14 +177,14 @@ impl Instance {
         }
     }
 
-    /// Asks QEMU for the current state, and returns [`State::Unresponsive`] if it does not answer `within` the timeout.
+    /// Asks QEMU for the current state, and returns [`State::Unresponsive`] if it does not answer `timeout` the timeout.
     /// For lists of many VMs, where a hanging one must not block the others.
     ///
     /// # Cancel safety
     ///
     /// A late answer is discarded, unless another query is waiting for it.
-    pub async fn query_state_timeout(&self, within: Duration) -> State {
-        match tokio::time::timeout(within, self.query_state()).await {
+    pub async fn query_state_timeout(&self, timeout: Duration) -> State {
+        match tokio::time::timeout(timeout, self.query_state()).await {
             Ok(Ok(state)) => state,
             Err(_) if self.exit_reason().is_none() => State::Unresponsive,
             Ok(Err(_)) | Err(_) => self.state(),
@@ -247,11 +248,11 @@ impl Instance {
         self.vm().exit()
     }
 
-    pub(crate) async fn wait_for_exit(&self, action: &'static str, limit: Duration) -> Result<Exit, Error> {
-        tokio::time::timeout(limit, self.wait_exit()).await.map_err(|_| Error::Timeout {
+    pub(crate) async fn wait_for_exit(&self, action: &'static str, timeout: Duration) -> Result<Exit, Error> {
+        tokio::time::timeout(timeout, self.wait_exit()).await.map_err(|_| Error::Timeout {
             action,
             name: self.name().to_owned(),
-            after: limit,
+            after: timeout,
         })
     }
 

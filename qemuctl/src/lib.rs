@@ -11,12 +11,37 @@
 //! QEMU, use only `qemu-argv`; if QEMU is already running and you only need QMP, use only `qmp-client`. For fleets of
 //! hosts, networks and storage pools use libvirt.
 //!
-//! Features: `blocking` (default) is the module `blocking`, for programs without an async runtime; `cli` (default) is
-//! the program `qemuctl`; `provision` (default) sets up guests as the section `guest` of a config says. Libraries should use `default-features = false`.
+//! | to | see |
+//! |---|---|
+//! | describe a machine, or read a file that does | [`config`] |
+//! | launch or attach to one, wait, stop it | [`Instance`], [`LaunchOptions`] |
+//! | change it while it runs: plug, resize, throttle, take a screenshot | [`Instance`], [`control`] |
+//! | use its serial console and its guest agent | [`guest`] |
+//! | send any QMP command | [`Instance::execute`], [`qmp_proto`] |
+//! | know what went wrong | [`Error`], [`error`] |
+//! | do all this without an async runtime | [`blocking`] |
+//! | find what runs on this host, and clean up after what was killed | [`runtime`] |
+//! | keep machines that exist while they are off, disk images and snapshots | [`home`], [`image`], [`snapshot`] |
+//!
+//! # Features
+//!
+//! Libraries should use `default-features = false` and add what they use:
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `blocking` (default) | the module [`blocking`] |
+//! | `files` | configs in TOML and JSON files: [`ConfigFile`](config::ConfigFile) |
+//! | `home` | the module [`home`]; includes `files` |
+//! | `image` | the modules [`image`] and [`snapshot`] |
+//! | `provision` (default) | the section `guest` of a config: guests that one can log in to |
+//! | `png` | screenshots from a QEMU that was built without PNG |
+//! | `tracing` | spans and events of launches, states and ends |
+//! | `schema` | the JSON Schema of config files |
+//! | `cli` (default) | the program `qemuctl`; includes `files`, `home`, `image`, `png` and `provision` |
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use qemuctl::{Disk, Instance, VmConfig};
+//! use qemuctl::prelude::*;
 //!
 //! # async fn example() -> Result<(), qemuctl::Error> {
 //! let vm = Instance::start(&VmConfig {
@@ -32,36 +57,37 @@
 //! # }
 //! ```
 
+// The first, so that its methods are the first on the page of `Instance`.
+pub mod launch;
+
 mod attach;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod channel;
 pub mod config;
 pub mod control;
-mod error;
+pub mod error;
 mod events;
 pub mod guest;
+#[cfg(feature = "home")]
 pub mod home;
+#[cfg(feature = "image")]
 pub mod image;
 mod instance;
-pub mod launch;
+pub mod prelude;
 mod reason;
 pub mod runtime;
+#[cfg(feature = "image")]
+pub mod snapshot;
 mod state;
 mod supervise;
 mod trace;
 
-pub use control::{
-    Authentication, BalloonStats, ClientStream, DiskError, DiskStats, Expiry, ForwardedPort, GuestAnswer,
-    IoBurst, IoLimits, MouseButton, NetworkInterface, ProcessStats, Stats, StopOutcome, StopStep, TapStats,
-    VcpuStats,
-};
-pub use error::{Cause, Error, LaunchFailure, Phase, explain};
+pub use config::VmConfig;
+pub use control::StopOutcome;
+pub use error::Error;
 pub use events::Subscription;
-pub use guest::{
-    Agent, Console, ConsoleReader, CopyReport, Exec, ExecOutput, GuestChecksum, GuestEnd, GuestProcess,
-    GuestSignal, Match, Output,
-};
+pub use guest::{Agent, Console, Exec};
 pub use instance::{Instance, Ownership};
 pub use launch::{LaunchOptions, SecretSource};
 #[doc(inline)]
@@ -70,8 +96,6 @@ pub use reason::ExitReason;
 pub use state::State;
 pub use supervise::Exit;
 
-pub use qemu_argv::*;
-pub use qmp_client::{ClientError, Events, EventsError, Job, JobEnd, JobError};
 pub use {qemu_argv, qemu_discovery, qmp_client, qmp_proto};
 
 /// Runs the README's example as a doctest.

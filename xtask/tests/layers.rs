@@ -55,7 +55,17 @@ const OUTSIDE: [(&str, &[&[&str]]); 3] = [
         "qemuctl",
         &[
             ASYNC,
-            &["png", "regex", "rustix", "schemars", "sha2", "tempfile", "toml", "tracing", "zeroize"],
+            &[
+                "hmac-sha256",
+                "png",
+                "regex-lite",
+                "rustix",
+                "schemars",
+                "tempfile",
+                "toml",
+                "tracing",
+                "zeroize",
+            ],
             PROVISION,
             PROGRAM,
         ],
@@ -65,7 +75,7 @@ const OUTSIDE: [(&str, &[&[&str]]); 3] = [
 const ASYNC: &[&str] = &["nix", "serde", "serde_json", "thiserror", "tokio"];
 
 /// Behind the feature `provision`: a FAT file system, hashes of passwords, and SSH keys.
-const PROVISION: &[&str] = &["base64", "fatfs", "sha-crypt", "ssh-key"];
+const PROVISION: &[&str] = &["base64", "fatfs", "sha-crypt", "sha2", "ssh-key"];
 
 /// Behind the feature `cli`.
 const PROGRAM: &[&str] = &[

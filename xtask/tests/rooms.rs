@@ -28,7 +28,7 @@ const ROOMS: [(&str, &str); 7] = [
     (
         "qemuctl/src/lib.rs",
         "state reason config error trace runtime supervise channel instance guest launch attach events \
-         control image home blocking",
+         control image snapshot home blocking prelude",
     ),
     // It uses the library as anybody does.
     ("qemuctl/src/main.rs", "cli"),

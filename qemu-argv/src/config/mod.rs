@@ -102,3 +102,6 @@ pub use vm::*;
 pub use vnc::*;
 pub use vsock::*;
 pub use watchdog::*;
+
+pub use crate::qemu_target::{Accelerator, Arch, Version};
+pub use crate::value::{Props, Value};

@@ -84,9 +84,9 @@ impl Process {
         self.wait_blocking(Duration::ZERO)
     }
 
-    /// Blocks until the process has ended, at most for `limit`; tells whether it has.
-    pub fn wait_blocking(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
+    /// Blocks until the process has ended, at most for `timeout`; tells whether it has.
+    pub fn wait_blocking(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
@@ -160,8 +160,8 @@ impl Process {
     }
 
     /// Kills the process, with what it has started in its process group, and collects it. Blocks for the moment that takes, at
-    /// most for `limit`.
-    pub fn kill_blocking(&self, limit: Duration) -> Option<ProcessExit> {
+    /// most for `timeout`.
+    pub fn kill_blocking(&self, timeout: Duration) -> Option<ProcessExit> {
         if let Some(exit) = self.reap() {
             return Some(exit);
         }
@@ -173,7 +173,7 @@ impl Process {
                 self.kill_group();
             }
         }
-        self.wait_blocking(limit);
+        self.wait_blocking(timeout);
         self.reap()
     }
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use qemuctl::Plan;
+use qemuctl::qemu_argv::Plan;
 
 /// A QEMU that runs. Dropping it kills it.
 pub struct Bare {

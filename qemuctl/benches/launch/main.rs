@@ -12,7 +12,10 @@ mod single;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use qemuctl::{AccelChoice, Machine, VmConfig};
+use qemuctl::{
+    VmConfig,
+    config::{AccelChoice, Machine},
+};
 
 use goals::Goals;
 

@@ -17,6 +17,7 @@ use crate::runtime::{Plans, Record, Residue, SocketDir, default_socket_dir, sock
 use crate::supervise::{Watched, watch_over};
 use qemu_discovery::process::{Process, Tail, Watcher};
 
+/// # Attaching
 impl Instance {
     /// Attaches to the QEMU that listens at `socket`. Dropping the handle never touches the VM.
     ///

@@ -65,22 +65,22 @@ impl Write for Console {
 /// A position in a console's output. Reads like a file; ends when the VM ends.
 #[derive(Clone, Debug)]
 pub struct ConsoleReader {
-    inner: crate::ConsoleReader,
+    inner: crate::guest::ConsoleReader,
     runtime: &'static Runtime,
 }
 
 impl ConsoleReader {
-    same! {"crate::ConsoleReader";
+    same! {"crate::guest::ConsoleReader";
         missed() -> u64;
     }
 
-    /// Blocks on [`expect`](crate::ConsoleReader::expect).
+    /// Blocks on [`expect`](crate::guest::ConsoleReader::expect).
     ///
     /// # Errors
     ///
     /// As that method.
-    pub fn expect(&mut self, pattern: &str, within: Duration) -> Result<Match, ExpectError> {
-        self.runtime.block_on(self.inner.expect(pattern, within))
+    pub fn expect(&mut self, pattern: &str, timeout: Duration) -> Result<Match, ExpectError> {
+        self.runtime.block_on(self.inner.expect(pattern, timeout))
     }
 }
 

@@ -21,13 +21,13 @@ impl Events {
         Self { inner, runtime }
     }
 
-    /// Waits for the next event. Returns `None` if there is none within `limit`.
+    /// Waits for the next event. Returns `None` if there is none within `timeout`.
     ///
     /// # Errors
     ///
     /// As [`recv`](qmp_client::Events::recv): events were missed, or the connection has ended.
-    pub fn next_timeout(&mut self, limit: Duration) -> Result<Option<TimedEvent>, EventsError> {
-        let next = async { tokio::time::timeout(limit, self.inner.recv()).await };
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<TimedEvent>, EventsError> {
+        let next = async { tokio::time::timeout(timeout, self.inner.recv()).await };
         self.runtime.block_on(next).ok().transpose()
     }
 
@@ -66,8 +66,8 @@ impl States {
     }
 
     /// Blocks until the VM is in a state that `wanted` accepts, which may be the current one. Returns `None` if that
-    /// does not happen within `limit`, or if the VM ends in another state.
-    pub fn wait_for(&mut self, limit: Duration, mut wanted: impl FnMut(&State) -> bool) -> Option<State> {
+    /// does not happen within `timeout`, or if the VM ends in another state.
+    pub fn wait_for(&mut self, timeout: Duration, mut wanted: impl FnMut(&State) -> bool) -> Option<State> {
         let found = async {
             while let Some(state) = self.inner.next().await {
                 if wanted(&state) {
@@ -76,7 +76,7 @@ impl States {
             }
             None
         };
-        self.runtime.block_on(async { tokio::time::timeout(limit, found).await }).ok().flatten()
+        self.runtime.block_on(async { tokio::time::timeout(timeout, found).await }).ok().flatten()
     }
 }
 

@@ -23,6 +23,8 @@ use crate::guest::{CopyReport, Exec, ExecOutput, GuestEnd, Match, Output};
 use crate::instance::Ownership;
 use crate::launch::LaunchOptions;
 use crate::reason::ExitReason;
+#[cfg(feature = "image")]
+use crate::snapshot::{Snapshot, SnapshotOptions, SnapshotReport};
 use crate::state::State;
 use crate::supervise::Exit;
 
@@ -141,7 +143,7 @@ impl Instance {
 
     blocking! {"crate::Instance";
         query_state() -> Result<State, Error>;
-        query_state_timeout(within: Duration) -> State;
+        query_state_timeout(timeout: Duration) -> State;
         execute<C: Command>(command: C) -> Result<C::Return, Error>;
         execute_raw(name: &str, arguments: Option<Value>) -> Result<Value, Error>;
         wait() -> ExitReason;
@@ -152,8 +154,8 @@ impl Instance {
         reset() -> Result<(), Error>;
         shutdown() -> Result<(), Error>;
         wake() -> Result<(), Error>;
-        stop(patience: Duration) -> Result<StopOutcome, Error>;
-        quit(limit: Duration) -> Result<ExitReason, Error>;
+        stop(timeout: Duration) -> Result<StopOutcome, Error>;
+        quit(timeout: Duration) -> Result<ExitReason, Error>;
         kill() -> Result<ExitReason, Error>;
         stats() -> Result<Stats, Error>;
         screenshot() -> Result<Vec<u8>, Error>;
@@ -172,10 +174,10 @@ impl Instance {
         change_medium(drive: &str, image: &Path, format: &str) -> Result<(), Error>;
         set_balloon(bytes: u64) -> Result<(), Error>;
         balloon() -> Result<u64, Error>;
-        balloon_stats(limit: Duration) -> Result<BalloonStats, Error>;
+        balloon_stats(timeout: Duration) -> Result<BalloonStats, Error>;
         plug['d](device: impl Into<NewDevice<'d>>) -> Result<String, Error>;
         plug_with['d](device: impl Into<NewDevice<'d>>, descriptors: Vec<(FdRole, OwnedFd)>) -> Result<String, Error>;
-        unplug(id: &str, limit: Duration) -> Result<(), Error>;
+        unplug(id: &str, timeout: Duration) -> Result<(), Error>;
         plug_cpus(count: usize) -> Result<Vec<String>, Error>;
         plug_memory(size: Size) -> Result<String, Error>;
         human_monitor(command_line: &str) -> Result<String, Error>;
@@ -187,8 +189,8 @@ impl Instance {
         expire_vnc_password(expiry: Expiry) -> Result<(), Error>;
         set_spice_password(password: &str) -> Result<(), Error>;
         expire_spice_password(expiry: Expiry) -> Result<(), Error>;
-        exec(exec: &Exec, limit: Duration) -> Result<ExecOutput, Error>;
-        exec_streamed(exec: &Exec, limit: Duration, output: impl FnMut(Output) + Send) -> Result<ExecOutput, Error>;
+        exec(exec: &Exec, timeout: Duration) -> Result<ExecOutput, Error>;
+        exec_streamed(exec: &Exec, timeout: Duration, output: impl FnMut(Output) + Send) -> Result<ExecOutput, Error>;
         network_interfaces() -> Result<Vec<GuestNetworkInterface>, Error>;
         suspend() -> Result<(), Error>;
     }
@@ -239,8 +241,8 @@ impl Instance {
     /// # Errors
     ///
     /// As that method.
-    pub fn wait_agent(&self, limit: Duration) -> Result<Agent, Error> {
-        Ok(Agent::new(self.runtime.block_on(self.inner.wait_agent(limit))?, self.runtime))
+    pub fn wait_agent(&self, timeout: Duration) -> Result<Agent, Error> {
+        Ok(Agent::new(self.runtime.block_on(self.inner.wait_agent(timeout))?, self.runtime))
     }
 
     /// Blocks on [`freeze`](crate::Instance::freeze).
@@ -282,9 +284,9 @@ impl Instance {
         self.runtime.block_on(self.inner.copy_out(path, &mut Blocking(sink), progress))
     }
 
-    /// Blocks until the VM ends and returns the reason, or `None` if it does not end within `limit`.
-    pub fn wait_for(&self, limit: Duration) -> Option<ExitReason> {
-        self.runtime.block_on(async { tokio::time::timeout(limit, self.inner.wait()).await }).ok()
+    /// Blocks until the VM ends and returns the reason, or `None` if it does not end within `timeout`.
+    pub fn wait_for(&self, timeout: Duration) -> Option<ExitReason> {
+        self.runtime.block_on(async { tokio::time::timeout(timeout, self.inner.wait()).await }).ok()
     }
 
     /// Returns an iterator over the current state and each change. It blocks, and ends when the VM has ended. If states
@@ -331,7 +333,18 @@ impl Instance {
     /// # Errors
     ///
     /// As [`console`](crate::Instance::console), and [`Error::Expect`] if there is no such output.
-    pub fn expect(&self, pattern: &str, within: Duration) -> Result<Match, Error> {
-        Ok(self.console()?.reader_with_history().expect(pattern, within)?)
+    pub fn expect(&self, pattern: &str, timeout: Duration) -> Result<Match, Error> {
+        Ok(self.console()?.reader_with_history().expect(pattern, timeout)?)
+    }
+}
+
+/// # Snapshots
+#[cfg(feature = "image")]
+impl Instance {
+    blocking! {"crate::Instance";
+        snapshots() -> Result<Vec<Snapshot>, Error>;
+        create_snapshot(tag: &str, options: &SnapshotOptions) -> Result<SnapshotReport, Error>;
+        revert_to_snapshot(tag: &str) -> Result<Snapshot, Error>;
+        delete_snapshot(tag: &str) -> Result<Snapshot, Error>;
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use qemuctl::{Exec, VmConfig, blocking::Instance};
+//! use qemuctl::{blocking::Instance, Exec, VmConfig};
 //!
 //! let vm = Instance::start(&VmConfig::default().with_guest_agent())?;
 //! let _states = vm.on_state(|state| println!("now {state}"))?;

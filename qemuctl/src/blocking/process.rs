@@ -15,7 +15,7 @@ use super::same;
 /// independent of a VM.
 #[derive(Debug)]
 #[must_use = "dropping it kills the program"]
-pub struct GuestProcess<P = crate::GuestProcess> {
+pub struct GuestProcess<P = crate::guest::GuestProcess> {
     inner: P,
     runtime: &'static Runtime,
 }
@@ -41,11 +41,11 @@ macro_rules! blocking_mut {
 }
 
 impl GuestProcess {
-    same! {"crate::GuestProcess";
+    same! {"crate::guest::GuestProcess";
         id() -> i64;
     }
 
-    blocking_mut! {"crate::GuestProcess";
+    blocking_mut! {"crate::guest::GuestProcess";
         wait() -> Result<ExecOutput, Error>;
         write(bytes: &[u8]) -> Result<usize, Error>;
         write_all(bytes: &[u8]) -> Result<(), Error>;
@@ -53,12 +53,12 @@ impl GuestProcess {
         kill() -> Result<ExecOutput, Error>;
     }
 
-    /// As [`close_stdin`](crate::GuestProcess::close_stdin).
+    /// As [`close_stdin`](crate::guest::GuestProcess::close_stdin).
     pub fn close_stdin(&mut self) {
         self.inner.close_stdin();
     }
 
-    /// As [`detach`](crate::GuestProcess::detach).
+    /// As [`detach`](crate::guest::GuestProcess::detach).
     pub fn detach(self) {
         self.inner.detach();
     }
@@ -67,7 +67,7 @@ impl GuestProcess {
 impl Iterator for GuestProcess {
     type Item = Result<Output, Error>;
 
-    /// Blocks on [`next`](crate::GuestProcess::next).
+    /// Blocks on [`next`](crate::guest::GuestProcess::next).
     fn next(&mut self) -> Option<Self::Item> {
         self.runtime.block_on(self.inner.next()).transpose()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qemuctl::qmp_client::agent::{Agent, Exec};
-use qemuctl::{ClientError, Error, Instance};
+use qemuctl::{Error, Instance, qmp_client::ClientError};
 
 use super::context::Context;
 use super::duration::Span;

@@ -33,6 +33,15 @@ pub(crate) fn machines_and_files(typed: &OsStr) -> Vec<CompletionCandidate> {
     found
 }
 
+/// Completes a VM name, or that of a machine that is off.
+pub(crate) fn vms_and_machines(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = machine_names(typed);
+    let is_new = |name: &CompletionCandidate| found.iter().all(|known| known.get_value() != name.get_value());
+    let running: Vec<_> = vm_names(typed).into_iter().filter(is_new).collect();
+    found.extend(running);
+    found
+}
+
 /// Completes the names of machines.
 pub(crate) fn machine_names(typed: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else { return Vec::new() };

@@ -8,7 +8,11 @@ use std::time::Instant;
 
 use clap::ValueHint;
 use clap_complete::ArgValueCompleter;
-use qemuctl::{Agent, ClientError, CopyReport, Error, GuestChecksum, Instance};
+use qemuctl::{
+    Agent, Error, Instance,
+    guest::{CopyReport, GuestChecksum},
+    qmp_client::ClientError,
+};
 use serde::Serialize;
 
 use super::agent::{self, ask};

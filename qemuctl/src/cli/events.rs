@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 use clap_complete::ArgValueCompleter;
-use qemuctl::EventsError;
+use qemuctl::qmp_client::EventsError;
 use qemuctl::qmp_client::Printable;
 use qmp_proto::AnyEvent;
 use serde_json::Value;

@@ -95,6 +95,14 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "snapshot",
+        &[
+            ("qemuctl snapshot create web before-update", "Saves the disks, and the memory if it runs."),
+            ("qemuctl snapshot list web", "Lists the snapshots."),
+            ("qemuctl snapshot revert web before-update", "Goes back to it; everything since then is lost."),
+        ],
+    ),
+    (
         "start",
         &[
             ("qemuctl start web db", "Starts two machines in the background."),

@@ -3,7 +3,11 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use qemuctl::{ClientError, Error, Exec, ExecOutput, GuestProcess, GuestSignal, Output};
+use qemuctl::{
+    Error, Exec,
+    guest::{ExecOutput, GuestProcess, GuestSignal, Output},
+    qmp_client::ClientError,
+};
 use serde::Serialize;
 use tokio::time::Instant;
 

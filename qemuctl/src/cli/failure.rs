@@ -4,8 +4,8 @@ use std::error::Error as StdError;
 use std::io;
 
 use qemu_discovery::DiscoveryError;
-use qemuctl::LaunchFailure;
 use qemuctl::config::ConfigError;
+use qemuctl::error::LaunchFailure;
 
 use super::exit::Exit;
 
@@ -26,7 +26,7 @@ impl Failure {
 
     /// A failure with the message of an error and its causes.
     pub(crate) fn of(exit: Exit, error: &dyn StdError) -> Self {
-        Self::new(exit, qemuctl::explain(error))
+        Self::new(exit, qemuctl::error::explain(error))
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {

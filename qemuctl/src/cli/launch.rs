@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 
 use qemuctl::runtime::{default_socket_dir, sweep};
-use qemuctl::{Instance, LaunchOptions, Ownership, Phase};
+use qemuctl::{Instance, LaunchOptions, Ownership, error::Phase};
 use tokio::sync::watch;
 
 use super::context::Context;

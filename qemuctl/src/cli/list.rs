@@ -7,7 +7,7 @@ use anstyle::Style;
 use qemuctl::config::ConfigFile;
 use qemuctl::home::{Home, StoredMachine};
 use qemuctl::runtime::{Record, sweep};
-use qemuctl::{Error, Instance, Size, State, VmConfig};
+use qemuctl::{Error, Instance, State, VmConfig, config::Size};
 use serde::Serialize;
 
 use super::context::{Context, ERROR, GOOD, WARNING};
@@ -115,7 +115,7 @@ fn idle_row(machine: &StoredMachine) -> Row {
     let status = machine.status();
     let (state, ended) = match &status {
         Ok(status) => (home::state(status), home::ended(status)),
-        Err(error) => ("unknown", Some(qemuctl::explain(error))),
+        Err(error) => ("unknown", Some(qemuctl::error::explain(error))),
     };
     // List a machine with an invalid config, too; `check` reports its problems.
     let config = machine.config().map(ConfigFile::into_config);

@@ -8,6 +8,7 @@ mod change;
 mod check;
 mod complete;
 mod completions;
+mod confirm;
 mod console;
 mod context;
 mod cp;
@@ -42,6 +43,7 @@ mod run;
 mod schema;
 mod screenshot;
 mod signals;
+mod snapshot;
 mod ssh;
 mod start;
 mod started;
@@ -140,6 +142,7 @@ enum Command {
     Cpus(change::capacity::Cpus),
     Throttle(throttle::Args),
     Image(images::Args),
+    Snapshot(snapshot::Args),
     Vnc(vnc::Args),
     Argv(argv::Args),
     Import(import::Args),
@@ -195,6 +198,7 @@ impl Command {
             Self::Cpus(args) => change::capacity::cpus(args, context).await,
             Self::Throttle(args) => throttle::run(args, context).await,
             Self::Image(args) => images::run(args, context).await,
+            Self::Snapshot(args) => snapshot::run(args, context).await,
             Self::Vnc(args) => vnc::run(args, context).await,
             Self::Argv(args) => argv::run(args, context).await,
             Self::Import(args) => import::run(&args, context),

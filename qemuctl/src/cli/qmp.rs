@@ -1,6 +1,6 @@
 //! `qmp`: sends a QMP command.
 
-use qemuctl::{ClientError, Error, Instance};
+use qemuctl::{Error, Instance, qmp_client::ClientError};
 use qmp_proto::{ErrorClass, QueryCommands};
 use serde_json::Value;
 

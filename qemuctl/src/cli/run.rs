@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use qemuctl::home::{Hold, StoredMachine};
-use qemuctl::{Console, Events, GuestAnswer, Instance, LaunchOptions, Ownership, StopOutcome};
+use qemuctl::qmp_client::Events;
+use qemuctl::{Console, Instance, LaunchOptions, Ownership, StopOutcome, control::GuestAnswer};
 use qmp_proto::Cont;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;

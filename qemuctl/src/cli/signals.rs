@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use qemuctl::GuestSignal;
+use qemuctl::guest::GuestSignal;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use qemuctl::{GuestAnswer, StopOutcome, StopStep};
+use qemuctl::{
+    StopOutcome,
+    control::{GuestAnswer, StopStep},
+};
 use serde::Serialize;
 
 use super::context::Context;

@@ -2,7 +2,7 @@
 
 use clap_complete::ArgValueCompleter;
 use qemu_argv::Size;
-use qemuctl::{IoBurst, IoLimits};
+use qemuctl::control::{IoBurst, IoLimits};
 
 use super::block::explain;
 use super::context::Context;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueHint;
 use qemuctl::qmp_client::ClientError;
-use qemuctl::{Error, Expiry};
+use qemuctl::{Error, control::Expiry};
 use qmp_proto::{QueryVnc, QueryVncServers};
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use qemuctl::runtime::Record;
-use qemuctl::{ClientError, Error, ExitReason, Instance};
+use qemuctl::{Error, ExitReason, Instance, qmp_client::ClientError};
 
 use super::agent::NO_CHANNEL;
 use super::context::Context;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use qemu_argv::Transport;
 use qemuctl::runtime::Record;
-use qemuctl::{Instance, NetworkInterface};
+use qemuctl::{Instance, control::NetworkInterface};
 use qmp_proto::{QuerySpice, QueryVnc};
 use serde::Serialize;
 

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use qemuctl::qmp_client::agent::Agent;
-use qemuctl::{Error, EventsError, Exec, Instance};
+use qemuctl::{Error, Exec, Instance, qmp_client::EventsError};
 use qmp_proto::AnyEvent;
 use rustix::termios::tcgetwinsize;
 use tokio::signal::unix::{SignalKind, signal};

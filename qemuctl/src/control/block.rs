@@ -12,6 +12,7 @@ use qmp_proto::{BlockInfo, BlockdevChangeMedium, BlockdevChangeReadOnlyMode, Eje
 use crate::error::Error;
 use crate::instance::Instance;
 
+/// # Disks and media
 impl Instance {
     /// Returns the VM's block devices and their media.
     ///

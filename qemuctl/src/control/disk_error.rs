@@ -36,6 +36,7 @@ impl DiskError {
     }
 }
 
+/// # Disk errors
 impl Instance {
     /// Returns the disks whose errors have paused the guest; none after it was resumed.
     ///

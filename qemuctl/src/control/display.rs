@@ -97,6 +97,7 @@ impl fmt::Display for Expiry {
     }
 }
 
+/// # VNC and SPICE
 impl Instance {
     /// Passes a connected client to QEMU's VNC server.
     ///

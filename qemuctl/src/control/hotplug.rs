@@ -19,6 +19,7 @@ use crate::launch::{self, Plugged};
 
 use commands::{Failure, Outcome, add, remove};
 
+/// # Adding and removing devices
 impl Instance {
     /// Adds a device to the running VM, described as in a config: a [`Disk`](qemu_argv::Disk), a
     /// [`Network`](qemu_argv::Network), and so on. Returns its id, for [`unplug`](Self::unplug).
@@ -29,7 +30,7 @@ impl Instance {
     /// ```no_run
     /// # async fn example(vm: &qemuctl::Instance) -> Result<(), qemuctl::Error> {
     /// use std::time::Duration;
-    /// use qemuctl::Disk;
+    /// use qemuctl::config::Disk;
     ///
     /// let id = vm.plug(&Disk::file("/vm/more.qcow2")).await?;
     /// vm.unplug(&id, Duration::from_secs(30)).await?;
@@ -116,7 +117,7 @@ impl Instance {
     }
 
     /// Removes a device from the running VM together with its backend: a disk's image is closed, a network's backend is
-    /// stopped. Waits at most `limit` for the guest to release it.
+    /// stopped. Waits at most `timeout` for the guest to release it.
     ///
     /// # Errors
     ///
@@ -131,14 +132,14 @@ impl Instance {
     #[doc(alias = "device_del")]
     #[doc(alias = "remove_disk")]
     #[doc(alias = "remove_nic")]
-    pub async fn unplug(&self, id: &str, limit: Duration) -> Result<(), Error> {
+    pub async fn unplug(&self, id: &str, timeout: Duration) -> Result<(), Error> {
         let changing = self.plans().change().await?;
         let removal = match self.plan() {
             Some(plan) if has(&plan, id) => Some(plan.unplug(id)?),
             _ => None,
         };
         let (session, plans, device) = (self.qmp().clone(), self.plans().clone(), id.to_owned());
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + timeout;
         let task = tokio::spawn(async move {
             let removed = remove(&session, &plans, &device, removal, deadline).await;
             drop(changing);
@@ -149,7 +150,7 @@ impl Instance {
         match task.await {
             Ok(Ok(Outcome::Gone)) => Ok(()),
             Ok(Ok(Outcome::Refused)) => Err(keeps("the guest refused to release it".to_owned())),
-            Ok(Ok(Outcome::Late)) => Err(keeps(format!("the guest did not release it within {limit:?}"))),
+            Ok(Ok(Outcome::Late)) => Err(keeps(format!("the guest did not release it within {timeout:?}"))),
             Ok(Ok(Outcome::NoSuch)) => Err(self.missing(&format!("device {id}"))),
             Ok(Err(Failure::Client(error))) => Err(self.explain("device_del", error)),
             Ok(Err(Failure::Other(error))) => Err(error),

@@ -27,6 +27,7 @@ const POINTER_MAX: f64 = 32767.0;
 /// A mouse button, or a step of the wheel.
 pub type MouseButton = InputButton;
 
+/// # Keyboard and mouse
 impl Instance {
     /// Sends a key combination, such as `["ctrl", "alt", "delete"]`. Accepts QEMU's key names and common ones, such as
     /// `Enter`, `Space`, `Del` and `PageUp`, ignoring case.

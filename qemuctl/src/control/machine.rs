@@ -5,6 +5,7 @@ use qmp_proto::{HumanMonitorCommand, SystemWakeup};
 use crate::error::Error;
 use crate::instance::Instance;
 
+/// # Waking, and the human monitor
 impl Instance {
     /// Wakes a suspended guest (ACPI S3).
     ///

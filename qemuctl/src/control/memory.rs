@@ -64,6 +64,7 @@ impl From<BTreeMap<String, u64>> for BalloonStats {
     }
 }
 
+/// # Memory of the guest
 impl Instance {
     /// Asks the guest's balloon driver to change the guest's memory to this size, in bytes. The guest does so
     /// gradually.
@@ -86,7 +87,7 @@ impl Instance {
         Ok(u64::try_from(info.actual).unwrap_or_default())
     }
 
-    /// Asks the guest's balloon driver for memory statistics, and waits for at most `limit`.
+    /// Asks the guest's balloon driver for memory statistics, and waits for at most `timeout`.
     ///
     /// # Errors
     ///
@@ -97,8 +98,8 @@ impl Instance {
     ///
     /// If the future is dropped, QEMU continues to poll the guest once a second.
     #[doc(alias = "guest-stats")]
-    pub async fn balloon_stats(&self, limit: Duration) -> Result<BalloonStats, Error> {
-        let deadline = Instant::now() + limit;
+    pub async fn balloon_stats(&self, timeout: Duration) -> Result<BalloonStats, Error> {
+        let deadline = Instant::now() + timeout;
         let path = self.balloon_path().await?;
         let asked = |seconds: u32| QomSet::new(&path, "guest-stats-polling-interval", seconds.into());
         let before = self.guest_stats(&path).await?.last_update;
@@ -112,7 +113,7 @@ impl Instance {
                 break Err(Error::Timeout {
                     action: "reading the memory statistics of",
                     name: self.name().to_owned(),
-                    after: limit,
+                    after: timeout,
                 });
             }
             sleep(LOOKS_AGAIN).await;

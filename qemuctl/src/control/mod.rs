@@ -11,6 +11,7 @@ mod machine;
 mod memory;
 mod network;
 mod power;
+#[cfg(feature = "png")]
 mod ppm;
 mod screenshot;
 mod stats;

@@ -37,6 +37,7 @@ pub struct NetworkInterface {
     pub backend: Option<String>,
 }
 
+/// # Networks
 impl Instance {
     /// Returns the guest's network interfaces from QEMU's point of view, including hotplugged ones. For the guest's
     /// point of view see [`network_interfaces`](Self::network_interfaces).

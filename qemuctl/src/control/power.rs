@@ -19,6 +19,7 @@ const FAILS_AGAIN: Duration = Duration::from_secs(1);
 /// How long a reset may take after QEMU has accepted the command.
 const RESETS: Duration = Duration::from_secs(2);
 
+/// # Power
 impl Instance {
     /// Pauses the guest's virtual CPUs.
     ///
@@ -98,11 +99,11 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if QEMU has not ended after `limit`.
-    pub async fn quit(&self, limit: Duration) -> Result<ExitReason, Error> {
+    /// [`Error::Timeout`] if QEMU has not ended after `timeout`.
+    pub async fn quit(&self, timeout: Duration) -> Result<ExitReason, Error> {
         // QEMU may be gone before the reply; the exit reason shows whether this command was the cause.
         let _ = self.vm().session.execute(Quit {}).await;
-        self.wait_for_exit("quitting", limit).await.map(|exit| exit.reason)
+        self.wait_for_exit("quitting", timeout).await.map(|exit| exit.reason)
     }
 
     /// Makes the error for a VM that is not in the expected state.

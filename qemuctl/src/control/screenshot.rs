@@ -16,12 +16,11 @@ use tokio::io::AsyncWriteExt;
 use crate::error::Error;
 use crate::instance::Instance;
 
-use super::ppm;
-
+/// # Screenshots
 impl Instance {
     /// Takes a screenshot of the first screen, as PNG.
     ///
-    /// If QEMU was built without PNG, it writes PPM, which is converted.
+    /// If QEMU was built without PNG, it writes PPM, which is converted with the feature `png`.
     ///
     /// # Errors
     ///
@@ -31,9 +30,10 @@ impl Instance {
             Err(Error::Qmp(ClientError::Refused { desc, .. })) if desc.contains("console to take") => {
                 Err(self.missing("screen"))
             }
+            #[cfg(feature = "png")]
             Err(Error::Qmp(ClientError::Refused { .. })) => {
                 let picture = self.screendump(ImageFormat::Ppm).await?;
-                ppm::to_png(&picture).map_err(|reason| Error::Unsupported {
+                super::ppm::to_png(&picture).map_err(|reason| Error::Unsupported {
                     action: "taking a screenshot of",
                     name: self.name().to_owned(),
                     reason,

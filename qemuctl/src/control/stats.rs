@@ -99,6 +99,7 @@ pub struct TapStats {
     pub sent_dropped: u64,
 }
 
+/// # Statistics
 impl Instance {
     /// Returns the VM's resource usage: CPU time, memory, and I/O of disks and TAP interfaces.
     ///

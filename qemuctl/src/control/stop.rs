@@ -99,7 +99,7 @@ impl fmt::Display for StopOutcome {
 /// The deadlines for the guest: a later one applies once it has begun to shut down.
 struct Patience {
     began: Instant,
-    limit: Duration,
+    timeout: Duration,
     /// The guest has closed a channel since it was asked, because the program that used it, such as its agent, has
     /// ended.
     shuts_down: bool,
@@ -119,7 +119,7 @@ enum Seen {
 
 impl Patience {
     fn end(&self) -> Instant {
-        after(self.began, if self.shuts_down { self.limit.saturating_mul(2) } else { self.limit })
+        after(self.began, if self.shuts_down { self.timeout.saturating_mul(2) } else { self.timeout })
     }
 
     /// Waits for the guest to shut down or fail, at most until `deadline`.
@@ -157,13 +157,14 @@ fn is_stuck(state: &State) -> bool {
     matches!(state, State::IoError | State::InternalError | State::GuestPanicked | State::PostMigrate)
 }
 
+/// # Stopping
 impl Instance {
-    /// Ends the VM: asks the guest to shut down within `patience`, then stops QEMU, and finally kills it.
+    /// Ends the VM: asks the guest to shut down within `timeout`, then stops QEMU, and finally kills it.
     ///
     /// The steps are: the guest agent if there is one, the power button (pressed repeatedly, at increasing intervals),
     /// QEMU's `quit`, and SIGKILL. A guest that closes a channel after it was asked, as happens when its agent ends, is
     /// shutting down and gets twice the time. A paused guest is resumed first, and a suspended one is woken. A guest
-    /// that has never run or cannot continue is not asked, and with a `patience` of zero no guest is. Returns as soon
+    /// that has never run or cannot continue is not asked, and with a `timeout` of zero no guest is. Returns as soon
     /// as QEMU has ended; [`StopOutcome::guest`] says whether the guest shut down.
     ///
     /// # Errors
@@ -174,7 +175,7 @@ impl Instance {
     /// # Cancel safety
     ///
     /// If the future is dropped, no further steps are taken; the guest may still shut down.
-    pub async fn stop(&self, patience: Duration) -> Result<StopOutcome, Error> {
+    pub async fn stop(&self, timeout: Duration) -> Result<StopOutcome, Error> {
         let began = Instant::now();
         // If the runtime that supervised the VM has ended, a new connection is needed.
         let fresh = match self.socket() {
@@ -183,7 +184,7 @@ impl Instance {
             }
             _ => None,
         };
-        let (step, guest) = fresh.as_ref().unwrap_or(self).climb(began, patience).await?;
+        let (step, guest) = fresh.as_ref().unwrap_or(self).climb(began, timeout).await?;
         let reason = self.wait_for_exit("stop", KILL_LIMIT).await?.reason;
         // The guest may have shut down just before QEMU quit.
         let guest = match &reason {
@@ -205,16 +206,16 @@ impl Instance {
     }
 
     /// Takes one step after the other until QEMU has ended. Returns the last step, and the guest's reaction.
-    async fn climb(&self, began: Instant, limit: Duration) -> Result<(StopStep, GuestAnswer), Error> {
+    async fn climb(&self, began: Instant, timeout: Duration) -> Result<(StopStep, GuestAnswer), Error> {
         if self.exit_reason().is_some() {
             return Ok((StopStep::AlreadyEnded, GuestAnswer::NotAsked));
         }
         let mut answer = GuestAnswer::NotAsked;
-        if !limit.is_zero() && self.wants_asking().await {
+        if !timeout.is_zero() && self.wants_asking().await {
             answer = GuestAnswer::Ignored;
             let channels = self.events_of::<VserportChange>();
             let states = self.states();
-            let mut patience = Patience { began, limit, shuts_down: false, channels, states };
+            let mut patience = Patience { began, timeout, shuts_down: false, channels, states };
             let (mut step, mut seen) = (StopStep::Agent, self.ask_agent(&mut patience).await);
             if matches!(seen, Seen::Nothing) {
                 (step, seen) = (StopStep::PowerButton, self.ask_guest(&mut patience).await);

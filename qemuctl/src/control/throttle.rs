@@ -106,6 +106,7 @@ impl IoLimits {
     }
 }
 
+/// # I/O limits
 impl Instance {
     /// Replaces the I/O limits of the disk with the id `disk`. The default value removes all limits.
     ///

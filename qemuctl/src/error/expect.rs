@@ -7,8 +7,8 @@ use std::time::Duration;
 #[expect(missing_docs, reason = "each message says what its variant is")]
 #[non_exhaustive]
 pub enum ExpectError {
-    #[error("invalid pattern {pattern:?}")]
-    Pattern { pattern: String, source: regex::Error },
+    #[error("invalid pattern {pattern:?}: {reason}")]
+    Pattern { pattern: String, reason: String },
     #[error("the console did not print {pattern:?} within {after:?}; its last lines:\n{last}")]
     Timeout { pattern: String, after: Duration, last: String },
     #[error("the console ended before it printed {pattern:?}; its last lines:\n{last}")]

@@ -1,4 +1,6 @@
-//! The error types: each error names the operation, the object and the cause.
+//! Errors: each names the operation, the object and the cause.
+//!
+//! [`explain`] prints one with all its sources.
 
 mod cause;
 mod expect;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use qmp_client::ClientError;
 
+#[cfg(feature = "files")]
 use crate::config::ConfigError;
 use crate::reason::{ExitReason, GuestEnd};
 use crate::state::State;
@@ -63,6 +66,7 @@ pub enum Error {
     SocketPathTooLong { path: PathBuf, length: usize, limit: usize },
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[cfg(feature = "files")]
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]

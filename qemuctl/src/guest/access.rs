@@ -11,6 +11,7 @@ use crate::runtime::socket_of;
 
 use super::agent::describe;
 
+/// # Serial console
 impl Instance {
     /// Returns the guest's first serial console. A VM that was started by this process has it from the first byte on;
     /// for an attached one the console's socket is connected now, if it is free.

@@ -26,6 +26,7 @@ const DIES: Duration = Duration::from_secs(5);
 /// How long to wait for the VM's end to become known after a connection to it has ended.
 const TELLS_WHY: Duration = Duration::from_secs(1);
 
+/// # Guest agent
 impl Instance {
     /// Returns a connection to the guest agent, which runs programs, copies files, freezes file systems and reports
     /// addresses.
@@ -65,14 +66,14 @@ impl Instance {
         Ok(agent)
     }
 
-    /// Waits for the guest agent to answer, for example while the guest is booting, for at most `limit`.
+    /// Waits for the guest agent to answer, for example while the guest is booting, for at most `timeout`.
     ///
     /// # Errors
     ///
     /// As [`agent`](Self::agent), and [`Error::Qmp`] if it does not answer in time.
-    pub async fn wait_agent(&self, limit: Duration) -> Result<Agent, Error> {
+    pub async fn wait_agent(&self, timeout: Duration) -> Result<Agent, Error> {
         let agent = self.agent().await?;
-        match agent.wait_ready(limit).await {
+        match agent.wait_ready(timeout).await {
             Ok(()) => Ok(agent),
             Err(error) => Err(self.explain_line("waiting for the guest agent", error).await),
         }
@@ -89,7 +90,7 @@ impl Instance {
         asked.map_err(|error| self.explain("guest-suspend-ram", error))
     }
 
-    /// Runs a program in the guest and waits until it has ended, for at most `limit`. After that it is killed in the
+    /// Runs a program in the guest and waits until it has ended, for at most `timeout`. After that it is killed in the
     /// guest, together with its child processes.
     ///
     /// ```no_run
@@ -114,13 +115,13 @@ impl Instance {
     ///
     /// If the future is dropped, the program is killed in the guest.
     #[doc(alias = "guest-exec")]
-    pub async fn exec(&self, exec: &Exec, limit: Duration) -> Result<ExecOutput, Error> {
+    pub async fn exec(&self, exec: &Exec, timeout: Duration) -> Result<ExecOutput, Error> {
         let begin = Instant::now();
-        let started = timeout(limit, self.spawn_collected(exec)).await;
-        let mut process = started.map_err(|_| self.program_is_late(limit))??;
-        match timeout(limit.saturating_sub(begin.elapsed()), process.wait()).await {
+        let started = tokio::time::timeout(timeout, self.spawn_collected(exec)).await;
+        let mut process = started.map_err(|_| self.program_is_late(timeout))??;
+        match tokio::time::timeout(timeout.saturating_sub(begin.elapsed()), process.wait()).await {
             Ok(ended) => ended,
-            Err(_) => Err(self.kill_late(process, limit).await),
+            Err(_) => Err(self.kill_late(process, timeout).await),
         }
     }
 
@@ -137,30 +138,30 @@ impl Instance {
     pub async fn exec_streamed(
         &self,
         exec: &Exec,
-        limit: Duration,
+        timeout: Duration,
         mut output: impl FnMut(Output) + Send,
     ) -> Result<ExecOutput, Error> {
         let begin = Instant::now();
-        let started = timeout(limit, self.spawn(exec)).await;
-        let mut process = started.map_err(|_| self.program_is_late(limit))??;
+        let started = tokio::time::timeout(timeout, self.spawn(exec)).await;
+        let mut process = started.map_err(|_| self.program_is_late(timeout))??;
         let follow = async {
             while let Some(piece) = process.next().await? {
                 output(piece);
             }
             process.wait().await
         };
-        match timeout(limit.saturating_sub(begin.elapsed()), follow).await {
+        match tokio::time::timeout(timeout.saturating_sub(begin.elapsed()), follow).await {
             Ok(ended) => ended,
-            Err(_) => Err(self.kill_late(process, limit).await),
+            Err(_) => Err(self.kill_late(process, timeout).await),
         }
     }
 
     /// Kills a program that timed out.
-    async fn kill_late(&self, mut process: GuestProcess, limit: Duration) -> Error {
-        match timeout(DIES, process.kill()).await {
+    async fn kill_late(&self, mut process: GuestProcess, timeout: Duration) -> Error {
+        match tokio::time::timeout(DIES, process.kill()).await {
             Ok(Err(error @ (Error::Gone { .. } | Error::Interrupted { .. }))) => error,
             // If it is not known to have ended, dropping it kills it once more.
-            _ => self.program_is_late(limit),
+            _ => self.program_is_late(timeout),
         }
     }
 

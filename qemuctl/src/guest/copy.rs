@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hmac_sha256::Hash;
 use qmp_client::ClientError;
 use qmp_client::agent::{Agent, Exec};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::Error;
@@ -38,6 +38,7 @@ pub enum GuestChecksum {
     Unknown,
 }
 
+/// # Copying files
 impl Instance {
     /// Copies `source` into the file `path` in the guest, which is created or truncated, and compares checksums.
     ///
@@ -106,7 +107,7 @@ impl Instance {
         action: &'static str,
         path: &str,
         copied: Result<u64, ClientError>,
-        sum: Sha256,
+        sum: Hash,
     ) -> Result<CopyReport, Error> {
         let bytes = match copied {
             Ok(bytes) => bytes,
@@ -162,12 +163,12 @@ struct Counted<'s, S, P> {
     stream: &'s mut S,
     progress: P,
     bytes: u64,
-    sum: Sha256,
+    sum: Hash,
 }
 
 impl<'s, S, P: FnMut(u64)> Counted<'s, S, P> {
     fn new(stream: &'s mut S, progress: P) -> Self {
-        Self { stream, progress, bytes: 0, sum: Sha256::new() }
+        Self { stream, progress, bytes: 0, sum: Hash::new() }
     }
 
     fn count(&mut self, piece: &[u8]) {

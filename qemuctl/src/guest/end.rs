@@ -18,6 +18,7 @@ fn follows(end: GuestEnd) -> Duration {
     }
 }
 
+/// # How the guest ended
 impl Instance {
     /// Waits until the guest is reset, panics or shuts down, from this call on. After that, programs in the guest are
     /// gone, and its agent does not answer earlier requests. For a VM that ends in another way, use

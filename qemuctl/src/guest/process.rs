@@ -60,13 +60,14 @@ impl fmt::Debug for GuestProcess {
     }
 }
 
+/// # Programs in the guest
 impl Instance {
     /// Starts a program in the guest and returns at once. While it runs, its output can be read, its input written, and
     /// signals can be sent to it.
     ///
     /// ```no_run
     /// # async fn example(vm: &qemuctl::Instance) -> Result<(), qemuctl::Error> {
-    /// use qemuctl::{Exec, Output};
+    /// use qemuctl::{guest::Output, Exec};
     ///
     /// let build = Exec::new("make").arg("check").env("V", "1").current_dir("/src");
     /// let mut process = vm.spawn(&build).await?;

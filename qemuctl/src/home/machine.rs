@@ -185,7 +185,7 @@ impl StoredMachine {
     /// # Cancel safety
     ///
     /// Nothing is changed.
-    pub async fn settled(&self, within: Duration) -> Result<bool, Error> {
+    pub async fn settled(&self, timeout: Duration) -> Result<bool, Error> {
         let growth = self.watch()?;
         let settled = async {
             while let Some(pid) = self.keeper()? {
@@ -201,7 +201,7 @@ impl StoredMachine {
             }
             Ok(true)
         };
-        tokio::time::timeout(within, settled).await.unwrap_or(Ok(false))
+        tokio::time::timeout(timeout, settled).await.unwrap_or(Ok(false))
     }
 
     /// Asks its keeper to end, which shuts a running VM down and does not restart it.

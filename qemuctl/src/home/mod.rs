@@ -19,7 +19,7 @@
 //! ```no_run
 //! # async fn example() -> Result<(), qemuctl::Error> {
 //! use qemuctl::home::Home;
-//! use qemuctl::{Disk, VmConfig};
+//! use qemuctl::{config::Disk, VmConfig};
 //!
 //! let home = Home::open()?;
 //! let draft = home.draft("web")?;

@@ -29,6 +29,20 @@ impl QemuImg {
         Ok(())
     }
 
+    /// Changes the internal snapshot `tag`: `-c` creates, `-a` applies, `-d` deletes it.
+    pub(crate) async fn snapshot(
+        &self,
+        image: &Image,
+        action: &'static str,
+        option: &str,
+        tag: &str,
+    ) -> Result<(), ImageError> {
+        // Before 10.0 there is no other way to give the format.
+        let run = Run::new(self, action, &image.path).args(["-q", "--image-opts", option]).arg(tag);
+        run.image(image, "", true)?.done("snapshot").await?;
+        Ok(())
+    }
+
     /// Writes the image's content into its backing file, and empties the image.
     ///
     /// # Errors

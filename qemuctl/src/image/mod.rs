@@ -12,7 +12,7 @@
 //!
 //! ```no_run
 //! use qemuctl::image::{CreateOptions, Image, QemuImg};
-//! use qemuctl::Size;
+//! use qemuctl::config::Size;
 //!
 //! # async fn example() -> Result<(), qemuctl::image::ImageError> {
 //! let tool = QemuImg::find()?;

@@ -8,6 +8,7 @@
 //!
 //! If it is dropped at any step, it kills QEMU and removes its files (`Claim`).
 
+#[cfg(feature = "files")]
 mod board;
 mod child;
 mod complete;
@@ -30,8 +31,11 @@ mod start;
 mod tap;
 mod tie;
 
+#[cfg(feature = "files")]
 pub use board::check_board;
+#[cfg(feature = "home")]
 pub(crate) use content::backing_of;
+#[cfg(feature = "image")]
 pub(crate) use descriptors::in_memory;
 pub use firmware::with_firmware;
 pub(crate) use images::Plugged;

@@ -77,9 +77,9 @@ impl Start {
         mut spec: ChildSpec,
         descriptors: Vec<FdMapping>,
         mut claim: Claim,
-        within: Duration,
+        timeout: Duration,
     ) -> Result<(Self, UnixStream), Error> {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + timeout;
         let pipes = spec.pipes(descriptors);
         let (program, monitor, source) = pipes
             .map_err(|error| spec.failure(Phase::Prepare, Cause::of_io(error.io()), Some(error.into())))?;

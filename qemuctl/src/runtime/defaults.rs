@@ -32,6 +32,7 @@ pub fn default_state_dir() -> Result<PathBuf, Error> {
 
 /// Returns the default home of machines: `/var/lib/qemuctl` for root, or else `$XDG_DATA_HOME/qemuctl`
 /// (`~/.local/share/qemuctl`).
+#[cfg(feature = "home")]
 pub(crate) fn default_home() -> Result<PathBuf, Error> {
     let base = || Surroundings::now().lasting("XDG_DATA_HOME", ".local/share");
     place(geteuid(), "/var/lib/qemuctl", base).ok_or(Error::NoHome)

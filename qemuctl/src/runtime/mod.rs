@@ -13,6 +13,7 @@ mod residue;
 mod socket;
 mod sweep;
 
+#[cfg(feature = "home")]
 pub(crate) use defaults::default_home;
 pub use defaults::{default_socket_dir, default_state_dir};
 pub(crate) use dir::{SocketDir, check_socket_path, make_private};

@@ -12,7 +12,11 @@ mod support;
 
 use std::path::Path;
 
-use qemuctl::{Cause, Disk, DiskBackend, Instance, RbdDisk, Secret, SecretFormat, SocketAddress};
+use qemuctl::{
+    Instance,
+    config::{Disk, DiskBackend, RbdDisk, Secret, SecretFormat, SocketAddress},
+    error::Cause,
+};
 
 use backend::Backend;
 use cluster::{Cluster, MONITOR, USER};

@@ -39,6 +39,7 @@ guides! {
     networks: "networks.md",
     program: "program.md",
     security: "security.md",
+    snapshots: "snapshots.md",
     types: "types.md",
     uefi: "uefi.md",
 }

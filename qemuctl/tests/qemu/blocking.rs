@@ -9,7 +9,13 @@ use std::time::Duration;
 use qemuctl::blocking::Instance;
 use qemuctl::guest::OpenMode;
 use qemuctl::qmp_client::Options;
-use qemuctl::{BlockFormat, Disk, EventsError, Exec, ExitReason, IoLimits, Output, State};
+use qemuctl::{
+    Exec, ExitReason, State,
+    config::{BlockFormat, Disk},
+    control::IoLimits,
+    guest::Output,
+    qmp_client::EventsError,
+};
 
 use crate::boot_sector::Guest;
 use crate::guest_agent::linux;
@@ -232,7 +238,7 @@ fn a_guest_is_worked_in_without_async_code() {
     assert_eq!(dialogue.next().expect("one").expect("read"), Output::Stdout(b"to and fro".to_vec()));
     assert_eq!(dialogue.kill().expect("killed").signal, Some(9));
     let job = vm.job("nobody").wait().expect_err("there is none");
-    assert!(matches!(job, qemuctl::JobError::NotFound { .. }), "{job}");
+    assert!(matches!(job, qmp_client::JobError::NotFound { .. }), "{job}");
     let frozen = agent.freeze(None);
     // The guest has nothing but what lies in memory; the agent says so, or freezes nothing.
     frozen.map_or_else(drop, |frozen| frozen.thaw().map_or_else(drop, drop));

@@ -6,7 +6,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use qemuctl::{Cause, Error, Instance, LaunchOptions, Ownership, Sandbox, Secret, SecretSource, VmConfig};
+use qemuctl::{
+    Error, Instance, LaunchOptions, Ownership, SecretSource, VmConfig,
+    config::{Sandbox, Secret},
+    error::Cause,
+};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::secrets;

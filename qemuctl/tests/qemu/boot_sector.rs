@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use qemuctl::{AccelChoice, Arch, BlockFormat, Disk, DiskInterface, Machine, Memory, Size, VmConfig};
+use qemuctl::{
+    VmConfig,
+    config::{AccelChoice, Arch, BlockFormat, Disk, DiskInterface, Machine, Memory, Size},
+};
 
 /// The folder of the guests' images, in the directory of a test.
 const IMAGES: &str = "images";

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use qemuctl::qmp_proto::{BlockInfo, QueryBlock, QueryVnc};
-use qemuctl::{Authentication, Error, Expiry, Instance, IoBurst, IoLimits, MouseButton, State, VmConfig};
+use qemuctl::{
+    Error, Instance, State, VmConfig,
+    control::{Authentication, Expiry, IoBurst, IoLimits, MouseButton},
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 

@@ -7,8 +7,10 @@ use qemuctl::qmp_client::Options;
 use qemuctl::qmp_proto::AnyEvent;
 use qemuctl::qmp_proto::event::Reset;
 use qemuctl::{
-    Cause, Disk, DiskBackend, Error, ExitReason, Instance, IoLimits, LaunchOptions, NullDisk, Size, State,
-    StopStep, VmConfig,
+    Error, ExitReason, Instance, LaunchOptions, State, VmConfig,
+    config::{Disk, DiskBackend, NullDisk, Size},
+    control::{IoLimits, StopStep},
+    error::Cause,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -236,7 +238,7 @@ async fn defect_12_another_architecture_gets_tcg_and_a_processor_that_it_has() {
     let dir = tempfile::tempdir().expect("a directory");
     let foreign = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
     let mut config = crate::seed_rows::config("10.0", dir.path(), &format!("arch = \"{foreign}\""));
-    config.machine.accel = qemuctl::AccelChoice::Auto;
+    config.machine.accel = qemuctl::config::AccelChoice::Auto;
     let vm = Box::pin(Instance::start(&config)).await.expect("it falls back");
     assert_eq!(ask(&vm, "query-kvm", json!({})).await["enabled"], false);
 }

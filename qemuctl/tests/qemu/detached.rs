@@ -6,7 +6,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use qemuctl::runtime::Record;
-use qemuctl::{Error, ExitReason, Instance, LaunchOptions, Network, Ownership, State, StopStep};
+use qemuctl::{
+    Error, ExitReason, Instance, LaunchOptions, Ownership, State, config::Network, control::StopStep,
+};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::own_process::{command, is_role};

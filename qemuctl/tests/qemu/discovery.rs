@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use qemuctl::Arch;
+use qemuctl::config::Arch;
 use qemuctl::qemu_discovery::{Places, Probe, find_binary, probe_in};
 
 use crate::own_process::{command, is_role};

@@ -3,7 +3,11 @@
 use std::fs;
 
 use qemuctl::qemu_discovery::accel::{self, Stage, Trial};
-use qemuctl::{AccelChoice, Accelerator, Arch, Cpu, Instance, Machine, TargetCpu, VmConfig};
+use qemuctl::{
+    Instance, VmConfig,
+    config::{AccelChoice, Arch, Cpu, Machine},
+    qemu_argv::{Accelerator, TargetCpu},
+};
 
 use crate::discovery::{Counted, places, probed};
 use crate::servers::GENEROUS;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use qemuctl::qemu_discovery::Places;
 use qemuctl::qemu_discovery::firmware::{self, Firmware, VarsFormat, Wanted, create_vars};
 use qemuctl::{
-    AccelChoice, Arch, Boot, ConsoleReader, Instance, LaunchOptions, Machine, Match, Memory, Size,
-    UefiFirmware, VmConfig,
+    Instance, LaunchOptions, VmConfig,
+    config::{AccelChoice, Arch, Boot, Machine, Memory, Size, UefiFirmware},
+    guest::{ConsoleReader, Match},
 };
 
 use crate::support::{VERSIONS, guest_file, qemu};
@@ -133,7 +134,7 @@ async fn boot(
         socket_dir: Some(dir.into()),
         machine: Machine { accel: AccelChoice::Tcg, ..Machine::default() },
         memory: Memory::new(Size::mib(512)),
-        firmware: Some(qemuctl::Firmware::Uefi(uefi)),
+        firmware: Some(qemuctl::config::Firmware::Uefi(uefi)),
         boot: Boot {
             kernel: file("vmlinuz"),
             initrd: file("initramfs"),

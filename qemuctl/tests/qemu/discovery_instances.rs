@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use qemuctl::qemu_discovery::instances::{self, Address, ProcessId, RunningQemu};
 use qemuctl::qmp_client::{Options, Session};
-use qemuctl::{Accelerator, Arch, Instance, qmp_proto};
+use qemuctl::{Instance, config::Arch, qemu_argv::Accelerator, qmp_proto};
 
 use crate::boot_sector::Guest;
 use crate::own_process::{command, is_role};

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use qemuctl::qemu_argv::{Accelerator, TargetCpu};
 use qemuctl::qemu_discovery::{accel, probe_in};
-use qemuctl::{Accelerator, TargetCpu};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 

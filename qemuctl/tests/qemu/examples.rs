@@ -1,8 +1,14 @@
 //! The programs in `examples`, run on real QEMUs.
 
 #[expect(dead_code, reason = "its `main` reads arguments")]
+#[path = "../../examples/agent.rs"]
+mod agent;
+#[expect(dead_code, reason = "its `main` reads arguments")]
 #[path = "../../examples/argv_only.rs"]
 mod argv_only;
+#[expect(dead_code, reason = "its `main` reads arguments")]
+#[path = "../../examples/attach.rs"]
+mod attach;
 #[cfg(feature = "blocking")]
 #[expect(dead_code, reason = "its `main` reads arguments")]
 #[path = "../../examples/blocking.rs"]
@@ -11,19 +17,30 @@ mod blocking;
 #[path = "../../examples/ci_service.rs"]
 mod ci_service;
 #[expect(dead_code, reason = "its `main` reads arguments")]
+#[path = "../../examples/console.rs"]
+mod console;
+#[expect(dead_code, reason = "its `main` reads arguments")]
 #[path = "../../examples/control_plane.rs"]
 mod control_plane;
 #[expect(dead_code, reason = "its `main` reads arguments")]
 #[path = "../../examples/follow.rs"]
 mod follow;
+#[expect(dead_code, reason = "its `main` reads arguments")]
+#[path = "../../examples/hotplug.rs"]
+mod hotplug;
+#[expect(dead_code, reason = "its `main` reads arguments")]
+#[path = "../../examples/screenshot.rs"]
+mod screenshot;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use qemuctl::config::{Video, VideoModel};
+use qemuctl::guest::Output;
 use qemuctl::qmp_client::{Options, Session};
 use qemuctl::qmp_proto::RunState;
-use qemuctl::{ExitReason, VideoModel};
+use qemuctl::{Exec, ExitReason};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::guest_agent::{GENEROUS, linux};
@@ -42,7 +59,7 @@ fn a_command_line_needs_no_qemu() {
 fn a_tour_without_async_code() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut config = linux("10.0", "x86_64", dir.path());
-    config.video = vec![qemuctl::Video::new(VideoModel::Vga)];
+    config.video = vec![Video::new(VideoModel::Vga)];
     let (disk, picture) = (dir.path().join("more.raw"), dir.path().join("screen.png"));
     std::fs::write(&disk, vec![0; 1 << 20]).expect("written");
     let mut lines = Vec::new();
@@ -95,6 +112,37 @@ async fn a_vm_of_somebody_else_is_followed_to_its_end() {
     assert_eq!(seen, ["STOP", "paused"]);
     vm.quit(GENEROUS).await.expect("quit");
     assert_eq!(following.await.expect("no panic"), ExitReason::HostQuit);
+}
+
+#[tokio::test]
+async fn a_running_vm_is_used_by_five_small_programs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = linux("7.2", "x86_64", dir.path());
+    config.video = vec![Video::new(VideoModel::Vga)];
+    let started = qemuctl::Instance::start(&config).await.expect("started");
+    let name = config.name.expect("it has one");
+    let vm = qemuctl::Instance::attach_name_in(dir.path(), &name).await.expect("attached");
+
+    assert_eq!(attach::overview(dir.path()).await.expect("listed"), [format!("{name} is running")]);
+
+    let mut output = Vec::new();
+    let script = Exec::with_args("sh", ["-c", "echo out; echo err >&2; exit 7"]);
+    let code = agent::run(&vm, &script, |piece| output.push(piece)).await.expect("run");
+    output.sort_by_key(|piece| matches!(piece, Output::Stderr(_)));
+    assert_eq!(code, Some(7));
+    assert_eq!(output, [Output::Stdout(b"out\n".into()), Output::Stderr(b"err\n".into())]);
+
+    // Whoever starts a VM reads its console from the first line on.
+    assert_eq!(console::run(&started, "echo $((6 * 7))").await.expect("run"), "42\r\n");
+
+    let image = dir.path().join("more.raw");
+    std::fs::write(&image, vec![0; 1 << 20]).expect("written");
+    let mut lines = Vec::new();
+    hotplug::add_and_remove(&vm, &image, |line| lines.push(line)).await.expect("done");
+    let expected = ["added disk0", "disk0 does at most 500 operations a second", "removed disk0"];
+    assert_eq!(lines, expected);
+
+    assert!(screenshot::screen(&vm).await.expect("taken").starts_with(b"\x89PNG"));
 }
 
 /// A service with three VMs is killed in the middle: their QEMUs end with it, and the next one takes the same names.

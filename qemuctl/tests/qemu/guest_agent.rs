@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use qemuctl::{
-    AccelChoice, Arch, Boot, Error, Exec, Instance, LaunchOptions, Machine, Memory, Output, Size, VmConfig,
+    Error, Exec, Instance, LaunchOptions, VmConfig,
+    config::{AccelChoice, Arch, Boot, Machine, Memory, Size},
+    guest::Output,
 };
 
 use crate::support::{guest_file, qemu};

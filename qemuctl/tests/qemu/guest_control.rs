@@ -5,8 +5,10 @@ use std::time::{Duration, Instant as Clock};
 
 use qemuctl::guest::ExpectError;
 use qemuctl::{
-    Balloon, BlockFormat, Cdrom, Disk, Exec, Instance, IoBurst, IoLimits, LaunchOptions, MouseButton, Output,
-    Rate, State, Throttle, UsbDevice, UsbKind, Video, VmConfig,
+    Exec, Instance, LaunchOptions, State, VmConfig,
+    config::{Balloon, BlockFormat, Cdrom, Disk, Rate, Throttle, UsbDevice, UsbKind, Video},
+    control::{IoBurst, IoLimits, MouseButton},
+    guest::Output,
 };
 
 use crate::boot_sector::Guest;

@@ -1,6 +1,10 @@
 //! A large file goes into a Linux guest and comes back.
 
-use qemuctl::{GuestChecksum, Memory, Size, VmConfig};
+use qemuctl::{
+    VmConfig,
+    config::{Memory, Size},
+    guest::GuestChecksum,
+};
 
 use crate::guest_agent::{boot, linux};
 

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use qemuctl::{Error, Exec, ExitReason, GuestEnd, Instance, Pvpanic, VmConfig};
+use qemuctl::{Error, Exec, ExitReason, Instance, VmConfig, config::Pvpanic, guest::GuestEnd};
 use tokio::time::timeout;
 
 use crate::guest_agent::{GENEROUS, boot, linux};

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use qemuctl::{ClientError, Error, Exec, GuestSignal, Instance, Output};
+use qemuctl::{
+    Error, Exec, Instance,
+    guest::{GuestSignal, Output},
+    qmp_client::ClientError,
+};
 use tokio::time::timeout;
 
 use crate::guest_agent::{GENEROUS, boot, linux, run};

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use qemuctl::runtime::Record;
 use qemuctl::{
-    BlockFormat, Cpu, Disk, DiskBackend, DiskInterface, Error, Instance, Memory, Network, NullDisk, OtherBus,
-    OtherDevice, Props, Rate, Size, Throttle, UsbController, VmConfig,
+    Error, Instance, VmConfig,
+    config::{
+        BlockFormat, Cpu, Disk, DiskBackend, DiskInterface, Memory, Network, NullDisk, OtherBus, OtherDevice,
+        Props, Rate, Size, Throttle, UsbController,
+    },
 };
 use qmp_proto::{QueryMemorySizeSummary, QueryNamedBlockNodes};
 

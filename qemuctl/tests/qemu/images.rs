@@ -10,7 +10,10 @@ use qemu_argv::{BlockFormat, Size};
 use qemuctl::image::{
     Comparison, ConvertOptions, CreateOptions, Image, ImageError, Preallocation, QemuImg, Repair,
 };
-use qemuctl::{AccelChoice, Disk, Instance, Machine, Memory, SecretSource, VmConfig};
+use qemuctl::{
+    Instance, SecretSource, VmConfig,
+    config::{AccelChoice, Disk, Machine, Memory},
+};
 
 use crate::support::{VERSIONS, qemu};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use qemuctl::{ExitReason, Instance, State, StopStep, VmConfig};
+use qemuctl::{ExitReason, Instance, State, VmConfig, control::StopStep};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::support::{VERSIONS, qemu};

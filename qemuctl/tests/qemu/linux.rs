@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use qemuctl::qmp_client::agent::Exec;
 use qemuctl::{
-    AccelChoice, Arch, Boot, ExitReason, Instance, Machine, Memory, Size, State, StopStep, VmConfig,
+    ExitReason, Instance, State, VmConfig,
+    config::{AccelChoice, Arch, Boot, Machine, Memory, Size},
+    control::StopStep,
 };
 use tokio::time::timeout;
 

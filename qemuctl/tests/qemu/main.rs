@@ -38,6 +38,7 @@ mod readme;
 mod secrets;
 mod seed_rows;
 mod servers;
+mod snapshots;
 mod spice;
 mod stats;
 mod storage;

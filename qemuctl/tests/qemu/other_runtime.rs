@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use qemuctl::{Error, ExitReason, GuestAnswer, Instance, State, StopStep};
+use qemuctl::{
+    Error, ExitReason, Instance, State,
+    control::{GuestAnswer, StopStep},
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::boot_sector::{Guest, leftovers};

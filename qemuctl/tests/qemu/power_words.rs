@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use qemuctl::qmp_proto::event::Resume;
-use qemuctl::{Error, ExitReason, GuestAnswer, Instance, State, StopStep, VmConfig};
+use qemuctl::{
+    Error, ExitReason, Instance, State, VmConfig,
+    control::{GuestAnswer, StopStep},
+};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::support::{VERSIONS, qemu};

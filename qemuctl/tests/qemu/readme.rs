@@ -1,6 +1,9 @@
 //! The README's machine is the same in Rust and in TOML.
 
-use qemuctl::{Disk, Memory, Network, Size, VmConfig};
+use qemuctl::{
+    VmConfig,
+    config::{Disk, Memory, Network, Size},
+};
 
 #[test]
 fn the_toml_example_is_the_machine_of_the_rust_example() {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use qemuctl::{Cause, Error, Instance, LaunchOptions, Secret, SecretSource, VmConfig};
+use qemuctl::{Error, Instance, LaunchOptions, SecretSource, VmConfig, config::Secret, error::Cause};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::own_process::{command, is_role};

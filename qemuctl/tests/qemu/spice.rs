@@ -7,7 +7,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use qemuctl::{Authentication, Expiry, Instance, VmConfig};
+use qemuctl::{
+    Instance, VmConfig,
+    control::{Authentication, Expiry},
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use qemuctl::{Instance, LaunchOptions, NetBackend, Network, Stats, TapNet};
+use qemuctl::{
+    Instance, LaunchOptions,
+    config::{NetBackend, Network, TapNet},
+    control::Stats,
+};
 
 use crate::boot_sector::Guest;
 use crate::servers::{isolated, scratch};

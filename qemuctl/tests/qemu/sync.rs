@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use qemuctl::qmp_proto::{AnyEvent, QueryName};
-use qemuctl::{ExitReason, State, StopStep, blocking};
+use qemuctl::{ExitReason, State, blocking, control::StopStep};
 
 use crate::boot_sector::{Guest, leftovers};
 use crate::support::{VERSIONS, qemu};

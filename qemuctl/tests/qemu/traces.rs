@@ -4,7 +4,7 @@ use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use qemuctl::{ExitReason, Instance, Secret, VmConfig};
+use qemuctl::{ExitReason, Instance, VmConfig, config::Secret};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use qemuctl::{Authentication, ClientStream, Console, Expiry, Instance, VmConfig};
+use qemuctl::{
+    Console, Instance, VmConfig,
+    control::{Authentication, ClientStream, Expiry},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use vnc::{ClientKeyEvent, PixelFormat, VncClient, VncConnector, VncEncoding, VncError, VncEvent, X11Event};

@@ -19,7 +19,8 @@ pub fn run(_: &Args) -> Result<()> {
     run::run(&mut run::cargo([
         "run",
         "--quiet",
-        "--release",
+        "--profile",
+        "bench",
         "--package",
         "qemu-argv",
         "--example",

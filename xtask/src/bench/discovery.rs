@@ -18,7 +18,16 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let qemu = places::qemu(args.qemu.as_deref())?;
-    let example =
-        ["run", "--quiet", "--release", "--package", "qemu-discovery", "--example", "discovery_bench", "--"];
+    let example = [
+        "run",
+        "--quiet",
+        "--profile",
+        "bench",
+        "--package",
+        "qemu-discovery",
+        "--example",
+        "discovery_bench",
+        "--",
+    ];
     run::run(run::cargo(example).arg(qemu))
 }

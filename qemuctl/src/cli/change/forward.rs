@@ -1,7 +1,8 @@
 //! `forward`: forwards host ports to a running VM.
 
 use qemu_argv::{HostForward, Transport};
-use qemuctl::{ForwardedPort, Instance};
+use qemuctl::Instance;
+use qemuctl::control::ForwardedPort;
 
 use super::super::context::Context;
 use super::super::exit::Exit;

@@ -43,7 +43,7 @@ impl Named {
 }
 
 /// Opens the named machine.
-fn machine(name: &str) -> Result<StoredMachine, Failure> {
+pub(super) fn machine(name: &str) -> Result<StoredMachine, Failure> {
     let home = Home::open()?;
     match home.machine(name) {
         Err(error @ Error::NoSuchMachine { .. }) => {

@@ -1,11 +1,9 @@
 //! `rm`: removes machines.
 
-use std::io::{self, IsTerminal, Write};
-
 use clap_complete::ArgValueCompleter;
-use qemuctl::home::StoredMachine;
 
 use super::super::complete;
+use super::super::confirm::is_sure;
 use super::super::context::Context;
 use super::super::exit::Exit;
 use super::super::failure::Failure;
@@ -35,7 +33,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     for machine in machines {
         // Refuse a running machine before asking for confirmation.
         drop(machine.hold()?);
-        if !args.yes && !is_sure(&machine, args.keep_disks)? {
+        let disks = if args.keep_disks { "" } else { " and its disks" };
+        if !args.yes && !is_sure(&format!("remove {}{disks}", machine.name()))? {
             context.note(format_args!("kept {}", machine.name()));
             continue;
         }
@@ -51,20 +50,4 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         }
     }
     Ok(Exit::Done)
-}
-
-/// Asks for confirmation on the terminal.
-fn is_sure(machine: &StoredMachine, keep_disks: bool) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        let text =
-            format!("cannot ask whether to remove {}: standard input is not a terminal", machine.name());
-        return Err(Failure::new(Exit::Usage, text).with_help("confirm with --yes"));
-    }
-    let disks = if keep_disks { "" } else { " and its disks" };
-    let mut out = io::stderr().lock();
-    write!(out, "remove {}{disks}? [y/N] ", machine.name())?;
-    out.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }

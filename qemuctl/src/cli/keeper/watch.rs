@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use qemuctl::home::{Hold, StoredMachine};
-use qemuctl::{Events, EventsError, Exit, Instance};
+use qemuctl::{
+    Exit, Instance,
+    qmp_client::{Events, EventsError},
+};
 use qmp_proto::TimedEvent;
 use serde_json::json;
 use tokio::time::{sleep, timeout};

@@ -9,6 +9,7 @@ use crate::instance::Instance;
 
 use super::commands::{DEVICES, memory_of};
 
+/// # Adding CPUs and memory
 impl Instance {
     /// Adds `count` CPUs to the running VM, up to the config's [`Cpu::max`](qemu_argv::Cpu::max), and returns their
     /// ids.

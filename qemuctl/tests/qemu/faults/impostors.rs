@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qemuctl::{Cause, Phase, ProcessExit};
+use qemuctl::{
+    ProcessExit,
+    error::{Cause, Phase},
+};
 
 use super::{refused, runtime, seen, without_core};
 use crate::own_process::{Holdings, alone};

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use qemuctl::{Error, Instance, LaunchFailure, LaunchOptions, ProcessExit, VmConfig};
+use qemuctl::{Error, Instance, LaunchOptions, ProcessExit, VmConfig, error::LaunchFailure};
 
 use crate::boot_sector::{Guest, leftovers};
 

@@ -6,8 +6,9 @@ use std::process::Command;
 
 use qemuctl::qmp_proto::AnyEvent;
 use qemuctl::{
-    AccelChoice, BlockFormat, Cause, Disk, DiskInterface, Error, ExitReason, Instance, LaunchOptions,
-    Machine, State, VmConfig,
+    Error, ExitReason, Instance, LaunchOptions, State, VmConfig,
+    config::{AccelChoice, BlockFormat, Disk, DiskInterface, Machine},
+    error::Cause,
 };
 
 use super::{GENEROUS, failure, runtime, seen, soon};

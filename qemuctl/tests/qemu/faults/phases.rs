@@ -6,7 +6,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use qemuctl::runtime::Record;
-use qemuctl::{Cause, ExitReason, Instance, LaunchOptions, Phase, ProcessExit, State};
+use qemuctl::{
+    ExitReason, Instance, LaunchOptions, ProcessExit, State,
+    error::{Cause, Phase},
+};
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;

@@ -4,7 +4,11 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use qemuctl::{BlockFormat, Cause, Disk, DiskInterface, Instance, Phase, ProcessExit};
+use qemuctl::{
+    Instance, ProcessExit,
+    config::{BlockFormat, Disk, DiskInterface},
+    error::{Cause, Phase},
+};
 
 use super::{GENEROUS, failure, refused, seen, with};
 use crate::boot_sector::{Guest, leftovers};

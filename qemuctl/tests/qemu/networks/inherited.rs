@@ -2,7 +2,11 @@
 
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use qemuctl::{FdRole, InheritedNet, Instance, NetBackend, Network, SocketKind};
+use qemuctl::{
+    Instance,
+    config::{InheritedNet, NetBackend, Network, SocketKind},
+    qemu_argv::FdRole,
+};
 
 use crate::boot_sector::Guest;
 use crate::support::{VERSIONS, qemu};

@@ -9,9 +9,13 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use qemuctl::{
-    ConnectNet, DgramNet, FdRole, HubportNet, InheritedNet, Instance, L2tpv3Net, LaunchOptions, ListenNet,
-    MacAddress, McastNet, NetBackend, Network, NicModel, SocketAddress, SocketKind, SocketNet, StreamNet,
-    TapNet, TapOpener, UdpNet, VdeNet,
+    Instance, LaunchOptions,
+    config::{
+        ConnectNet, DgramNet, HubportNet, InheritedNet, L2tpv3Net, ListenNet, MacAddress, McastNet,
+        NetBackend, Network, NicModel, SocketAddress, SocketKind, SocketNet, StreamNet, TapNet, TapOpener,
+        UdpNet, VdeNet,
+    },
+    qemu_argv::FdRole,
 };
 
 use super::{GENEROUS, interface, ip, linux, sh, start};

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use qemuctl::qmp_client::agent::{Agent, Exec};
 use qemuctl::{
-    AccelChoice, Arch, Boot, Instance, LaunchOptions, MacAddress, Machine, Memory, NetBackend, Network, Size,
-    VmConfig,
+    Instance, LaunchOptions, VmConfig,
+    config::{AccelChoice, Arch, Boot, MacAddress, Machine, Memory, NetBackend, Network, Size},
 };
 
 use crate::servers::run;

@@ -2,7 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use qemuctl::{Instance, LaunchOptions, NetBackend, PasstNet, SocketAddress, StreamNet, VhostUserNet};
+use qemuctl::{
+    Instance, LaunchOptions,
+    config::{NetBackend, PasstNet, SocketAddress, StreamNet, VhostUserNet},
+};
 
 use super::user::{GUEST_PORT, addressed, heard, mac, serve};
 use super::{GENEROUS, interface, ip, linux, start};

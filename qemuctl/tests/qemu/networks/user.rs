@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use qemuctl::qmp_client::agent::Agent;
-use qemuctl::{HostForward, LaunchOptions, MacAddress, NetBackend, Transport, UserNet};
+use qemuctl::{
+    LaunchOptions,
+    config::{HostForward, MacAddress, NetBackend, Transport, UserNet},
+};
 
 use super::{GENEROUS, interface, linux, sh, start};
 use crate::servers::{isolated, scratch};

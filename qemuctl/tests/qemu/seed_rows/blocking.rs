@@ -5,7 +5,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use qemuctl::blocking::{Instance, block_on};
-use qemuctl::{Authentication, ExitReason, Expiry, IoLimits, LaunchOptions, State, StopStep};
+use qemuctl::{
+    ExitReason, LaunchOptions, State,
+    control::{Authentication, Expiry, IoLimits, StopStep},
+};
 
 use super::{config, image};
 use crate::boot_sector::Guest;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant as Clock};
 
-use qemuctl::{IoBurst, IoLimits};
+use qemuctl::control::{IoBurst, IoLimits};
 
 use super::{image, launch, refused};
 use crate::guest_agent::GENEROUS;

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use qemuctl::qmp_proto::AnyEvent;
-use qemuctl::{Arch, Authentication, Disk, IoLimits, State, StopStep, qemu_discovery};
+use qemuctl::{
+    State,
+    config::{Arch, Disk},
+    control::{Authentication, IoLimits, StopStep},
+    qemu_discovery,
+};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 

@@ -16,7 +16,10 @@ mod vm_control;
 
 use std::path::Path;
 
-use qemuctl::{AccelChoice, Arch, Instance, LaunchOptions, VmConfig};
+use qemuctl::{
+    Instance, LaunchOptions, VmConfig,
+    config::{AccelChoice, Arch},
+};
 use serde_json::{Value, json};
 
 use crate::guest_agent::GENEROUS;

@@ -105,16 +105,16 @@ async fn kvm() {
         let dir = tempfile::tempdir().expect("a directory");
         let vm = launch(version, dir.path(), "").await;
         let plan = vm.plan().expect("planned");
-        assert_eq!(plan.accel(), qemuctl::Accelerator::Tcg);
+        assert_eq!(plan.accel(), qemu_argv::Accelerator::Tcg);
         let status = vm.human_monitor("info kvm").await.expect("told");
         assert!(status.contains("disabled") || status.contains("not compiled"), "{status}");
     }
     let dir = tempfile::tempdir().expect("a directory");
     let mut config = super::config("10.0", dir.path(), "");
-    config.machine.accel = qemuctl::AccelChoice::Auto;
+    config.machine.accel = qemuctl::config::AccelChoice::Auto;
     let vm = Box::pin(qemuctl::Instance::start(&config)).await.expect("it starts either way");
     let accel = vm.plan().expect("planned").accel();
-    assert_eq!(accel == qemuctl::Accelerator::Tcg, !vm.warnings().is_empty(), "{:?}", vm.warnings());
+    assert_eq!(accel == qemu_argv::Accelerator::Tcg, !vm.warnings().is_empty(), "{:?}", vm.warnings());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use qemuctl::runtime::default_socket_dir;
-use qemuctl::{Arch, qemu_discovery};
+use qemuctl::{config::Arch, qemu_discovery};
 
 use crate::own_process::{command, is_role};
 use crate::support::qemu;

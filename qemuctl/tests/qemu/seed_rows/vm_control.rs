@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use qemuctl::{ExitReason, Instance, IoLimits, LaunchOptions, State, StopStep};
+use qemuctl::{
+    ExitReason, Instance, LaunchOptions, State,
+    control::{IoLimits, StopStep},
+};
 use serde_json::json;
 
 use super::{image, launch};

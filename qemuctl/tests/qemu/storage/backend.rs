@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use qemuctl::{
-    AccelChoice, Arch, Cause, Disk, Error, Instance, Machine, Memory, Secret, Size, Tls, VmConfig,
+    Error, Instance, VmConfig,
+    config::{AccelChoice, Arch, Disk, Machine, Memory, Secret, Size, Tls},
+    error::Cause,
 };
 
 use crate::servers::{GENEROUS, Server};

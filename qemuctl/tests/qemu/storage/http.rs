@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use qemuctl::{Backing, BackingImage, BlockFormat, Cause, Disk, DiskBackend, HttpDisk, Secret, Size};
+use qemuctl::{
+    config::{Backing, BackingImage, BlockFormat, Disk, DiskBackend, HttpDisk, Secret, Size},
+    error::Cause,
+};
 
 use super::{Backend, certificates, create, head};
 use crate::servers::{GENEROUS, Server, isolated, program, scratch};

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use qemuctl::{Cause, Disk, DiskBackend, HeaderDigest, IscsiDisk, Secret};
+use qemuctl::{
+    config::{Disk, DiskBackend, HeaderDigest, IscsiDisk, Secret},
+    error::Cause,
+};
 
 use super::{Backend, SIZE, head};
 use crate::servers::{Server, blank, isolated, program, run, scratch};

@@ -4,8 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 use qemuctl::{
-    Backing, BackingImage, BlockFormat, Cache, Cause, Disk, DiskAio, DiskBackend, Error, HostDeviceDisk,
-    Instance, NullDisk, Secret, Size,
+    Error, Instance,
+    config::{
+        Backing, BackingImage, BlockFormat, Cache, Disk, DiskAio, DiskBackend, HostDeviceDisk, NullDisk,
+        Secret, Size,
+    },
+    error::Cause,
 };
 
 use super::{Backend, SIZE, create, head, qemu_img};

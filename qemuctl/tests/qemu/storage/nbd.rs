@@ -4,7 +4,10 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use qemuctl::{Cause, Disk, DiskBackend, NbdDisk, SocketAddress, Tls, TlsEndpoint, TlsKind};
+use qemuctl::{
+    config::{Disk, DiskBackend, NbdDisk, SocketAddress, Tls, TlsEndpoint, TlsKind},
+    error::Cause,
+};
 
 use super::{Backend, SIZE, certificates, head};
 use crate::servers::{Server, blank, isolated, scratch};

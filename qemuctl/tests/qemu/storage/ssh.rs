@@ -4,7 +4,10 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use qemuctl::{Cause, Disk, DiskBackend, Sha256HostKey, SshDisk, SshHostKey};
+use qemuctl::{
+    config::{Disk, DiskBackend, Sha256HostKey, SshDisk, SshHostKey},
+    error::Cause,
+};
 
 use super::{Backend, SIZE, head};
 use crate::servers::{Server, blank, isolated, program, run, scratch, ssh_agent};

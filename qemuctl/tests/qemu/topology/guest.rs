@@ -9,7 +9,7 @@ use qemu_argv::{
     AccelChoice, Arch, Boot, Disk, DiskBackend, HubportNet, Machine, Memory, NetBackend, Network, NullDisk,
     Plan, QmpCommand, Size, VmConfig,
 };
-use qemuctl::{Console, ConsoleReader, Instance, LaunchOptions};
+use qemuctl::{Console, Instance, LaunchOptions, guest::ConsoleReader};
 use qmp_proto::AnyEvent;
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// Formats the config as TOML, without defaults, and with short forms where possible.
 ///
 /// ```
-/// use qemuctl::{Disk, Memory, Size, VmConfig};
+/// use qemuctl::{config::{Disk, Memory, Size}, VmConfig};
 ///
 /// let config = VmConfig {
 ///     memory: Memory::new(Size::gib(2)),
