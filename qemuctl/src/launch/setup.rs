@@ -130,6 +130,7 @@ async fn provide(
 
 /// Refuses a config with a guest to set up.
 #[cfg(not(feature = "provision"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
 async fn provide(
     name: &str,
     config: &VmConfig,
