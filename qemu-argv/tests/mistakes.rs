@@ -90,3 +90,47 @@ fn a_text_that_no_argument_has_room_for_is_refused_at_its_place() {
     cannot plan the machine: extra_args[1]: the text has 200000 bytes, but a program argument can have at most 131071
     "#);
 }
+
+/// What the guest is to set up becomes names and lines of files there.
+#[test]
+fn what_the_guest_could_not_set_up_is_refused_at_its_place() {
+    let files = [
+        r#"guest = { user = "Alice Smith", password_secret = "login" }"#,
+        r#"guest = { ssh_keys = ["key", "-----BEGIN OPENSSH PRIVATE KEY----- AAAA"] }"#,
+        r#"guest = { hostname = "web_1", timezone = "/etc/passwd", packages = ["-y"] }"#,
+        r#"guest = { files = [{ path = "motd", text = "a", mode = "rw", owner = "a b" }, { path = "/a/../b" }] }"#,
+        r#"guest = { mounts = ["src", { share = "docs", path = "/mnt/my docs" }] }"#,
+        r"guest = { provision = [] }",
+        r#"guest = { provision = ["systemd"], packages = ["nginx"], run = ["true"], user_data = "/u" }"#,
+        r#"guest = { provision = ["cloud-init", "ignition"] }"#,
+    ];
+    let said = files.map(|text| planned(text).expect_err("a mistake").to_string());
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    cannot plan the machine, 2 problems:
+      guest.user: "Alice Smith" is not a valid user name; expected lower-case letters, digits, _ and -, at most 31, a letter first
+      guest.password_secret: no secret has the id given here; there are none
+    cannot plan the machine, 2 problems:
+      guest.ssh_keys[0]: expected the line of a public key, such as "ssh-ed25519 AAAA…"
+      guest.ssh_keys[1]: expected the line of a public key, such as "ssh-ed25519 AAAA…"
+    cannot plan the machine, 3 problems:
+      guest.hostname: "web_1" is not a valid host name; expected letters, digits and - between dots, at most 64
+      guest.timezone: "/etc/passwd" is not a time zone; expected a name such as Europe/Berlin
+      guest.packages[0]: "-y" is not the name of a package
+    cannot plan the machine, 5 problems:
+      guest.files[0].path: "motd" is not a path of a file in the guest; expected an absolute path without spaces and ..
+      guest.files[0].mode: "rw" is not a mode; expected octal digits such as 0755
+      guest.files[0].owner: "a b" is not an owner; expected USER or USER:GROUP
+      guest.files[1].path: "/a/../b" is not a path of a file in the guest; expected an absolute path without spaces and ..
+      guest.files[1]: set either `text` or `source`
+    cannot plan the machine, 3 problems:
+      guest.mounts[0].share: "src" is not the tag of a share
+      guest.mounts[1].share: "docs" is not the tag of a share
+      guest.mounts[1].path: "/mnt/my docs" is not a path of a file in the guest; expected an absolute path without spaces and ..
+    cannot plan the machine: guest.provision: the list is empty; remove the section [guest] instead
+    cannot plan the machine, 3 problems:
+      guest.packages: only `cloud-init` supports this; add it to `guest.provision`
+      guest.run: only `cloud-init` supports this; add it to `guest.provision`
+      guest.user_data: systemd has no user data; add `cloud-init` to `guest.provision`
+    cannot plan the machine: guest.provision: `ignition` cannot be combined with the others
+    "#);
+}

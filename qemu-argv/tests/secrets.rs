@@ -19,7 +19,7 @@ const NO_SECRETS: [(&str, &str); 3] = [
 ];
 
 /// Machines that use every field that takes a secret.
-const MACHINES: [&str; 2] = ["network-disks", "secrets"];
+const MACHINES: [&str; 3] = ["guest", "network-disks", "secrets"];
 
 /// The fields that take the id of a secret.
 fn secret_fields(vocabulary: &Vocabulary) -> BTreeSet<String> {
@@ -51,6 +51,7 @@ DiskBackend=http.cookie_secret
 DiskBackend=http.password_secret
 DiskBackend=iscsi.password_secret
 DiskBackend=rbd.key_secret
+Guest.password_secret
 Spice.password_secret
 Tls.password_secret
 Vnc.password_secret

@@ -33,10 +33,11 @@
 //! | `files` | configs in TOML and JSON files: [`ConfigFile`](config::ConfigFile) |
 //! | `home` | the module [`home`]; includes `files` |
 //! | `image` | the modules [`image`] and [`snapshot`], and [`Instance::save`] |
+//! | `provision` (default) | the section `guest` of a config: guests that one can log in to |
 //! | `png` | screenshots from a QEMU that was built without PNG |
 //! | `tracing` | spans and events of launches, states and ends |
 //! | `schema` | the JSON Schema of config files |
-//! | `cli` (default) | the program `qemuctl`; includes `files`, `home`, `image` and `png` |
+//! | `cli` (default) | the program `qemuctl`; includes `files`, `home`, `image`, `png` and `provision` |
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -143,7 +143,7 @@ pub fn unpack(deb: &Path, root: &Path) -> Result<()> {
 }
 
 /// The Debian mirror this machine's apt uses; `QEMUCTL_DEBIAN_MIRROR` overrides it.
-fn mirror() -> Result<String> {
+pub fn mirror() -> Result<String> {
     if let Ok(mirror) = std::env::var("QEMUCTL_DEBIAN_MIRROR") {
         return Ok(mirror);
     }

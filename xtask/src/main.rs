@@ -9,6 +9,7 @@ mod bind;
 mod boards;
 mod ceph;
 mod check;
+mod cloud;
 mod codegen;
 mod demo;
 mod elf;
@@ -44,6 +45,7 @@ enum Job {
     Check(check::Args),
     Demo(demo::Args),
     Guest(guest::Args),
+    Login(cloud::Args),
     Package(package::Args),
     Qemus(qemus::Args),
     Servers(servers::Args),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Job::Ceph(args) => ceph::run(&args),
         Job::Check(args) => check::run(&args),
         Job::Demo(args) => demo::run(&args),
+        Job::Login(args) => cloud::run(&args),
         Job::Guest(args) => guest::run(&args),
         Job::Package(args) => package::run(&args),
         Job::Qemus(args) => qemus::run(&args),

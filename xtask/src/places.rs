@@ -48,6 +48,11 @@ pub fn ceph() -> Result<PathBuf> {
     from_env("QEMUCTL_CEPH_DIR", "ceph")
 }
 
+/// Where the images of whole systems lie: `$QEMUCTL_CLOUD_DIR`, else `cloud` in the cache.
+pub fn cloud() -> Result<PathBuf> {
+    from_env("QEMUCTL_CLOUD_DIR", "cloud")
+}
+
 /// Where cargo builds: `$CARGO_TARGET_DIR`, else `target` in the workspace.
 pub fn target() -> PathBuf {
     workspace().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))

@@ -66,12 +66,16 @@ const OUTSIDE: [(&str, &[&[&str]]); 3] = [
                 "tracing",
                 "zeroize",
             ],
+            PROVISION,
             PROGRAM,
         ],
     ),
 ];
 
 const ASYNC: &[&str] = &["nix", "serde", "serde_json", "thiserror", "tokio"];
+
+/// Behind the feature `provision`: a FAT file system, hashes of passwords, and SSH keys.
+const PROVISION: &[&str] = &["base64", "fatfs", "sha-crypt", "sha2", "ssh-key"];
 
 /// Behind the feature `cli`.
 const PROGRAM: &[&str] = &[
@@ -88,6 +92,7 @@ const PROGRAM: &[&str] = &[
     "termtree",
     "toml_edit",
     "unicode-width",
+    "ureq",
 ];
 
 fn metadata() -> Value {

@@ -43,7 +43,12 @@ impl VmConfig {
         if let Some(RngSource::Random(RandomSource { path })) = self.rng.as_mut().map(|rng| &mut rng.source) {
             visit(path);
         }
+        self.smbios.iter_mut().flat_map(|smbios| &mut smbios.oem_files).for_each(&mut *visit);
         self.fw_cfg.iter_mut().flat_map(|entry| &mut entry.file).for_each(&mut *visit);
+        if let Some(guest) = &mut self.guest {
+            guest.user_data.iter_mut().for_each(&mut *visit);
+            guest.files.iter_mut().flat_map(|file| &mut file.source).for_each(&mut *visit);
+        }
         self.secrets.iter_mut().flat_map(|secret| &mut secret.file).for_each(&mut *visit);
         self.tls.iter_mut().for_each(|tls| visit(&mut tls.dir));
         self.tpm.iter_mut().for_each(|tpm| visit(&mut tpm.socket));
@@ -248,6 +253,8 @@ mod tests {
         firmware.path
         firmware.vars
         firmware.vars_template
+        guest.source
+        guest.user_data
         host_device.rom_file
         host_device.sysfs
         memory.path
@@ -267,6 +274,7 @@ mod tests {
         spice.render_node
         spice.x509_dir
         tables.file
+        tables.oem_files
         tls.dir
         tpm.socket
         user_net.smb

@@ -46,6 +46,8 @@ pub struct Smbios {
     pub chassis: Option<SmbiosPart>,
     /// OEM strings (type 11).
     pub oem_strings: Vec<String>,
+    /// Files with one OEM string each, for what must not be seen in the arguments of QEMU.
+    pub oem_files: Vec<PathBuf>,
 }
 
 /// The SMBIOS description of the BIOS.

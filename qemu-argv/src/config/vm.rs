@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::flexible;
 use super::{
     Actions, Audio, Balloon, Boot, Cdrom, Channel, Chardev, Cpu, Debug, DebugExit, Disk, Display, Firmware,
-    FwCfg, HostDevice, Iothread, Machine, Memory, Network, NumaNode, OtherDevice, OtherObject, Pvpanic, Rng,
-    Rtc, Sandbox, Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm, UsbController, UsbDevice, UsbKind,
-    Video, VideoModel, Vnc, Vsock, Watchdog,
+    FwCfg, Guest, HostDevice, Iothread, Machine, Memory, Network, NumaNode, OtherDevice, OtherObject,
+    Pvpanic, Rng, Rtc, Sandbox, Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm, UsbController,
+    UsbDevice, UsbKind, Video, VideoModel, Vnc, Vsock, Watchdog,
 };
 use crate::qemu_target::Arch;
 use crate::topology::{Machine as Board, MachineOptions};
@@ -70,6 +70,9 @@ pub struct VmConfig {
     pub smbios: Option<Box<Smbios>>,
     /// Files on the firmware configuration device (`fw_cfg`).
     pub fw_cfg: Vec<FwCfg>,
+    /// What the guest's operating system sets up when it boots: a user, SSH keys, files, packages. Defaults to none.
+    /// (Boxed, since it is large.)
+    pub guest: Option<Box<Guest>>,
     /// The real-time clock.
     pub rtc: Rtc,
     /// Passwords and keys that other parts refer to.
@@ -174,6 +177,7 @@ impl Default for VmConfig {
             boot: Boot::default(),
             smbios: None,
             fw_cfg: Vec::new(),
+            guest: None,
             rtc: Rtc::default(),
             secrets: Vec::new(),
             tls: Vec::new(),

@@ -49,8 +49,12 @@ fn table(smbios: &mut Smbios, mut bag: Bag) -> Result<(), Why> {
             once(if number == 2 { &mut smbios.baseboard } else { &mut smbios.chassis }, part, &bag)
         }
         11 => {
-            let values = bag.all("value");
+            let (values, files) = (bag.all("value"), bag.all("path"));
             bag.done()?;
+            for file in files {
+                let Value::Str(path) = file else { return Err("`path` is not a text".into()) };
+                smbios.oem_files.push(path.as_str().into());
+            }
             for value in values {
                 let Value::Str(text) = value else { return Err("`value` is not a text".into()) };
                 smbios.oem_strings.push(text.into());

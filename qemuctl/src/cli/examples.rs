@@ -32,9 +32,50 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "qemuctl run debian.qcow2 -m 2G -c 2 -p 2222:22",
                 "Boots an image with 2 GiB of memory and two CPUs.",
             ),
+            (
+                "qemuctl run debian.qcow2 --user alice",
+                "Boots a cloud image with a user, whom `qemuctl ssh debian` logs in as.",
+            ),
             ("qemuctl run web.toml", "Runs the VM that a config file describes."),
             ("qemuctl run rescue.iso --disk installed.qcow2", "Boots an ISO image, with a disk attached."),
         ],
+    ),
+    (
+        "ssh",
+        &[
+            ("qemuctl ssh web", "Logs in to the guest."),
+            (
+                "qemuctl ssh web -- systemctl is-active nginx",
+                "Runs a command there, and exits with its code.",
+            ),
+        ],
+    ),
+    (
+        "forward",
+        &[
+            (
+                "qemuctl forward add web 8080:80",
+                "Makes the guest's port 80 available as port 8080 of 127.0.0.1.",
+            ),
+            ("qemuctl forward remove web 8080", "Stops that."),
+        ],
+    ),
+    ("nic", &[("qemuctl nic add web --bridge br0", "Adds a network interface on the bridge br0.")]),
+    ("usb", &[("qemuctl usb add web 046d:c52b", "Passes a USB device of the host through to the guest.")]),
+    (
+        "memory",
+        &[
+            ("qemuctl memory web 1GiB", "Asks the guest to use no more than 1 GiB."),
+            ("qemuctl memory web", "Shows how much memory the VM has."),
+        ],
+    ),
+    ("cpus", &[("qemuctl cpus web 4", "Gives the VM four CPUs.")]),
+    (
+        "ssh-config",
+        &[(
+            "qemuctl ssh-config > ~/.ssh/qemuctl",
+            "Writes settings that `Include qemuctl` in ~/.ssh/config reads.",
+        )],
     ),
     (
         "create",
@@ -42,6 +83,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             (
                 "qemuctl create web debian.qcow2 --size 20GiB",
                 "Creates a machine with a copy of the image, enlarged to 20 GiB.",
+            ),
+            (
+                "qemuctl create web --image debian-13 --size 20GiB --user alice",
+                "Creates a machine from a downloaded cloud image, with a user to log in as.",
             ),
             (
                 "qemuctl create web --disk 20GiB --iso debian.iso",

@@ -162,6 +162,16 @@ impl Loaded {
         if let Some(Firmware::Bios(bios)) = &config.firmware {
             look("firmware.path".to_owned(), &bios.path, false);
         }
+        if let Some(guest) = &config.guest {
+            if let Some(path) = &guest.user_data {
+                look("guest.user_data".to_owned(), path, false);
+            }
+            for (index, file) in guest.files.iter().enumerate() {
+                if let Some(path) = &file.source {
+                    look(format!("guest.files[{index}].source"), path, false);
+                }
+            }
+        }
         let boot =
             [("kernel", &config.boot.kernel), ("initrd", &config.boot.initrd), ("dtb", &config.boot.dtb)];
         for (field, path) in boot {

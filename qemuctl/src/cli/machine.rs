@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use qemu_argv::{
-    AccelChoice, Arch, BlockFormat, Cdrom, CdromInterface, Disk, DiskInterface, Firmware, HostForward,
-    NetBackend, Network, Size, UefiFirmware, UserNet, VmConfig, Vnc, VncListen,
+    AccelChoice, Arch, BlockFormat, BridgeNet, Cdrom, CdromInterface, Disk, DiskInterface, Display, Firmware,
+    GtkDisplay, GuestMount, HostForward, NetBackend, Network, NinePShare, SdlDisplay, Share, Size,
+    UefiFirmware, UserNet, VmConfig, Vnc, VncListen,
 };
 use qemuctl::Error;
 use qemuctl::config::ConfigFile;
@@ -123,9 +124,30 @@ pub(crate) struct MachineOptions {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "", require_equals = true, value_parser = vnc)]
     vnc: Option<VncListen>,
 
+    /// Set the guest up with a user that `qemuctl ssh` logs in as (images with cloud-init, or systemd 252 and later)
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    user: Option<String>,
+
     /// Boot with UEFI firmware
     #[arg(long)]
     uefi: bool,
+
+    /// Boot with UEFI firmware that starts only signed programs
+    #[arg(long)]
+    secure_boot: bool,
+
+    /// Share a directory of the host by 9p; the guest mounts it by its tag, with --user at /mnt/TAG (repeatable) [default
+    /// tag: the directory's name]
+    #[arg(long, value_name = "DIR[:TAG]", value_parser = share, value_hint = ValueHint::DirPath)]
+    share: Vec<NinePShare>,
+
+    /// Connect the first network interface to this bridge of the host, by QEMU's bridge helper
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["forward", "no_network"])]
+    bridge: Option<String>,
+
+    /// Show the screen in a window: gtk or sdl; or none
+    #[arg(long, value_name = "KIND", value_parser = display)]
+    display: Option<Display>,
 
     /// Kernel to boot directly
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -174,6 +196,11 @@ impl MachineOptions {
             config.boot.append = config.arch.map(|arch| format!("console={}", arch.default_console()));
         }
         Ok(Loaded::in_part(config, file, faults))
+    }
+
+    /// Returns the guest's architecture.
+    pub(crate) fn arch(&self) -> Arch {
+        self.arch.or_else(Arch::host).unwrap_or(Arch::X86_64)
     }
 
     /// Whether an option sets the name.
@@ -318,11 +345,40 @@ impl MachineOptions {
         if let Some(listen) = &self.vnc {
             config.vnc.get_or_insert_with(Vnc::default).listen = listen.clone();
         }
+        if self.secure_boot {
+            match &mut config.firmware {
+                Some(Firmware::Uefi(uefi)) => uefi.secure_boot = true,
+                firmware => {
+                    *firmware =
+                        Some(Firmware::Uefi(UefiFirmware { secure_boot: true, ..UefiFirmware::default() }));
+                }
+            }
+        }
+        if let Some(bridge) = &self.bridge {
+            let backend = NetBackend::Bridge(BridgeNet::new(bridge));
+            match config.networks.first_mut() {
+                Some(first) => first.backend = backend,
+                None => config.networks.push(Network::new(backend)),
+            }
+        }
+        if let Some(display) = &self.display {
+            config.display = display.clone();
+        }
         if self.uefi && !matches!(config.firmware, Some(Firmware::Uefi(_))) {
             config.firmware = Some(Firmware::Uefi(UefiFirmware::default()));
         }
         if !self.forward.is_empty() {
             forward_into(config, &self.forward)?;
+        }
+        if self.user.is_some() {
+            config.guest.get_or_insert_default().user.clone_from(&self.user);
+        }
+        for share in &self.share {
+            config.shares.push(Share::NineP(NinePShare { path: absolute(&share.path)?, ..share.clone() }));
+            // A guest that is set up mounts it at /mnt/TAG.
+            if let Some(guest) = &mut config.guest {
+                guest.mounts.push(GuestMount::new(&share.tag));
+            }
         }
         config.paused |= self.paused;
         super::boot::order(config, self.boot, booted)?;
@@ -372,12 +428,37 @@ fn forward_into(config: &mut VmConfig, forwards: &[HostForward]) -> Result<(), F
     Ok(())
 }
 
+/// Parses `DIR[:TAG]`. The tag defaults to the directory's name.
+fn share(text: &str) -> Result<NinePShare, String> {
+    let (dir, tag) = match text.rsplit_once(':') {
+        Some((dir, tag)) if !dir.is_empty() && !tag.is_empty() && !tag.contains('/') => (dir, Some(tag)),
+        _ => (text, None),
+    };
+    let dir = Path::new(dir);
+    let named = || std::path::absolute(dir).ok()?.file_name()?.to_str().map(str::to_owned);
+    let tag = tag.map(str::to_owned).or_else(named);
+    let tag = tag.ok_or_else(|| format!("{} has no name to use as the tag; give DIR:TAG", dir.display()))?;
+    if !dir.is_dir() {
+        return Err(format!("{} is not a directory", dir.display()));
+    }
+    Ok(NinePShare::new(tag, dir))
+}
+
+fn display(text: &str) -> Result<Display, String> {
+    match text {
+        "none" => Ok(Display::None),
+        "gtk" => Ok(Display::Gtk(GtkDisplay::default())),
+        "sdl" => Ok(Display::Sdl(SdlDisplay::default())),
+        _ => Err("possible values: gtk, sdl, none; for VNC use --vnc".to_owned()),
+    }
+}
+
 fn accel(text: &str) -> Result<AccelChoice, String> {
     serde_json::from_value(text.into()).map_err(|_| "possible values: auto, kvm, hvf, whpx, tcg".to_owned())
 }
 
 /// Parses `[ADDRESS:]HOST:GUEST[/tcp|/udp]`, as container tools write it.
-fn forward(text: &str) -> Result<HostForward, String> {
+pub(super) fn forward(text: &str) -> Result<HostForward, String> {
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (host, guest) = ports.rsplit_once(':').unwrap_or((ports, ports));
     let (address, host) = host.rsplit_once(':').unwrap_or(("", host));

@@ -4,6 +4,7 @@ mod agent;
 mod argv;
 mod block;
 mod boot;
+mod change;
 mod check;
 mod complete;
 mod completions;
@@ -44,6 +45,7 @@ mod schema;
 mod screenshot;
 mod signals;
 mod snapshot;
+mod ssh;
 mod start;
 mod started;
 mod status;
@@ -127,11 +129,18 @@ enum Command {
     Hmp(hmp::Args),
     Exec(exec::Args),
     Cp(cp::Args),
+    Ssh(ssh::Args),
+    SshConfig(ssh::ConfigArgs),
     Console(console::Args),
     Screenshot(screenshot::Args),
     SendKey(keys::SendKey),
     Type(keys::Type),
     Block(block::Args),
+    Forward(change::forward::Args),
+    Nic(change::devices::Nics),
+    Usb(change::devices::Usb),
+    Memory(change::capacity::Memory),
+    Cpus(change::capacity::Cpus),
     Throttle(throttle::Args),
     Image(images::Args),
     Snapshot(snapshot::Args),
@@ -178,11 +187,18 @@ impl Command {
             Self::Hmp(args) => hmp::run(args, context).await,
             Self::Exec(args) => exec::run(args, context).await,
             Self::Cp(args) => cp::run(args, context).await,
+            Self::Ssh(args) => ssh::run(args, context).await,
+            Self::SshConfig(args) => ssh::config(args, context).await,
             Self::Console(args) => console::run(args, context).await,
             Self::Screenshot(args) => screenshot::run(args, context).await,
             Self::SendKey(args) => keys::send(args, context).await,
             Self::Type(args) => keys::type_text(args, context).await,
             Self::Block(args) => block::run(args, context).await,
+            Self::Forward(args) => change::forward::run(args, context).await,
+            Self::Nic(args) => change::devices::nics(args, context).await,
+            Self::Usb(args) => change::devices::usb_devices(args, context).await,
+            Self::Memory(args) => change::capacity::memory(args, context).await,
+            Self::Cpus(args) => change::capacity::cpus(args, context).await,
             Self::Throttle(args) => throttle::run(args, context).await,
             Self::Image(args) => images::run(args, context).await,
             Self::Snapshot(args) => snapshot::run(args, context).await,

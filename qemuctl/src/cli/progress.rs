@@ -66,6 +66,13 @@ impl Progress {
         }
     }
 
+    /// Sets the total number of bytes.
+    pub(crate) fn total(&self, bytes: u64) {
+        if let Some((bar, _)) = &self.0 {
+            bar.set_length(bytes);
+        }
+    }
+
     /// Sets the number of bytes done.
     pub(crate) fn reach(&self, bytes: u64) {
         if let Some((bar, _)) = &self.0 {

@@ -4,8 +4,10 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use qemuctl::home::StoredMachine;
-use qemuctl::{Console, Instance, LaunchOptions, Ownership, StopOutcome, control::GuestAnswer};
+use qemuctl::home::{Hold, StoredMachine};
+use qemuctl::qmp_client::Events;
+use qemuctl::{Console, Instance, LaunchOptions, Ownership, SavedState, StopOutcome, control::GuestAnswer};
+use qmp_proto::Cont;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
@@ -14,6 +16,7 @@ use super::context::Context;
 use super::duration::Span;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::keeper::note;
 use super::launch::{launch, socket_dir};
 use super::machine::MachineArgs;
 use super::menu::{Choice, Menu};
@@ -62,8 +65,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let mut signals = Signals::listen()?;
     let mut options = LaunchOptions::default();
     let mut hold = loaded.machine().map(StoredMachine::hold).transpose()?;
+    let mut is_to_run = !loaded.config.paused;
     if let Some(hold) = &mut hold {
         hold.prepare(&mut loaded.config, &mut options)?;
+        is_to_run = options.resume.as_ref().map_or(is_to_run, SavedState::was_running);
+        // The guest's CPUs are started after subscribing to events, so that none is missed.
+        options.paused = true;
         hold.begin(&socket_dir(&loaded, context)?)?;
     }
     let launched = launch(&loaded, Ownership::Owned, options, &mut signals, context).await;
@@ -71,9 +78,23 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         hold.failed(&failure.message)?;
     }
     let vm = launched?;
-    if let Some(hold) = &mut hold {
-        hold.started(vm.pid());
-    }
+    let mut recorder = match hold {
+        Some(mut hold) => {
+            hold.started(vm.pid());
+            let events = vm.events();
+            if is_to_run
+                && let Err(error) = vm.execute(Cont {}).await
+                && vm.exit().is_none()
+            {
+                vm.kill().await?;
+                let failure = Failure::from(error);
+                hold.failed(&failure.message)?;
+                return Err(failure);
+            }
+            Some(Recorder { hold, events, is_open: true })
+        }
+        None => None,
+    };
     if !context.quiet {
         Ways::of(&vm).await.tell(context);
     }
@@ -91,19 +112,48 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let window = terminal.as_ref().map(|_| Window::follow(&vm));
     let output = console.clone().map(|console| tokio::spawn(copy_out(console)));
     let (ended, stopped) =
-        supervise(&vm, &mut signals, console.as_ref(), &mut terminal, &args, context).await;
+        supervise(&vm, &mut signals, console.as_ref(), &mut terminal, &mut recorder, &args, context).await;
     if let Some(output) = output {
         // Output that is not read in time is lost: the VM has ended, and so will this program.
         let _ = tokio::time::timeout(LAST_WORDS, output).await;
     }
     drop((window, terminal));
-    if let Some(hold) = &mut hold {
-        hold.ended(&ended)?;
-        hold.machine().cut_logs();
+    if let Some(recorder) = recorder {
+        recorder.end(&ended).await?;
     }
     match stopped {
         Some(outcome) if outcome.guest == GuestAnswer::Ignored => Err(disobeyed(vm.name(), &outcome)),
         _ => tell(&vm, &ended, context),
+    }
+}
+
+/// Writes the events of a machine.
+struct Recorder {
+    hold: Hold,
+    events: Events,
+    /// Whether there may be more events.
+    is_open: bool,
+}
+
+impl Recorder {
+    /// Writes the next event.
+    async fn next(&mut self) {
+        if !self.is_open {
+            return std::future::pending().await;
+        }
+        let event = self.events.recv().await;
+        self.is_open = note(&mut self.hold, event);
+    }
+
+    /// Writes the events that have been received already, and how the VM ended.
+    async fn end(mut self, ended: &qemuctl::Exit) -> Result<(), Failure> {
+        while self.is_open {
+            let Ok(event) = tokio::time::timeout(LAST_WORDS, self.events.recv()).await else { break };
+            self.is_open = note(&mut self.hold, event);
+        }
+        self.hold.ended(ended)?;
+        self.hold.machine().cut_logs();
+        Ok(())
     }
 }
 
@@ -113,6 +163,7 @@ async fn supervise(
     signals: &mut Signals,
     console: Option<&Console>,
     terminal: &mut Option<Terminal>,
+    recorder: &mut Option<Recorder>,
     args: &Args,
     context: &Context,
 ) -> (qemuctl::Exit, Option<StopOutcome>) {
@@ -123,6 +174,10 @@ async fn supervise(
     loop {
         let mut choices = Vec::new();
         tokio::select! {
+            () = async { match recorder {
+                Some(recorder) => recorder.next().await,
+                None => std::future::pending().await,
+            } } => {}
             ended = vm.wait_exit() => return (ended, told(stopping).await),
             signal = signals.next() => {
                 asked += 1;

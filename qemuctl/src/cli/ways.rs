@@ -1,9 +1,11 @@
 //! How to connect to a VM: forwarded ports, screens and network addresses.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
 use std::time::Duration;
 
 use qemu_argv::Transport;
+use qemuctl::runtime::Record;
 use qemuctl::{Instance, control::NetworkInterface};
 use qmp_proto::{QuerySpice, QueryVnc};
 use serde::Serialize;
@@ -42,6 +44,9 @@ pub(crate) struct Port {
     host_port: u16,
     guest_address: Ipv4Addr,
     guest_port: u16,
+    /// The VM's name, if its guest was set up with a login.
+    #[serde(skip)]
+    login: Option<String>,
 }
 
 /// A network interface of the guest.
@@ -68,7 +73,11 @@ impl Ways {
             soon(vm.execute(QueryVnc {})),
             soon(vm.execute(QuerySpice {})),
         );
+        let record =
+            vm.socket().and_then(Path::parent).and_then(|dir| Record::read(dir, vm.name()).ok().flatten());
+        let login = record.and_then(|record| record.ssh).map(|_| vm.name().to_owned());
         let ports = ports.unwrap_or_default().into_iter().map(|port| Port {
+            login: login.clone(),
             network: port.network,
             protocol: if port.transport == Transport::Udp { "udp" } else { "tcp" },
             host_address: *port.host.ip(),
@@ -129,7 +138,7 @@ impl Ways {
 }
 
 impl Port {
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let here = SocketAddrV4::new(self.host_address, self.host_port);
         let text = format!("{} {here} is forwarded to guest port {}", self.protocol, self.guest_port);
         match self.login() {
@@ -141,8 +150,11 @@ impl Port {
     /// Returns the ssh command, if the guest port is that of SSH.
     fn login(&self) -> Option<String> {
         let host = if self.host_address.is_unspecified() { Ipv4Addr::LOCALHOST } else { self.host_address };
-        (self.guest_port == SSH && self.protocol == "tcp")
-            .then(|| format!("ssh -p {} {host}", self.host_port))
+        let command = match &self.login {
+            Some(name) => format!("qemuctl ssh {name}"),
+            None => format!("ssh -p {} {host}", self.host_port),
+        };
+        (self.guest_port == SSH && self.protocol == "tcp").then_some(command)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use qemu_argv::Transport;
+use qemu_argv::{HostForward, Transport};
 
 use crate::error::Error;
 use crate::instance::Instance;
@@ -68,6 +68,75 @@ impl Instance {
     /// Nothing is changed.
     pub async fn forwarded_ports(&self) -> Result<Vec<ForwardedPort>, Error> {
         Ok(parse(&self.human_monitor("info usernet").await?))
+    }
+
+    /// Forwards a host port to the guest, by the user-mode network of that id or the first one. Returns what was added,
+    /// with the port that the system chose if `forward` leaves it open.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Missing`] if there is no such network.
+    /// - [`Error::Unsupported`] with QEMU's reason, for example because the port is in use.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the port may be forwarded.
+    #[doc(alias = "hostfwd_add")]
+    pub async fn add_forward(
+        &self,
+        network: Option<&str>,
+        forward: &HostForward,
+    ) -> Result<ForwardedPort, Error> {
+        let networks = self.networks().await?;
+        let is_user = |found: &&NetworkInterface| found.backend.as_deref() == Some("user");
+        let ids: Vec<_> =
+            networks.iter().filter(is_user).filter_map(|found| found.network.as_deref()).collect();
+        let id = match network {
+            Some(id) => ids.iter().find(|known| **known == id),
+            None => ids.first(),
+        };
+        let id = id.ok_or_else(|| {
+            self.missing(&match network {
+                Some(id) => format!("user-mode network {id}"),
+                None => "user-mode network".to_owned(),
+            })
+        })?;
+        let before = self.forwarded_ports().await?;
+        let said = self.human_monitor(&format!("hostfwd_add {id} {forward}")).await?;
+        let mut after = self.forwarded_ports().await?.into_iter();
+        after.find(|port| !before.contains(port)).ok_or_else(|| Error::Unsupported {
+            action: "forwarding a port to",
+            name: self.name().to_owned(),
+            reason: said.trim().to_owned(),
+        })
+    }
+
+    /// Stops forwarding a port. Established connections stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] with QEMU's reason; otherwise as [`Instance::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the port may be forwarded or not.
+    #[doc(alias = "hostfwd_remove")]
+    pub async fn remove_forward(&self, port: &ForwardedPort) -> Result<(), Error> {
+        let ForwardedPort { network, transport, host, .. } = port;
+        let protocol = if *transport == Transport::Udp { "udp" } else { "tcp" };
+        // QEMU compares the address that was set; all of them are written as none.
+        let address = if host.ip().is_unspecified() { String::new() } else { host.ip().to_string() };
+        let said = self
+            .human_monitor(&format!("hostfwd_remove {network} {protocol}:{address}:{}", host.port()))
+            .await?;
+        if self.forwarded_ports().await?.contains(port) {
+            return Err(Error::Unsupported {
+                action: "changing the forwarded ports of",
+                name: self.name().to_owned(),
+                reason: said.trim().to_owned(),
+            });
+        }
+        Ok(())
     }
 }
 

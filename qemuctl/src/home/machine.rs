@@ -11,6 +11,7 @@ use crate::runtime::{check_name, read_regular};
 use crate::saved::SavedState;
 use qemu_discovery::process::{Process, Watcher};
 
+use super::bases;
 use super::directory::{Home, exists, hidden_folder, make_private, order, sweep};
 use super::files::{Locked, io_error, is_locked, replace, sync_folder_of, wait_for, write_whole};
 use super::growth::Growth;
@@ -291,6 +292,7 @@ impl StoredMachine {
             .map_err(io_error("remove", &self.folder))?;
         fs::remove_dir_all(&hidden).map_err(io_error("remove", &hidden))?;
         sweep(&self.home);
+        bases::sweep(&self.home);
         Ok(kept)
     }
 

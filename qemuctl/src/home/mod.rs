@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+mod bases;
 mod directory;
 mod draft;
 mod files;

@@ -72,14 +72,14 @@ pub(super) fn has_footer(tail: &[u8]) -> bool {
 }
 
 /// What the header of an overlay says it rests on.
-pub(super) struct Below {
+pub(crate) struct Below {
     name: Vec<u8>,
     pub(super) format: Option<BlockFormat>,
 }
 
 impl Below {
     /// The file, if it is one: not an address such as `nbd://…` or a description in JSON.
-    pub(super) fn file_name(&self) -> Option<PathBuf> {
+    pub(crate) fn file_name(&self) -> Option<PathBuf> {
         let name = self.name.strip_prefix(b"file:").unwrap_or(&self.name);
         let colon = name.iter().position(|&byte| byte == b':');
         let slash = name.iter().position(|&byte| byte == b'/');
@@ -89,7 +89,7 @@ impl Below {
 }
 
 /// What a qcow2 image rests on, if it is one and rests on anything.
-pub(super) fn backing_of(file: &mut File) -> Option<Below> {
+pub(crate) fn backing_of(file: &mut File) -> Option<Below> {
     /// The extension of the header that names the format of what is below.
     const FORMAT: u32 = 0xe279_2aca;
     const LONGEST_NAME: u32 = 1023;

@@ -130,31 +130,44 @@ fn describe(role: &FdRole) -> String {
 
 /// A descriptor to read the secret `id` from: from the options, else from the config.
 async fn secret(id: &str, config: &VmConfig, options: &LaunchOptions) -> Result<OwnedFd, Error> {
+    let value = secret_value(id, config, options).await?;
+    let fail = |source| Error::Io { action: "read the secret", path: id.into(), source };
+    in_pipe(&value).or_else(|_| in_memory(&value)).map_err(fail)
+}
+
+/// The secret `id`: from the options, else from the config.
+pub(super) async fn secret_value(
+    id: &str,
+    config: &VmConfig,
+    options: &LaunchOptions,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
     let fail = |source| Error::Io { action: "read the secret", path: id.into(), source };
     let in_config = || {
         let secret = config.secrets.iter().find(|secret| secret.id == id)?;
+        if let Some(path) = &secret.file {
+            return Some(SecretSource::File(path.clone()));
+        }
         let value = secret.value.as_ref()?.expose();
         Some(SecretSource::Value(Zeroizing::new(value.as_bytes().to_vec())))
     };
     let source = options.secrets.get(id).cloned().or_else(in_config).ok_or_else(|| {
         fail(io::Error::new(io::ErrorKind::NotFound, "it is missing in the config and in the launch options"))
     })?;
-    let value = match source {
-        SecretSource::Value(value) => value,
+    match source {
+        SecretSource::Value(value) => Ok(value),
         source => {
             // On another thread, so that whoever waits for it can be told to stop.
             let read = tokio::task::spawn_blocking(move || source.read());
             match tokio::time::timeout(options.ready_timeout, read).await {
-                Ok(Ok(read)) => read.map_err(fail)?,
-                Ok(Err(panic)) => return Err(fail(io::Error::other(panic))),
+                Ok(Ok(read)) => read.map_err(fail),
+                Ok(Err(panic)) => Err(fail(io::Error::other(panic))),
                 Err(_) => {
                     let text = format!("it did not appear within {} s", options.ready_timeout.as_secs());
-                    return Err(fail(io::Error::new(io::ErrorKind::TimedOut, text)));
+                    Err(fail(io::Error::new(io::ErrorKind::TimedOut, text)))
                 }
             }
         }
-    };
-    in_pipe(&value).or_else(|_| in_memory(&value)).map_err(fail)
+    }
 }
 
 /// A pipe that holds `value`. QEMU keeps the descriptor open for ever, but once it has read the secret there is nothing

@@ -22,6 +22,8 @@ mod options;
 mod overlay;
 pub(crate) mod passt;
 mod places;
+#[cfg(feature = "provision")]
+mod provision;
 mod qemu;
 mod secret;
 mod setup;
@@ -31,6 +33,8 @@ mod tie;
 
 #[cfg(feature = "files")]
 pub use board::check_board;
+#[cfg(feature = "home")]
+pub(crate) use content::backing_of;
 #[cfg(feature = "image")]
 pub(crate) use descriptors::in_memory;
 pub use firmware::with_firmware;

@@ -7,7 +7,7 @@ use qemu_argv::{Endpoints, Plan, SocketRole, VmConfig};
 use crate::channel::{lock_file, make_lock_file};
 use crate::error::Error;
 use crate::instance::Ownership;
-use crate::runtime::{LOCK, Record, Residue, SocketDir, bind_socket, socket_of};
+use crate::runtime::{LOCK, Record, Residue, SocketDir, SshLogin, bind_socket, socket_of};
 use crate::saved::SavedState;
 use qemu_discovery::process::FdMapping;
 
@@ -15,6 +15,8 @@ use super::child::{self, ChildSpec, Tie};
 use super::firmware::{Completed, complete};
 use super::kept::Kept;
 use super::places::Places;
+#[cfg(feature = "provision")]
+use super::provision;
 use super::qemu::Qemu;
 use super::start::Claim;
 use super::{LaunchOptions, descriptors, monitors, passt};
@@ -43,6 +45,7 @@ pub(super) async fn set_up(
     let qemu = Qemu::find(config).await?;
     let config = VmConfig { name: Some(name.clone()), ..config.clone() };
     let mut warnings = Vec::from_iter(qemu.warning.clone());
+    let (provided, ssh) = provide(&name, &config, &dir, &mut claim.residue, options, &mut warnings).await?;
     let kept = match ownership {
         Ownership::Detached => Some(Kept::open(&name, &config, options)?),
         _ if options.keep_dir.is_some() => Some(Kept::open(&name, &config, options)?),
@@ -51,7 +54,7 @@ pub(super) async fn set_up(
 
     let vars = kept.as_ref().map_or_else(|| dir.file(&name, ".vars"), Kept::vars);
     let Completed { config: complete, copy } =
-        Box::pin(complete(&config, &qemu.program, &qemu.target, &vars)).await?;
+        Box::pin(complete(&provided, &qemu.program, &qemu.target, &vars)).await?;
     // What is kept outlives the VM.
     claim.residue.add(copy.filter(|_| kept.is_none()));
     let given = options.resume.as_ref().map(SavedState::plan).or(options.earlier.as_ref());
@@ -107,10 +110,51 @@ pub(super) async fn set_up(
         socket,
         files: claim.residue.files().to_vec(),
         config_file: options.config_file.clone(),
+        ssh,
         config,
         plan,
     };
     Ok(Setup { dir, spec, descriptors, claim, record, kept, warnings })
+}
+
+/// The config with what sets the guest up, and how to log in there.
+#[cfg(feature = "provision")]
+async fn provide(
+    name: &str,
+    config: &VmConfig,
+    dir: &SocketDir,
+    residue: &mut Residue,
+    options: &LaunchOptions,
+    warnings: &mut Vec<String>,
+) -> Result<(VmConfig, Option<SshLogin>), Error> {
+    let mut config = config.clone();
+    let provided = Box::pin(provision::provide(name, &mut config, dir, residue, options)).await?;
+    let login = provided.map(|provided| {
+        warnings.extend(provided.warnings);
+        provided.login
+    });
+    Ok((config, login))
+}
+
+/// Refuses a config with a guest to set up.
+#[cfg(not(feature = "provision"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn provide(
+    name: &str,
+    config: &VmConfig,
+    _: &SocketDir,
+    _: &mut Residue,
+    _: &LaunchOptions,
+    _: &mut Vec<String>,
+) -> Result<(VmConfig, Option<SshLogin>), Error> {
+    if config.guest.is_some() {
+        return Err(Error::Unsupported {
+            action: "setting up the guest of",
+            name: name.to_owned(),
+            reason: "this program was built without the feature `provision`".to_owned(),
+        });
+    }
+    Ok((config.clone(), None))
 }
 
 fn plan(config: &VmConfig, qemu: &Qemu, sockets: &Path, earlier: Option<&Plan>) -> Result<Plan, Error> {

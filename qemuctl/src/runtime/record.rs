@@ -39,10 +39,31 @@ pub struct Record {
     /// The file that the config was read from, if known.
     #[serde(default)]
     pub config_file: Option<PathBuf>,
+    /// How to log in to the guest by SSH, if the config has a section `guest`.
+    #[serde(default)]
+    pub ssh: Option<SshLogin>,
     /// The config it was launched from. It does not contain secrets, only their sources.
     pub config: qemu_argv::VmConfig,
     /// The plan: ids and addresses, updated by hotplug.
     pub plan: qemu_argv::Plan,
+}
+
+/// How to log in to a guest by SSH. The host's side of the port is in
+/// [`forwarded_ports`](crate::Instance::forwarded_ports).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SshLogin {
+    /// The user.
+    pub user: String,
+    /// The file with the machine's own private key, which the guest accepts.
+    pub identity: PathBuf,
+    /// A `known_hosts` file with the guest's key, for the host [`HOST_ALIAS`](Self::HOST_ALIAS).
+    pub known_hosts: PathBuf,
+}
+
+impl SshLogin {
+    /// The name of the guest in `known_hosts` (`HostKeyAlias` of `ssh_config`).
+    pub const HOST_ALIAS: &str = "guest";
 }
 
 impl Record {

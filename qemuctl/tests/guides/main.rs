@@ -45,7 +45,8 @@ guides! {
 }
 
 /// The other pages: their links and machines are looked at, their commands are not typed here.
-const OTHERS: &[&str] = &["README.md", "comparison.md", "from-go.md"];
+/// `login.md` logs in to whole systems, which `tests/logins` does.
+const OTHERS: &[&str] = &["README.md", "comparison.md", "from-go.md", "login.md"];
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")

@@ -1,11 +1,13 @@
 //! The built program, as people and scripts use it.
 
 mod boots;
+mod change;
 mod configs;
 mod control;
 mod crowd;
 pub mod cycles;
 mod ends;
+mod flags;
 mod foreign;
 mod given;
 mod guest;
@@ -19,8 +21,10 @@ mod leftovers;
 mod mistakes;
 mod plans;
 mod program;
+mod pull;
 mod run;
 mod screen;
+mod setup;
 mod terminal;
 mod throwaway;
 mod unseen;

@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
         how: How::Dev,
     }];
     candidates.extend(types());
-    candidates.extend(products("", &workspace()));
+    candidates.extend(products("", workspace()));
     if let Some(before) = &before {
         candidates.extend(products("-before", before));
     }

@@ -45,6 +45,7 @@ const OPTIONAL: &[&str] = &[
     "nls_cp437",
     "nls_ascii",
     "vmw_vsock_virtio_transport",
+    "qemu_fw_cfg",
 ];
 
 /// What the cloud kernel is built without: disks and cards as in a real computer, shared folders.

@@ -20,6 +20,7 @@ mod display;
 mod extra;
 mod firmware;
 mod global;
+mod guest;
 mod guest_events;
 mod host_device;
 mod iothread;
@@ -92,6 +93,7 @@ pub(crate) fn all(builder: &mut Builder<'_>, config: &VmConfig) {
     tpm::tpm(builder, config);
     vsock::vsock(builder, config);
     share::shares(builder, config);
+    guest::guest(builder, config);
     host_device::host_devices(builder, config);
     host_device::others(builder, config);
     action::actions(builder, config);

@@ -13,6 +13,11 @@ pub(super) fn secrets(builder: &mut Builder<'_>, config: &VmConfig) {
         if secret.file.is_some() && secret.value.is_some() {
             builder.conflict(at, "set either `file` or `value`, not both");
         }
+        // The launcher passes a hash of it to the guest, so QEMU does not need it.
+        let of_guest = config.guest.as_ref().and_then(|guest| guest.password_secret.as_ref());
+        if of_guest == Some(&secret.id) {
+            continue;
+        }
         let file = if let Some(path) = &secret.file {
             builder.path(at.field("file"), path)
         } else {

@@ -43,6 +43,11 @@ pub(super) fn smbios(builder: &mut Builder<'_>, config: &VmConfig) {
     for (index, text) in smbios.oem_strings.iter().enumerate() {
         builder.option(at.item("oem_strings", index), "-smbios", table("11").with("value", text));
     }
+    for (index, path) in smbios.oem_files.iter().enumerate() {
+        let at = at.item("oem_files", index);
+        let path = builder.raw_path(at, path);
+        builder.option(at, "-smbios", table("11").with("path", path));
+    }
 }
 
 pub(super) fn fw_cfg(builder: &mut Builder<'_>, config: &VmConfig) {

@@ -14,6 +14,7 @@ use super::super::context::Context;
 use super::super::exit::Exit;
 use super::super::failure::Failure;
 use super::super::image::{Kind, kind_of};
+use super::super::images::pull;
 use super::super::machine::MachineOptions;
 use super::super::progress::Progress;
 
@@ -33,8 +34,9 @@ pub(crate) struct Args {
     #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["image", "kernel", "disk", "cdrom"])]
     file: Option<PathBuf>,
 
-    /// Disk image to create it from
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "file")]
+    /// Disk image to create it from: a file, or the name or address of an image to download (`qemuctl image pull --list`),
+    /// which is then shared by all machines created from it
+    #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath, conflicts_with = "file")]
     image: Option<PathBuf>,
 
     /// Store only the differences from the disk image, which must then not be moved or changed
@@ -57,6 +59,12 @@ pub(crate) async fn run(mut args: Args, context: &Context) -> Result<Exit, Failu
         ));
     }
     let sizes = args.options.take_sizes();
+    if let Some(name) = args.image.as_deref().and_then(Path::to_str).map(str::to_owned)
+        && (name.contains("://") || (!name.contains('/') && !Path::new(&name).exists()))
+    {
+        args.image = Some(pull::ensure(&name, args.options.arch(), context).await?);
+        args.linked = true;
+    }
     let file = args.image.as_deref().or(args.file.as_deref());
     let kind = file.map(kind_of).transpose()?;
     if args.image.is_some() && kind != Some(Kind::Disk) {

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod make;
+pub(super) mod pull;
 mod shown;
 mod source;
 
@@ -34,9 +35,13 @@ enum Action {
     Map(inspect::Map),
     Measure(inspect::Measure),
     Compare(inspect::Compare),
+    Pull(pull::Pull),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    if let Action::Pull(args) = args.action {
+        return pull::run(args, context).await;
+    }
     let tool = QemuImg::find()?;
     match args.action {
         Action::Create(args) => make::create(args, &tool, context).await,
@@ -50,6 +55,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
         Action::Map(args) => inspect::map(args, &tool, context).await,
         Action::Measure(args) => inspect::measure(args, &tool, context).await,
         Action::Compare(args) => inspect::compare(args, &tool, context).await,
+        Action::Pull(args) => pull::run(args, context).await,
     }
 }
 

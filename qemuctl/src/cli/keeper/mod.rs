@@ -33,6 +33,7 @@ use super::signals::Signals;
 
 use backoff::Backoff;
 use report::Report;
+pub(super) use watch::note;
 use watch::{Running, Watched};
 
 /// Starts a machine, reports that, and supervises it until it has stopped for good.

@@ -66,7 +66,7 @@ pub(super) async fn over(running: Running, hold: &mut Hold, signals: &mut Signal
 }
 
 /// Records an event. Returns whether there may be more.
-fn note(hold: &mut Hold, event: Result<TimedEvent, EventsError>) -> bool {
+pub(in crate::cli) fn note(hold: &mut Hold, event: Result<TimedEvent, EventsError>) -> bool {
     match event {
         Ok(event) => {
             if let Ok(event) = serde_json::to_value(&event) {

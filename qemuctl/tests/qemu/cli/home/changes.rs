@@ -150,3 +150,22 @@ fn disks_are_kept_when_they_are_to_be() {
     done(&place, &["rm", "web", "--yes", "--keep-disks"]);
     assert!(place.file("home/disks/web.2/disk0.qcow2").exists());
 }
+
+#[test]
+fn the_base_of_clones_goes_with_the_last_of_them() {
+    let place = place_with("web", POWER_OFF);
+    let bases = || std::fs::read_dir(place.file("home/bases")).map_or(0, Iterator::count);
+    done(&place, &["clone", "web", "one", "--linked"]);
+    // Its disk rests on a base that rests on the first.
+    done(&place, &["clone", "one", "two", "--linked"]);
+    assert_eq!(bases(), 2);
+    done(&place, &["rm", "web", "one", "--yes"]);
+    assert_eq!(bases(), 2, "two rests on both");
+    done(&place, &["run", "two", "--no-console"]);
+    done(&place, &["rm", "two", "--yes", "--keep-disks"]);
+    assert_eq!(bases(), 2, "its disk is kept");
+    std::fs::remove_dir_all(place.file("home/disks")).expect("removed");
+    create(&place, "other", POWER_OFF, "10.0");
+    done(&place, &["rm", "other", "--yes"]);
+    assert_eq!(bases(), 0);
+}

@@ -217,3 +217,16 @@ fn logs_are_followed_until_the_machine_has_ended() {
     assert!(follower.end().status.success());
     assert_eq!(done(&place, &["logs", "web", "--events", "-n", "1"]).out.lines().count(), 1);
 }
+
+#[test]
+fn a_run_in_the_foreground_is_recorded_like_one_in_the_background() {
+    for version in VERSIONS {
+        let place = Place::new();
+        create(&place, "web", POWER_OFF, version);
+        assert_eq!(place.qemuctl(&["run", "web", "--no-console"]).code, Some(0), "{version}");
+        let of_interest = ["QEMUCTL_STARTING", "QEMUCTL_STARTED", "RESUME", "SHUTDOWN", "QEMUCTL_ENDED"];
+        let happened = events(&place, "web");
+        let happened: Vec<_> = happened.iter().filter(|name| of_interest.contains(&name.as_str())).collect();
+        assert_eq!(happened, of_interest, "{version}");
+    }
+}
