@@ -27,6 +27,8 @@ impl VmConfig {
         for path in [&mut boot.kernel, &mut boot.initrd, &mut boot.dtb, &mut boot.splash] {
             path.iter_mut().for_each(&mut *visit);
         }
+        self.data_dirs.iter_mut().for_each(&mut *visit);
+        self.boot.modules.iter_mut().for_each(|module| visit(&mut module.path));
         self.firmware.iter_mut().for_each(|image| firmware(image, visit));
         for disk in &mut self.disks {
             disk_backend(&mut disk.backend, visit);
@@ -36,7 +38,10 @@ impl VmConfig {
             .iter_mut()
             .flat_map(|drive| &mut drive.medium)
             .for_each(|medium| disk_backend(medium, visit));
-        self.networks.iter_mut().for_each(|network| net_backend(&mut network.backend, visit));
+        for network in &mut self.networks {
+            net_backend(&mut network.backend, visit);
+            network.capture.iter_mut().for_each(&mut *visit);
+        }
         self.screens(visit);
         self.streams(visit);
         self.debugging(visit);
@@ -61,6 +66,9 @@ impl VmConfig {
     fn debugging(&mut self, visit: &mut Visit<'_>) {
         self.debug.log_file.iter_mut().for_each(&mut *visit);
         self.debug.gdb.iter_mut().for_each(|at| address(at, visit));
+        self.debug.plugins.iter_mut().for_each(|plugin| visit(&mut plugin.path));
+        let replay = self.debug.icount.iter_mut().filter_map(|icount| icount.replay.as_mut());
+        replay.for_each(|replay| visit(&mut replay.file));
     }
 
     fn screens(&mut self, visit: &mut Visit<'_>) {
@@ -94,6 +102,7 @@ impl VmConfig {
             char_backend(&mut chardev.backend, visit);
             chardev.log.iter_mut().for_each(&mut *visit);
         }
+        self.monitors.iter_mut().for_each(|monitor| char_backend(&mut monitor.backend, visit));
         self.channels.iter_mut().for_each(|channel| char_backend(&mut channel.backend, visit));
         for device in &mut self.usb_devices {
             if let UsbKind::Redirection(UsbRedirection { backend: Some(backend) }) = &mut device.device {
@@ -111,6 +120,7 @@ fn program(path: &mut PathBuf, visit: &mut Visit<'_>) {
 
 fn firmware(image: &mut Firmware, visit: &mut Visit<'_>) {
     match image {
+        Firmware::None => {}
         Firmware::Bios(bios) => visit(&mut bios.path),
         Firmware::Uefi(uefi) => {
             let paths = [&mut uefi.code, &mut uefi.vars, &mut uefi.vars_template];
@@ -232,6 +242,7 @@ mod tests {
         boot.dtb
         boot.initrd
         boot.kernel
+        boot.path
         boot.splash
         char_backends.path
         char_backends.path
@@ -258,6 +269,9 @@ mod tests {
         netdev.path
         netdev.script
         netdev.socket
+        network.capture
+        replay.file
+        replay.path
         rng.path
         secret.file
         serial.log
@@ -271,6 +285,7 @@ mod tests {
         tpm.socket
         user_net.smb
         user_net.tftp
+        vm.data_dirs
         vm.qemu
         vm.socket_dir
         vnc.path

@@ -54,8 +54,20 @@ pub(super) fn is_root(bus: &str) -> bool {
 }
 
 /// Buses that boards have for drives and USB.
-fn is_board_bus(bus: &str) -> bool {
+pub(super) fn is_board_bus(bus: &str) -> bool {
     bus.starts_with("ide.") || bus.starts_with("usb-bus.")
+}
+
+/// The slot of a bus that is known by its name alone.
+pub(super) fn on(bus: &str, bag: &mut Bag) -> Result<Option<Address>, Why> {
+    bag.take("multifunction");
+    let address = bag.take("addr");
+    let address = address.map(|address| pci(bus, &address)).transpose()?;
+    Ok(address.map(|address| match address {
+        Address::Pci(place) => PciAddress::new(PciBus::Named(bus.to_owned()), place.slot(), place.function())
+            .map_or(Address::Pci(place), Address::Pci),
+        other => other,
+    }))
 }
 
 fn root(line: &Line) -> &'static str {

@@ -76,10 +76,10 @@ pub(super) fn vnc(line: &mut Line, config: &mut VmConfig) {
         vnc_of(line, config, at, bag);
     }
     let keyboard = line.last("k");
-    if let Some((at, layout)) = keyboard {
+    if let Some((_, layout)) = keyboard {
         match &mut config.vnc {
             Some(vnc) => vnc.keyboard = Some(layout),
-            None => line.extra(at, "a config has a keyboard layout for VNC"),
+            None => config.keyboard_layout = Some(layout),
         }
     }
 }
@@ -186,6 +186,7 @@ fn spice_server(mut bag: Bag) -> Result<Spice, Why> {
         disable_ticketing: bag.flag("disable-ticketing")?.unwrap_or_default(),
         sasl: bag.flag("sasl")?.unwrap_or_default(),
         x509_dir: bag.text("x509-dir")?.map(Into::into),
+        tls_ciphers: bag.text("tls-ciphers")?,
         image_compression: bag.same_word("image-compression")?,
         jpeg_wan_compression: bag.same_word("jpeg-wan-compression")?,
         zlib_glz_wan_compression: bag.same_word("zlib-glz-wan-compression")?,

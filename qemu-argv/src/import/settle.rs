@@ -97,6 +97,14 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> V
             may(about, Box::new(move |config| config.networks[index].hotplug = Some(hotplug)));
         }
     }
+    if !line.units.is_empty() {
+        // One alone may be in the place of another.
+        let units = line.units.clone();
+        may(String::new(), Box::new(move |config| units.iter().for_each(|(id, place)| put(config, id, place))));
+    }
+    for (id, place) in line.units.clone() {
+        may(named(&id), Box::new(move |config| put(config, &id, &place)));
+    }
     for (index, usb) in config.usb_devices.iter().enumerate() {
         let Some(id) = &usb.id else { continue };
         let Some((controller, port)) = line.usb_ports.get(id).cloned() else { continue };
@@ -111,6 +119,19 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> V
         );
     }
     changes
+}
+
+/// Puts a disk or a CD-ROM drive in its place behind a controller.
+fn put(config: &mut VmConfig, id: &str, (controller, unit, lun): &(Option<String>, u16, u16)) {
+    let is = |other: &Option<String>| other.as_deref() == Some(id);
+    // The first port is one of the board's own if nothing else is said.
+    let controller = controller.clone().filter(|controller| controller != "ide");
+    let lun = (*lun > 0).then_some(*lun);
+    if let Some(disk) = config.disks.iter_mut().find(|disk| is(&disk.id)) {
+        (disk.controller, disk.unit, disk.lun) = (controller, Some(*unit), lun);
+    } else if let Some(cdrom) = config.cdroms.iter_mut().find(|cdrom| is(&cdrom.id)) {
+        (cdrom.controller, cdrom.unit, cdrom.lun) = (controller, Some(*unit), lun);
+    }
 }
 
 /// Where the config says the address of a device.

@@ -90,6 +90,16 @@ impl Props {
         }
     }
 
+    /// Adds those of another list; tables of the same name become one.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (key, value) in other.0 {
+            match (self.0.iter_mut().find(|(own, _)| *own == key), value) {
+                (Some((_, Value::Map(own))), Value::Map(more)) => own.merge(more),
+                (_, value) => self.set(key, value),
+            }
+        }
+    }
+
     /// Takes a property away.
     pub(crate) fn remove(&mut self, key: &str) {
         self.0.retain(|(name, _)| name != key);
@@ -127,6 +137,14 @@ impl<const COUNT: usize> From<[(&'static str, Value); COUNT]> for Props {
 }
 
 impl Value {
+    /// A number only where it is written as a program would write it again, else the text.
+    pub(crate) fn number_or_text(text: &str) -> Self {
+        match text.parse::<u64>() {
+            Ok(number) if number.to_string() == text => Self::Uint(number),
+            _ => text.into(),
+        }
+    }
+
     /// Whether a NUL is inside.
     pub(crate) fn has_nul(&self) -> bool {
         match self {

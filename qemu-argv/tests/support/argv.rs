@@ -7,8 +7,13 @@ const FLAGS: [&str; 4] = ["-S", "-nodefaults", "-no-user-config", "-no-hpet"];
 /// Options whose argument is JSON.
 const JSON: [&str; 6] = ["-audiodev", "-blockdev", "-device", "-display", "-netdev", "-object"];
 /// Options whose argument is taken as it is.
-const WHOLE: [&str; 16] = [
+const WHOLE: [&str; 21] = [
     "-D",
+    "-L",
+    "-g",
+    "-loadvm",
+    "-prom-env",
+    "-runas",
     "-d",
     "-gdb",
     "-append",

@@ -104,9 +104,9 @@ impl Builder<'_> {
         self.bundles[bundle].chardevs.push(node);
     }
 
-    /// Adds a device that sits on a bus which the driver finds by itself, or has none.
-    pub(crate) fn fixed_device(&mut self, at: At<'_>, driver: impl Into<SmolStr>, id: &str, props: Props) {
-        self.one_device(at, driver.into(), id.into(), props);
+    /// Adds a device that sits on a bus which the driver finds by itself, or has none; says which bundle it went into.
+    pub(crate) fn fixed_device(&mut self, at: At<'_>, driver: impl Into<SmolStr>, id: &str, props: Props) -> usize {
+        self.one_device(at, driver.into(), id.into(), props).0
     }
 
     /// Adds a device that the topology finds a place for.
@@ -121,16 +121,17 @@ impl Builder<'_> {
         self.request(at, driver, props, DeviceRequest::new(id, connector));
     }
 
-    /// Adds a device that the topology finds a place for, and that may bring a bus along.
+    /// Adds a device that the topology finds a place for, and that may bring a bus along; says which bundle it went into.
     pub(crate) fn request(
         &mut self,
         at: At<'_>,
         driver: impl Into<SmolStr>,
         props: Props,
         request: DeviceRequest,
-    ) {
+    ) -> usize {
         let (bundle, index) = self.one_device(at, driver.into(), request.id.clone(), props);
         self.requests.push((bundle, index, request));
+        bundle
     }
 
     /// Adds a device, and says which bundle it went into, and its index in there.

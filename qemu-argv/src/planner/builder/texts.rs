@@ -75,11 +75,16 @@ impl Builder<'_> {
 
     /// Names of properties that people choose themselves.
     pub(crate) fn check_keys(&mut self, at: At<'_>, props: &Props) {
+        self.check_keys_but(at, props, "");
+    }
+
+    /// The same, where one of the names that are planned otherwise is the driver's own.
+    pub(crate) fn check_keys_but(&mut self, at: At<'_>, props: &Props, own: &str) {
         for (key, _) in props.iter() {
             let good = key.starts_with(|first: char| first.is_ascii_alphanumeric())
                 && key.len() <= 64
                 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-            if !good || matches!(key, "driver" | "id" | "bus" | "addr" | "help") {
+            if !good || key != own && matches!(key, "driver" | "id" | "bus" | "addr" | "help") {
                 self.invalid(at, key, "is not a property that can be set here");
             }
         }

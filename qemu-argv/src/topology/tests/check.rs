@@ -86,7 +86,7 @@ fn take(places: &mut BTreeSet<String>, buses: &BTreeSet<String>, id: &str, place
             assert!(*nr < 31, "{id} is port {nr}");
             format!("{bus} {nr}")
         }
-        Placement::Unplaced => return,
+        Placement::Bus { .. } | Placement::Unplaced => return,
     };
     assert!(places.insert(place.clone()), "{id} is not alone at {place}");
 }
