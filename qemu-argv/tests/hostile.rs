@@ -150,7 +150,8 @@ fn fault(places: &Places, document: &Value, text: &Text<'_>, new: &str, version:
             let always = |path: &String| before.as_ref().err().is_some_and(|paths| paths.contains(path));
             // A device that is no bus any more, or is called otherwise, has nothing on it.
             let on_it = |path: &String| {
-                let device = text.at.rsplit_once('/').filter(|_| section == "devices").map(|(device, _)| device);
+                let device =
+                    text.at.rsplit_once('/').filter(|_| section == "devices").map(|(device, _)| device);
                 let id = device.and_then(|device| document.pointer(&format!("{device}/id")));
                 let Some(id) = id.and_then(Value::as_str) else { return false };
                 let texts = places.texts.iter().filter(|at| path_of(at).starts_with(path));

@@ -32,7 +32,9 @@ impl FromStr for Firmware {
             "uefi" => Ok(Self::Uefi(UefiFirmware::default())),
             "none" => Ok(Self::None),
             "default" => Err("the board's own firmware is the default; leave `firmware` out".into()),
-            "bios" => Err("set the file: firmware = \"bios.bin\"; the board's own BIOS is the default".into()),
+            "bios" => {
+                Err("set the file: firmware = \"bios.bin\"; the board's own BIOS is the default".into())
+            }
             path => Ok(Self::Bios(BiosFirmware::new(path))),
         }
     }

@@ -75,7 +75,13 @@ impl FromStr for HostForward {
             && let (Some(host_port), Some(guest_port)) = (flexible::port(host), flexible::port(guest))
         {
             let host_address = Ipv4Addr::LOCALHOST;
-            return Ok(Self { protocol: Transport::Tcp, host_address, host_port, guest_address: None, guest_port });
+            return Ok(Self {
+                protocol: Transport::Tcp,
+                host_address,
+                host_port,
+                guest_address: None,
+                guest_port,
+            });
         }
         let read = || {
             let (host, guest) = text.split_once('-')?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::chardev::CharBackend;
 use super::flexible;
 
-/// A further monitor (`-mon`). The launcher has its own ones, which `qemuctl qmp` and `qemuctl hmp` use.
+/// A further monitor (`-monitor`, `-qmp`). The launcher has its own ones, which `qemuctl qmp` and `qemuctl hmp` use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -42,9 +42,9 @@ impl Monitor {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MonitorMode {
-    /// The human monitor protocol: commands typed by people (`readline`).
+    /// The human monitor protocol: commands typed by people.
     #[default]
     Hmp,
-    /// QMP: JSON for programs (`control`).
+    /// QMP: JSON for programs.
     Qmp,
 }

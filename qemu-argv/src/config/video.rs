@@ -70,7 +70,9 @@ impl FromStr for Video {
         match text {
             "std" => return Ok(Self::new(VideoModel::Vga)),
             "none" => return Err("no video device is the default; leave `video` out".into()),
-            "virtio" => return Err("\"virtio\" is virtio-vga on x86, and virtio-gpu on other machines".into()),
+            "virtio" => {
+                return Err("\"virtio\" is virtio-vga on x86, and virtio-gpu on other machines".into());
+            }
             _ => {}
         }
         let models = VideoModel::ALL.map(|(model, word, _)| (word, model));

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::flexible;
 use super::{
     Actions, Audio, Balloon, Boot, Cdrom, Channel, Chardev, Cpu, Debug, DebugExit, Disk, Display, Firmware,
-    FwCfg, Hmat, HostDevice, Iothread, Machine, Memory, Monitor, Network, NumaNode, OtherDevice, OtherObject, Pvpanic, Rng,
-    Rtc, Sandbox, Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm, UsbController, UsbDevice, UsbKind,
-    Video, VideoModel, Vnc, Vsock, Watchdog,
+    FwCfg, Hmat, HostDevice, Iothread, Machine, Memory, Monitor, Network, NumaNode, OtherDevice, OtherObject,
+    Pvpanic, Rng, Rtc, Sandbox, Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm, UsbController,
+    UsbDevice, UsbKind, Video, VideoModel, Vnc, Vsock, Watchdog,
 };
 use crate::qemu_target::Arch;
 use crate::topology::{Machine as Board, MachineOptions};

@@ -28,7 +28,8 @@ pub(super) fn listed(line: &mut Line, config: &mut VmConfig) {
         let own = if line.planned {
             count + line.monitors_on(&id) == 1 && (id.ends_with("-chardev") || id.ends_with("_chardev"))
         } else {
-            count + line.monitors_on(&id) == 1 && (bag.peek("logfile").is_none() || bag.peek("logappend") == Some("on"))
+            count + line.monitors_on(&id) == 1
+                && (bag.peek("logfile").is_none() || bag.peek("logappend") == Some("on"))
         };
         if !own {
             list(line, config, at);

@@ -40,8 +40,19 @@ pub(super) fn controllers(line: &mut Line, config: &mut VmConfig, found: &mut Fo
             bag.is_empty()
         };
         let bus = match driver.as_str() {
-            "pcie-root-port" if on_root && added && !line.carries(id.as_deref()) && plain(&mut bag, &["chassis", "slot", "port"]) => Bus::PciPort,
-            "pcie-pci-bridge" | "pci-bridge" | "x3130-upstream" | "xio3130-downstream" if line.planned && added => Bus::PciPort,
+            "pcie-root-port"
+                if on_root
+                    && added
+                    && !line.carries(id.as_deref())
+                    && plain(&mut bag, &["chassis", "slot", "port"]) =>
+            {
+                Bus::PciPort
+            }
+            "pcie-pci-bridge" | "pci-bridge" | "x3130-upstream" | "xio3130-downstream"
+                if line.planned && added =>
+            {
+                Bus::PciPort
+            }
             "virtio-scsi" | "virtio-scsi-pci" | "virtio-scsi-ccw" | "virtio-scsi-device"
                 if added && plain(&mut bag, &[]) =>
             {
@@ -247,8 +258,7 @@ fn other(line: &mut Line, config: &mut VmConfig, at: usize) -> Result<(), Why> {
     let driver = bag.needed("driver")?;
     let id = bag.text("id")?;
     let loads = driver == "loader";
-    let refers =
-        ["drive", "netdev", "fsdev", "tpmdev", "rng", "audiodev"].iter().any(|key| bag.has(key));
+    let refers = ["drive", "netdev", "fsdev", "tpmdev", "rng", "audiodev"].iter().any(|key| bag.has(key));
     if refers && !line.planned {
         return Err("it refers to other options".into());
     }
@@ -293,7 +303,11 @@ fn other(line: &mut Line, config: &mut VmConfig, at: usize) -> Result<(), Why> {
     let address = line.placed(id.as_deref(), place);
     let properties = bag.properties()?;
     // Its driver says where it goes.
-    let bus = if provided.is_some() && matches!(bus, OtherBus::Pci | OtherBus::Virtio) { OtherBus::None } else { bus };
+    let bus = if provided.is_some() && matches!(bus, OtherBus::Pci | OtherBus::Virtio) {
+        OtherBus::None
+    } else {
+        bus
+    };
     config.devices.push(OtherDevice { id, bus, address, properties, ..OtherDevice::new(driver) });
     Ok(())
 }

@@ -123,7 +123,9 @@ pub(super) fn alone(line: &mut Line, config: &mut VmConfig) {
                 continue;
             }
             let made = if name == "drive" {
-                drive::of_drive(line, &id).and_then(|(_, drive)| drive::for_device(drive, None)).map(|disk| (disk, Vec::new()))
+                drive::of_drive(line, &id)
+                    .and_then(|(_, drive)| drive::for_device(drive, None))
+                    .map(|disk| (disk, Vec::new()))
             } else {
                 image::of_node(line, &id, &[])
                     .and_then(|image| Ok((image.options.clone(), drive::of_image(image, None)?)))
@@ -142,11 +144,16 @@ pub(super) fn alone(line: &mut Line, config: &mut VmConfig) {
 fn is_used(line: &Line, at: usize, name: &str) -> bool {
     let quoted = format!("\"{name}\"");
     let names = |value: &Value| matches!(value, Value::Str(text) if text == name || text.contains(&quoted));
-    line.options.iter().enumerate().filter(|(other, option)| *other != at && option.name != "L").any(|(_, option)| {
-        option.text() == name
-            || option.text().starts_with('{') && option.text().contains(&quoted)
-            || option.bag.as_ref().is_some_and(|bag| bag.iter().any(|(key, value)| key != "guest" && names(value)))
-    })
+    line.options.iter().enumerate().filter(|(other, option)| *other != at && option.name != "L").any(
+        |(_, option)| {
+            option.text() == name
+                || option.text().starts_with('{') && option.text().contains(&quoted)
+                || option
+                    .bag
+                    .as_ref()
+                    .is_some_and(|bag| bag.iter().any(|(key, value)| key != "guest" && names(value)))
+        },
+    )
 }
 
 /// What the device of a disk is told.

@@ -89,7 +89,8 @@ pub(super) fn drives(line: &mut Line, config: &mut VmConfig) {
             disk(line, drive).map(|mut disk| {
                 line.typed_all(&options);
                 if disk.interface.of_the_board().is_some() || disk.interface == DiskInterface::Scsi {
-                    disk.id = line.bag(at).peek("id").and_then(|id| id.strip_suffix("-drive")).map(str::to_owned);
+                    disk.id =
+                        line.bag(at).peek("id").and_then(|id| id.strip_suffix("-drive")).map(str::to_owned);
                     let before = disks.iter().filter(|(_, other)| other.interface == disk.interface).count();
                     disk.unit = given.and_then(|given| u16::try_from(given).ok());
                     if disk.unit.map(usize::from) == Some(before) {

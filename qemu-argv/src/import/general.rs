@@ -4,7 +4,8 @@ use super::bag::{Bag, Why, same_word};
 use super::chardev;
 use super::line::Line;
 use crate::config::{
-    BootModule, Monitor, MonitorMode,RebootAction, Rtc, ShutdownAction, VmConfig, Watchdog, WatchdogModel};
+    BootModule, Monitor, MonitorMode, RebootAction, Rtc, ShutdownAction, VmConfig, Watchdog, WatchdogModel,
+};
 use crate::qemu_target::Arch;
 use crate::value::Value;
 
@@ -105,9 +106,10 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
     for at in line.open("mon") {
         let id = line.bag(at).peek("chardev").unwrap_or_default().to_owned();
         let chardev = line.definition("chardev", &id);
-        let here = !line.planned && chardev.is_some_and(|chardev| {
-            matches!(line.bag(chardev).peek("backend"), Some("stdio" | "vc" | "null" | "pty"))
-        });
+        let here = !line.planned
+            && chardev.is_some_and(|chardev| {
+                matches!(line.bag(chardev).peek("backend"), Some("stdio" | "vc" | "null" | "pty"))
+            });
         if here {
             line.drop(at, "use `qemuctl hmp` and `qemuctl qmp`");
             if let Some(chardev) = chardev.filter(|_| line.references("chardev", &id) == 0) {
@@ -136,7 +138,9 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
     for at in line.open("incoming") {
         match line.options[at].text().to_owned() {
             word if word == "defer" => config.incoming = true,
-            address if address.contains(':') && !address.starts_with('{') => config.incoming_from = Some(address),
+            address if address.contains(':') && !address.starts_with('{') => {
+                config.incoming_from = Some(address)
+            }
             _ => continue,
         }
         line.typed(at);
@@ -145,31 +149,31 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
 
 /// Monitors of other programs, when the character devices of all else are known.
 pub(super) fn other_monitors(line: &mut Line, config: &mut VmConfig) {
-    for (name, mode, pretty) in [
-        ("monitor", MonitorMode::Hmp, false),
-        ("qmp", MonitorMode::Qmp, false),
-        ("qmp-pretty", MonitorMode::Qmp, true),
-    ] {
-        for at in line.open(name) {
-            let text = line.options[at].text().to_owned();
-            let made = match chardev::id_of(&text) {
-                Some(id) => monitor(line, config, id),
-                None => match chardev::legacy(&text) {
-                    Ok(Some(backend)) => Ok(Monitor::new(backend)),
-                    Ok(None) => {
-                        line.typed(at);
-                        continue;
-                    }
-                    Err(why) => Err(why),
-                },
-            };
-            match made {
-                Ok(monitor) => {
-                    config.monitors.push(Monitor { mode, pretty, ..monitor });
+    let mut all = ["monitor", "qmp", "qmp-pretty"].map(|name| line.open(name)).concat();
+    all.sort_unstable();
+    for at in all {
+        let (mode, pretty) = match line.options[at].name {
+            "monitor" => (MonitorMode::Hmp, false),
+            name => (MonitorMode::Qmp, name == "qmp-pretty"),
+        };
+        let text = line.options[at].text().to_owned();
+        let made = match chardev::id_of(&text) {
+            Some(id) => monitor(line, config, id),
+            None => match chardev::legacy(&text) {
+                Ok(Some(backend)) => Ok(Monitor::new(backend)),
+                Ok(None) => {
                     line.typed(at);
+                    continue;
                 }
-                Err(why) => line.extra(at, why),
+                Err(why) => Err(why),
+            },
+        };
+        match made {
+            Ok(monitor) => {
+                config.monitors.push(Monitor { mode, pretty, ..monitor });
+                line.typed(at);
             }
+            Err(why) => line.extra(at, why),
         }
     }
     for at in line.open("mon") {

@@ -241,7 +241,9 @@ impl Line {
         let is_on = |option: &&Opt| {
             let bag = option.bag.as_ref();
             let driver = bag.and_then(|bag| bag.peek("driver")).unwrap_or_default();
-            let nested = driver.contains("bridge") || driver.contains("upstream") || bag.is_some_and(|bag| bag.has("multifunction"));
+            let nested = driver.contains("bridge")
+                || driver.contains("upstream")
+                || bag.is_some_and(|bag| bag.has("multifunction"));
             option.name == "device" && bag.and_then(|bag| bag.peek("bus")) == Some(id) && nested
         };
         self.options.iter().any(|option| is_on(&option))

@@ -4,8 +4,8 @@ use super::devices::{self, Found};
 use super::line::Line;
 use super::options::{Fate, Opt};
 use super::{
-    board, chardev, debug, disks, drive, flash, gadgets, general, memory, network, nodes, screen, serial, settle,
-    shares, sound, tables,
+    board, chardev, debug, disks, drive, flash, gadgets, general, memory, network, nodes, screen, serial,
+    settle, shares, sound, tables,
 };
 use crate::config::{Cdrom, Pvpanic, VmConfig};
 

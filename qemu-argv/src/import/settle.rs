@@ -100,7 +100,10 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> V
     if !line.units.is_empty() {
         // One alone may be in the place of another.
         let units = line.units.clone();
-        may(String::new(), Box::new(move |config| units.iter().for_each(|(id, place)| put(config, id, place))));
+        may(
+            String::new(),
+            Box::new(move |config| units.iter().for_each(|(id, place)| put(config, id, place))),
+        );
     }
     for (id, place) in line.units.clone() {
         may(named(&id), Box::new(move |config| put(config, &id, &place)));

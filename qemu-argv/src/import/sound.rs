@@ -50,9 +50,8 @@ pub(super) fn sounds(line: &mut Line, config: &mut VmConfig) {
                 audio.device = device;
                 if speaker {
                     let kept = config.machine.options.iter().filter(|(key, _)| *key != "pcspk-audiodev");
-                    config.machine.options = kept.fold(Props::new(), |props, (key, value)| {
-                        props.with(key.to_owned(), value.clone())
-                    });
+                    config.machine.options = kept
+                        .fold(Props::new(), |props, (key, value)| props.with(key.to_owned(), value.clone()));
                 }
                 line.typed(at);
                 line.typed_all(&taken);

@@ -102,9 +102,7 @@ impl Work {
         // What only the board knows: its IDE channels, and its own USB ports where it has some.
         let is_left = match &device.connector {
             Connector::Ide { at: None } => true,
-            Connector::Usb(usb) => {
-                self.machine.options.usb && usb.controller.is_none() && usb.port.is_none()
-            }
+            Connector::Usb(usb) => self.machine.options.usb && usb.controller.is_none() && usb.port.is_none(),
             _ => false,
         };
         if self.machine.family == Family::Unknown && is_left {

@@ -13,10 +13,10 @@ use super::entry::{Entry, Owner};
 use super::error::{TopologyError, keeps_its_place, report};
 use super::family::Family;
 use super::machine::{Machine, VirtioTransport};
-use super::pci_state::PciState;
-use super::placement::{Controller, Placement};
 use super::pci::PciBus;
+use super::pci_state::PciState;
 use super::pci_state::at;
+use super::placement::{Controller, Placement};
 use super::request::{Connector, DeviceRequest, Hotplug, PciRequest};
 use super::{DEFAULT_HOTPLUG_PORTS, Device, Topology};
 
@@ -271,12 +271,24 @@ fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<To
 }
 
 /// The place of a PCI device on a board whose buses are not known: the one that its address names.
-fn on_unknown_bus(entry: &Entry<'_>) -> Result<Placement, TopologyError> {
+fn on_unknown_bus(
+    entry: &Entry<'_>,
+    held: &mut BTreeMap<(SmolStr, u8, u8), SmolStr>,
+) -> Result<Placement, TopologyError> {
     let Some(address) = &entry.request.address else { return Ok(Placement::Unplaced) };
     if let Address::Pci(address) = address
         && let PciBus::Named(bus) = address.bus()
     {
-        return Ok(at(&bus.into(), address.slot(), address.function()));
+        let (slot, function) = (address.slot(), address.function());
+        return match held.insert((bus.into(), slot, function), entry.id.clone()) {
+            None => Ok(at(&bus.into(), slot, function)),
+            Some(holder) => Err(TopologyError::Taken {
+                device: entry.id.to_string(),
+                place: address.to_string(),
+                holder: holder.to_string(),
+                help: "choose another one",
+            }),
+        };
     }
     Err(TopologyError::OutOfRange {
         device: entry.id.to_string(),
@@ -287,13 +299,14 @@ fn on_unknown_bus(entry: &Entry<'_>) -> Result<Placement, TopologyError> {
 
 /// Refuses, or leaves to QEMU, what needs PCI on a machine without.
 fn refuse_pci(machine: Machine, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
+    let mut held: BTreeMap<(SmolStr, u8, u8), SmolStr> = BTreeMap::new();
     for entry in entries.iter_mut().filter(|entry| entry.transport == VirtioTransport::Pci) {
         if let Some(bus) = &entry.bus {
             entry.placement = Some(Placement::Bus { bus: bus.clone() });
             continue;
         }
         if machine.family == Family::Unknown {
-            match on_unknown_bus(entry) {
+            match on_unknown_bus(entry, &mut held) {
                 Ok(placement) => entry.placement = Some(placement),
                 Err(problem) => report(problems, problem),
             }

@@ -133,11 +133,13 @@ pub(super) fn controller_for(
             limit: "two channels with two devices each".to_owned(),
             help: "use virtio, SATA or SCSI for the others",
         }),
-        Connector::Ide { .. } | Connector::Pci(_) | Connector::Virtio(_) | Connector::Bus(_) => Err(TopologyError::NoBus {
-            device: id.to_owned(),
-            wanted: "an IDE channel",
-            machine: machine.name(),
-            help: "use SATA or virtio",
-        }),
+        Connector::Ide { .. } | Connector::Pci(_) | Connector::Virtio(_) | Connector::Bus(_) => {
+            Err(TopologyError::NoBus {
+                device: id.to_owned(),
+                wanted: "an IDE channel",
+                machine: machine.name(),
+                help: "use SATA or virtio",
+            })
+        }
     }
 }

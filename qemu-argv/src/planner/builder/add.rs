@@ -105,7 +105,13 @@ impl Builder<'_> {
     }
 
     /// Adds a device that sits on a bus which the driver finds by itself, or has none; says which bundle it went into.
-    pub(crate) fn fixed_device(&mut self, at: At<'_>, driver: impl Into<SmolStr>, id: &str, props: Props) -> usize {
+    pub(crate) fn fixed_device(
+        &mut self,
+        at: At<'_>,
+        driver: impl Into<SmolStr>,
+        id: &str,
+        props: Props,
+    ) -> usize {
         self.one_device(at, driver.into(), id.into(), props).0
     }
 

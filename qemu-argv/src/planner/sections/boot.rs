@@ -65,7 +65,7 @@ pub(super) fn boot(builder: &mut Builder<'_>, config: &VmConfig) {
     }
     for (name, value) in &boot.prom_env {
         let env_at = at.field("prom_env");
-        if name.is_empty() || name.contains(['=', '\0']) {
+        if name.is_empty() || name.len() > 64 || name.contains(['=', '\0']) {
             builder.invalid(env_at, name, "is not a valid name of a firmware variable");
         }
         builder.plain(env_at.field(name), "-prom-env", format!("{name}={value}"));
@@ -76,7 +76,9 @@ pub(super) fn boot(builder: &mut Builder<'_>, config: &VmConfig) {
             builder.not_here(at, "`resolution`", "; video devices have `width` and `height`");
         }
         let numbers: Vec<_> = resolution.split('x').collect();
-        let good = |number: &&str| (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+        let good = |number: &&str| {
+            (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+        };
         if !(2..=3).contains(&numbers.len()) || !numbers.iter().all(good) {
             builder.invalid(at, resolution, "is not a valid resolution; expected for example 1024x768x32");
         }
@@ -104,7 +106,11 @@ fn modules(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig) {
             _ => continue,
         };
         if path.contains(' ') {
-            builder.invalid(at.field("path"), &path, "cannot be the path of a module: QEMU ends it at a space");
+            builder.invalid(
+                at.field("path"),
+                &path,
+                "cannot be the path of a module: QEMU ends it at a space",
+            );
         }
         if !words.is_empty() {
             words.push(',');

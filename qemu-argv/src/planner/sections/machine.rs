@@ -70,7 +70,10 @@ fn accel_options(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, words
     let machine = &config.machine;
     let accel = builder.accel;
     if accel.is_hardware() && (machine.tcg_threads.is_some() || machine.tcg_split_wx.is_some()) {
-        builder.conflict(at, format!("`tcg_threads` and `tcg_split_wx` are only supported by TCG, not by {accel}"));
+        builder.conflict(
+            at,
+            format!("`tcg_threads` and `tcg_split_wx` are only supported by TCG, not by {accel}"),
+        );
     }
     let on = |on: bool| if on { "on" } else { "off" };
     let threads = machine.tcg_threads.map(|threads| match threads {
@@ -111,7 +114,9 @@ fn accel_options(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, words
             Value::Bool(value) => on(*value).to_owned(),
             Value::Int(number) => number.to_string(),
             Value::Uint(number) => number.to_string(),
-            Value::Str(word) if !word.is_empty() && !word.contains(',') && !word.contains('\0') => word.to_string(),
+            Value::Str(word) if !word.is_empty() && !word.contains(',') && !word.contains('\0') => {
+                word.to_string()
+            }
             _ => {
                 builder.conflict(options_at.field(key), "expected true, false, a number or a word");
                 continue;

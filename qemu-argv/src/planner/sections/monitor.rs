@@ -1,11 +1,12 @@
 //! Monitors of the configuration's own.
 
+use smol_str::SmolStr;
+
 use super::chardev;
 use crate::config::{CharBackend, Monitor, MonitorMode, VmConfig};
 use crate::name::join;
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
-use crate::value::Props;
 
 /// Monitors besides the launcher's.
 pub(super) fn monitors(builder: &mut Builder<'_>, config: &VmConfig) {
@@ -14,26 +15,27 @@ pub(super) fn monitors(builder: &mut Builder<'_>, config: &VmConfig) {
         let Monitor { mode, backend, chardev, pretty } = monitor;
         let name = if let Some(id) = chardev {
             builder.monitor_chardev(at.field("chardev"), id);
-            id.as_str().into()
+            SmolStr::from(id.as_str())
         } else {
             if *backend == CharBackend::Launcher {
-                builder.conflict(at.field("backend"), "the launcher has its own monitors; use `qemuctl qmp` and `qemuctl hmp`");
+                builder.conflict(
+                    at.field("backend"),
+                    "the launcher has its own monitors; use `qemuctl qmp` and `qemuctl hmp`",
+                );
             }
             let name = join(["mon", itoa::Buffer::new().format(index), "-chardev"]);
             chardev::add(builder, at, &name, backend, None);
             name
         };
-        let mode = match mode {
-            MonitorMode::Hmp => "readline",
-            MonitorMode::Qmp => "control",
+        // `-mon` says the same, and is deprecated since 11.1.
+        let option = match (mode, pretty) {
+            (MonitorMode::Hmp, _) => "-monitor",
+            (MonitorMode::Qmp, false) => "-qmp",
+            (MonitorMode::Qmp, true) => "-qmp-pretty",
         };
-        if *pretty && mode == "readline" {
+        if *pretty && *mode == MonitorMode::Hmp {
             builder.conflict(at.field("pretty"), "`pretty` requires `mode = \"qmp\"`");
         }
-        let props = Props::new()
-            .with("chardev", name)
-            .with("mode", mode)
-            .with_some("pretty", pretty.then_some(true));
-        builder.option(at, "-mon", props);
+        builder.plain(at, option, join(["chardev:", &name]));
     }
 }

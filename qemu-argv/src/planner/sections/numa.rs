@@ -31,7 +31,11 @@ pub(super) fn nodes(builder: &mut Builder<'_>, config: &VmConfig) {
             let mut props = Props::new().with("type", "cpu").with("node-id", index as u64);
             for (key, value) in place.iter() {
                 if !matches!(value, Value::Uint(_)) || !key.ends_with("-id") {
-                    builder.invalid(at, key, "is not a place of a CPU; expected numbers such as socket-id = 0");
+                    builder.invalid(
+                        at,
+                        key,
+                        "is not a place of a CPU; expected numbers such as socket-id = 0",
+                    );
                 }
                 props.set(key.to_owned(), value.clone());
             }

@@ -38,12 +38,7 @@ pub(super) fn serials(builder: &mut Builder<'_>, config: &VmConfig) {
     }
 }
 
-fn chardev_of(
-    builder: &mut Builder<'_>,
-    at: At<'_>,
-    serial: &Serial,
-    id: &str,
-) -> SmolStr {
+fn chardev_of(builder: &mut Builder<'_>, at: At<'_>, serial: &Serial, id: &str) -> SmolStr {
     if let Some(chardev) = &serial.chardev {
         builder.chardev_of_list(at.field("chardev"), "character device", chardev);
         if serial.log.is_some() {

@@ -16,7 +16,12 @@ pub(super) fn names(builder: &mut Builder<'_>, config: &VmConfig) {
         check_name(builder, name);
     }
     let name = builder.name.clone().into_owned();
-    let process = config.debug.process_name.as_ref();
+    let mut process = config.debug.process_name.as_ref();
+    if process.is_some_and(|process| process.is_empty() || process.contains('\0')) {
+        let at = At::section("debug");
+        builder.conflict(at.field("process_name"), "must not be empty or contain a NUL character");
+        process = None;
+    }
     let props = Props::new()
         .with("guest", name)
         .with_some("process", process)
@@ -151,7 +156,11 @@ pub(super) fn run(builder: &mut Builder<'_>, config: &VmConfig) {
     match &config.incoming_from {
         Some(address) => {
             if address.is_empty() || address == "defer" || !address.contains(':') {
-                builder.invalid(incoming_at, address, "is not a valid address; expected for example tcp:0:4444");
+                builder.invalid(
+                    incoming_at,
+                    address,
+                    "is not a valid address; expected for example tcp:0:4444",
+                );
             }
             builder.plain(incoming_at, "-incoming", address);
         }

@@ -62,7 +62,10 @@ pub(super) fn vnc(builder: &mut Builder<'_>, config: &VmConfig) {
     builder.option(at, "-vnc", props);
     if let Some(layout) = &vnc.keyboard {
         if config.keyboard_layout.is_some() {
-            builder.conflict(at.field("keyboard"), "`vnc.keyboard` and `keyboard_layout` are the same; set one of them");
+            builder.conflict(
+                at.field("keyboard"),
+                "`vnc.keyboard` and `keyboard_layout` are the same; set one of them",
+            );
         }
         layout_of(builder, at.field("keyboard"), layout);
     }

@@ -169,8 +169,8 @@ impl World {
         // As large as the board has it.
         let size = match name.as_str() {
             "flash.raw" => "32M",
-            "nor.raw" => "64M",
-            "floppy.raw" => "1440k",
+            "nor.raw" => "32M",
+            "floppy.raw" | "floppy2.raw" => "1440k",
             _ => "4M",
         };
         let output = command.arg(path).arg(size).output().expect("qemu-img runs");
