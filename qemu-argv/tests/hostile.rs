@@ -168,6 +168,16 @@ fn fault(places: &Places, document: &Value, text: &Text<'_>, new: &str, version:
         (Ok(_), Err(before)) => Some(format!("no longer refused for {before:?}")),
         (Ok(Err(why)), _) => Some(why),
         (_, Ok(Err(why))) => Some(why.clone()),
+        // What is no bus any more is in another place in the order, and so is what was on it.
+        (Ok(Ok(after)), Ok(Ok(before)))
+            if text.at.starts_with("/devices/")
+                && (text.at.ends_with("/driver") || text.at.ends_with("/id")) =>
+        {
+            let names = |options: &[argv::Option]| {
+                options.iter().map(|option| option.name.clone()).collect::<Vec<_>>()
+            };
+            (names(after) != names(before)).then(|| "other options".to_owned())
+        }
         // Another bus is another place.
         (Ok(Ok(_)), _) if text.at.starts_with("/devices/") && text.at.ends_with("/bus") => None,
         (Ok(Ok(after)), Ok(Ok(before))) => difference(before, &after, &text.old, new),

@@ -10,6 +10,7 @@ mod boards;
 mod ceph;
 mod check;
 mod codegen;
+mod corpus;
 mod demo;
 mod elf;
 mod guest;
@@ -40,6 +41,7 @@ struct Cli {
 enum Job {
     Bench(bench::Args),
     Boards(boards::Args),
+    Corpus(corpus::Args),
     Ceph(ceph::Args),
     Check(check::Args),
     Demo(demo::Args),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().job {
         Job::Bench(args) => bench::run(&args),
         Job::Boards(args) => boards::run(&args),
+        Job::Corpus(args) => corpus::run(&args),
         Job::Ceph(args) => ceph::run(&args),
         Job::Check(args) => check::run(&args),
         Job::Demo(args) => demo::run(&args),

@@ -35,7 +35,7 @@ const ROOMS: [(&str, &str); 7] = [
     (
         "xtask/src/main.rs",
         "run elf places tidy codegen bind libraries system apt qemus servers guest bench check demo package test \
-         boards ceph storm",
+         boards corpus ceph storm",
     ),
 ];
 

@@ -70,7 +70,7 @@ pub struct OtherDevice {
     #[serde(default)]
     pub id: Option<String>,
     /// The kind of bus it is connected to, or the name of a bus, such as that of a root port or controller of `devices`. By default the
-    /// root PCI bus for PCI bridges and controllers, and QEMU's choice for others.
+    /// bus of `address`, the root PCI bus for PCI bridges and controllers, and QEMU's choice for others.
     #[serde(default)]
     pub bus: OtherBus,
     /// The address. Defaults to an address chosen by the plan.

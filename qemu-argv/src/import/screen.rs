@@ -49,8 +49,16 @@ fn of(kind: &str, mut bag: Bag, full_screen: bool) -> Result<Display, Why> {
     let full = |bag: &mut Bag| Ok::<_, Why>(bag.flag("full-screen")?.unwrap_or(full_screen));
     let display = match kind {
         "none" => Display::None,
-        "gtk" => Display::Gtk(GtkDisplay { gl: gl(&mut bag)?, full_screen: full(&mut bag)? }),
-        "sdl" => Display::Sdl(SdlDisplay { gl: gl(&mut bag)?, full_screen: full(&mut bag)? }),
+        "gtk" => Display::Gtk(GtkDisplay {
+            gl: gl(&mut bag)?,
+            full_screen: full(&mut bag)?,
+            show_cursor: bag.flag("show-cursor")?.unwrap_or_default(),
+        }),
+        "sdl" => Display::Sdl(SdlDisplay {
+            gl: gl(&mut bag)?,
+            full_screen: full(&mut bag)?,
+            show_cursor: bag.flag("show-cursor")?.unwrap_or_default(),
+        }),
         "curses" => Display::Curses(CursesDisplay { charset: bag.text("charset")? }),
         "egl-headless" => {
             Display::EglHeadless(EglHeadlessDisplay { render_node: bag.text("rendernode")?.map(Into::into) })

@@ -226,7 +226,8 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, disk: &Disk, node: Sm
             builder.iothread(at.field("iothread"), thread);
             props.set("iothread", thread);
         } else {
-            builder.conflict(at.field("iothread"), "`iothread` is only supported by virtio-blk disks");
+            let why = "`iothread` is only supported by virtio-blk disks; for SCSI ones, set it in the `properties` of a virtio-scsi-pci in `devices`";
+            builder.conflict(at.field("iothread"), why);
         }
     }
     if let Some(queues) = disk.queues {

@@ -89,6 +89,12 @@ fn other(builder: &mut Builder<'_>, at: At<'_>, id: &str, device: &OtherDevice) 
     }
     let provides = provider::provides(driver, &props);
     let usual = provider::usual_bus(driver, &props);
+    // An address says which kind of bus it is.
+    let usual = match (&device.address, usual) {
+        (Some(Address::Pci(_)), OtherBus::None) if !driver.starts_with("virtio-") => OtherBus::Pci,
+        (Some(_), OtherBus::None) => OtherBus::Virtio,
+        (_, usual) => usual,
+    };
     let bus = if device.bus == OtherBus::None { &usual } else { &device.bus };
     let with_address = |mut pci: PciRequest| {
         pci.address.clone_from(&device.address);
@@ -107,9 +113,6 @@ fn other(builder: &mut Builder<'_>, at: At<'_>, id: &str, device: &OtherDevice) 
             }
         }
         OtherBus::None => {
-            if device.address.is_some() {
-                builder.conflict(at.field("address"), "`address` requires `bus`");
-            }
             let early = provider::is_early(driver, &props);
             let number = builder.fixed_device(at, driver.clone(), id, props);
             if early || provider::is_first(driver) {

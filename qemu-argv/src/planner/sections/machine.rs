@@ -36,10 +36,6 @@ pub(super) fn machine(builder: &mut Builder<'_>, config: &VmConfig) {
         .with_some("gic-version", machine.gic_version.as_ref())
         .with_some("virtualization", machine.virtualization)
         .with_some("secure", machine.secure);
-    if machine.hpet.is_some() && builder.before(8, 0) {
-        // Until then a switch of its own, and only for switching it off, said it.
-        builder.needs(at.field("hpet"), "`hpet` as a property of the machine", 8, 0);
-    }
     props.extend(builder.machine.clone());
     let options_at = at.field("options");
     builder.check_keys(options_at, &machine.options);

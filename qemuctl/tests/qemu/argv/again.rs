@@ -38,7 +38,13 @@ fn what_was_recorded_is_executed_again() {
                 config.firmware = None;
                 config.networks.clear();
                 config.disks.clear();
-                config.debug.icount.as_mut().and_then(|icount| icount.replay.as_mut()).expect("a recording").snapshot = None;
+                config
+                    .debug
+                    .icount
+                    .as_mut()
+                    .and_then(|icount| icount.replay.as_mut())
+                    .expect("a recording")
+                    .snapshot = None;
             }
             let plan = world.plan(&config).expect("a plan");
             world.furnish(&config, &plan);
