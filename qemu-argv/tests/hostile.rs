@@ -171,12 +171,12 @@ fn fault(places: &Places, document: &Value, text: &Text<'_>, new: &str, version:
         // What is no bus any more is in another place in the order, and so is what was on it.
         (Ok(Ok(after)), Ok(Ok(before)))
             if text.at.starts_with("/devices/")
-                && (text.at.ends_with("/driver") || text.at.ends_with("/id")) =>
+                && ["/driver", "/id", "/masterbus"].iter().any(|end| text.at.ends_with(end)) =>
         {
             let names = |options: &[argv::Option]| {
                 options.iter().map(|option| option.name.clone()).collect::<Vec<_>>()
             };
-            (names(after) != names(before)).then(|| "other options".to_owned())
+            (names(&after) != names(before)).then(|| "other options".to_owned())
         }
         // Another bus is another place.
         (Ok(Ok(_)), _) if text.at.starts_with("/devices/") && text.at.ends_with("/bus") => None,

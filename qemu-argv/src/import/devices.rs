@@ -289,19 +289,20 @@ fn other(line: &mut Line, config: &mut VmConfig, at: usize) -> Result<(), Why> {
         };
         (bus, place)
     };
-    let provided = provides(&driver, &crate::value::Props::new());
+    let address = line.placed(id.as_deref(), place);
+    let properties = bag.properties()?;
+    let provided = provides(&driver, &properties);
     if let (Some(id), Some(provided)) = (&id, provided) {
         let bus = match provided {
             Provides::Scsi { .. } => Some(Bus::Scsi),
             Provides::Sata { .. } => Some(Bus::Sata),
             Provides::Usb { .. } => Some(Bus::Usb),
             Provides::VirtioSerial { .. } => Some(Bus::Serial),
+            Provides::Pci { last, .. } => Some(Bus::Own(last == 0)),
             _ => None,
         };
         line.buses.extend(bus.map(|bus| (id.clone(), bus)));
     }
-    let address = line.placed(id.as_deref(), place);
-    let properties = bag.properties()?;
     // Its driver says where it goes.
     let bus = if provided.is_some() && matches!(bus, OtherBus::Pci | OtherBus::Virtio) {
         OtherBus::None
@@ -315,7 +316,8 @@ fn other(line: &mut Line, config: &mut VmConfig, at: usize) -> Result<(), Why> {
 /// Whether a bus has a name that a config can only repeat: that of a device's own, or one that this crate does not know.
 fn is_named(line: &Line, bus: &str) -> bool {
     let owner = bus.rsplit_once('.').map_or(bus, |(owner, _)| owner);
-    let of_the_plan = line.planned && is_automatic(owner) || place::known_bus(line, bus).is_some();
+    let known = place::known_bus(line, bus).is_some_and(|bus| !matches!(bus, Bus::Own(_)));
+    let of_the_plan = line.planned && is_automatic(owner) || known;
     !of_the_plan && !place::is_root(bus) && !bus.starts_with("virtio-mmio-bus.") && !place::is_board_bus(bus)
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bus {
     PciPort,
+    /// One that the config has, and whether it has slot 0 alone.
+    Own(bool),
     Scsi,
     Sata,
     Serial,

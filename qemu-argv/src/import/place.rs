@@ -22,6 +22,13 @@ pub(super) fn take(line: &Line, bag: &mut Bag) -> Result<Option<Address>, Why> {
         return bus.parse().map(Some).map_err(|_| "a config has no such slot".to_owned());
     }
     let known = known_bus(line, &bus);
+    if let Some(Bus::Own(is_port)) = known.filter(|_| !line.planned) {
+        // A port has one slot; of a bridge's, QEMU would choose one.
+        let first = Value::from("0x0");
+        let address = address.or_else(|| is_port.then_some(first));
+        let address = address.ok_or_else(|| format!("a config wants to know the slot of {bus}"))?;
+        return pci(&bus, &address).map(Some);
+    }
     match address {
         // The port is the place.
         Some(_) if known == Some(Bus::PciPort) && !line.planned => Ok(None),

@@ -68,6 +68,15 @@ pub(super) fn property(key: &str, text: &str) -> Result<Value, Why> {
         "gso",
         "mrg_rxbuf",
         "page-per-vq",
+        "caching-mode",
+        "data-be",
+        "device-iotlb",
+        "force-raw",
+        "prealloc",
+        "readonly",
+        "share",
+        "shpc",
+        "unarmed",
     ];
     const NUMBERS: &[&str] = &[
         "bootindex",
@@ -92,7 +101,28 @@ pub(super) fn property(key: &str, text: &str) -> Result<Value, Why> {
         "max-bytes",
         "period",
         "index",
+        "addr",
+        "bus_nr",
+        "chassis",
+        "chassis_nr",
+        "cpu-num",
+        "data",
+        "data-len",
+        "firstport",
+        "fid",
+        "io-reserve",
+        "mem-reserve",
+        "node",
+        "num-ports",
+        "numa_node",
+        "p2",
+        "p3",
+        "port",
+        "pref64-reserve",
+        "slot",
+        "uid",
     ];
+    const SIZES: &[&str] = &["align", "label-size", "size"];
     const TEXTS: &[&str] = &[
         "chardev",
         "device_id",
@@ -107,6 +137,16 @@ pub(super) fn property(key: &str, text: &str) -> Result<Value, Why> {
         "write-cache",
         "name",
         "audiodev",
+        "evdev",
+        "file",
+        "intremap",
+        "lsa",
+        "masterbus",
+        "mem-path",
+        "memdev",
+        "msi",
+        "persistent-memdev",
+        "target",
     ];
     let value = Value::from(text);
     let unknown = || format!("the type of the property `{}` is not known", short(key));
@@ -114,6 +154,8 @@ pub(super) fn property(key: &str, text: &str) -> Result<Value, Why> {
         Ok(value)
     } else if FLAGS.contains(&key) {
         as_flag(&value).map(Value::Bool).ok_or_else(unknown)
+    } else if SIZES.contains(&key) {
+        as_size(&value, 0).map(|size| Value::Uint(size.to_bytes())).ok_or_else(unknown)
     } else if NUMBERS.contains(&key) {
         as_number(&value).map(Value::Uint).ok_or_else(unknown)
     } else {

@@ -105,6 +105,15 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> V
             Box::new(move |config| units.iter().for_each(|(id, place)| put(config, id, place))),
         );
     }
+    if !config.devices.is_empty() {
+        let places = line.places.clone();
+        let all = move |config: &mut VmConfig| {
+            for device in &mut config.devices {
+                device.address = device.id.as_ref().and_then(|id| places.get(id)).cloned();
+            }
+        };
+        may(String::new(), Box::new(all));
+    }
     for (id, place) in line.units.clone() {
         may(named(&id), Box::new(move |config| put(config, &id, &place)));
     }
