@@ -168,13 +168,13 @@ fn fault(places: &Places, document: &Value, text: &Text<'_>, new: &str, version:
         (Ok(_), Err(before)) => Some(format!("no longer refused for {before:?}")),
         (Ok(Err(why)), _) => Some(why),
         (_, Ok(Err(why))) => Some(why.clone()),
-        // What is no bus any more is in another place in the order, and so is what was on it.
+        // What is no bus any more is in another place in the order, and so is what was on it; another one may be added for it.
         (Ok(Ok(after)), Ok(Ok(before)))
             if text.at.starts_with("/devices/")
                 && ["/driver", "/id", "/masterbus"].iter().any(|end| text.at.ends_with(end)) =>
         {
             let names = |options: &[argv::Option]| {
-                options.iter().map(|option| option.name.clone()).collect::<Vec<_>>()
+                options.iter().map(|option| option.name.clone()).collect::<std::collections::BTreeSet<_>>()
             };
             (names(&after) != names(before)).then(|| "other options".to_owned())
         }

@@ -7,6 +7,8 @@ use crate::config::{MemoryBackend, Share, UsbController, VmConfig};
 use crate::endpoints::Endpoints;
 use crate::planner::plan;
 use crate::qemu_target::{Arch, Target, Version};
+use crate::topology::Address;
+use crate::topology::pci::PciBus;
 
 /// A change that may bring the plan closer to the command line.
 struct Change {
@@ -106,7 +108,11 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> V
         );
     }
     if !config.devices.is_empty() {
-        let places = line.places.clone();
+        // What is behind a port that was added is there again by itself.
+        let mut places = line.places.clone();
+        places.retain(
+            |_, place| matches!(place, Address::Pci(pci) if matches!(pci.bus(), PciBus::Numbered { .. })),
+        );
         let all = move |config: &mut VmConfig| {
             for device in &mut config.devices {
                 device.address = device.id.as_ref().and_then(|id| places.get(id)).cloned();
@@ -147,7 +153,7 @@ fn put(config: &mut VmConfig, id: &str, (controller, unit, lun): &(Option<String
 }
 
 /// Where the config says the address of a device.
-fn address_of<'c>(config: &'c mut VmConfig, id: &str) -> Option<&'c mut Option<crate::topology::Address>> {
+fn address_of<'c>(config: &'c mut VmConfig, id: &str) -> Option<&'c mut Option<Address>> {
     let is = |own: &Option<String>| own.as_deref() == Some(id);
     match id {
         "rng0" => return config.rng.as_mut().map(|rng| &mut rng.address),

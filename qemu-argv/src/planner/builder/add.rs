@@ -146,11 +146,36 @@ impl Builder<'_> {
         let bundle = self.bundle_of(at);
         self.claim(at, bundle, PartKind::Device, &id);
         self.uses_of(at, bundle, &props);
-        if self.target.devices.as_ref().is_some_and(|known| !known.contains(&driver)) {
+        if self.target.devices.as_ref().is_some_and(|known| !known.contains(&driver)) && !is_alias(&driver) {
             self.fault(at, Fault::NotBuilt { feature: format!("device {driver}") });
         }
         let devices = &mut self.bundles[bundle].devices;
         devices.push(Device { driver, id, place: Placement::Unplaced, props });
         (bundle, devices.len() - 1)
     }
+}
+
+/// Whether QEMU has the driver under another name, which it does not list.
+fn is_alias(driver: &str) -> bool {
+    const ALIASES: [&str; 18] = [
+        "ac97",
+        "ahci",
+        "e1000-82540em",
+        "es1370",
+        "lsi",
+        "virtio-9p",
+        "virtio-balloon",
+        "virtio-blk",
+        "virtio-gpu",
+        "virtio-input-host",
+        "virtio-iommu",
+        "virtio-keyboard",
+        "virtio-mouse",
+        "virtio-net",
+        "virtio-rng",
+        "virtio-scsi",
+        "virtio-serial",
+        "virtio-tablet",
+    ];
+    ALIASES.contains(&driver)
 }
