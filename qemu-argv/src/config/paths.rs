@@ -9,6 +9,7 @@ use super::{
     Share, SocketAddress, SocketChardev, SocketNet, SpiceListen, SpiceUnix, UdpChardev, UdpNet, UnixAddress,
     UsbKind, UsbRedirection, VirtiofsShare, VmConfig, VncListen, VncUnix, WavAudio,
 };
+use crate::value::Value;
 
 type Visit<'a> = dyn FnMut(&mut PathBuf) + 'a;
 
@@ -16,7 +17,7 @@ impl VmConfig {
     /// Calls `visit` on all host paths: images, kernels, sockets, devices, programs, directories.
     ///
     /// A program given by a bare name is skipped, since it is looked up in `PATH`. `extra_args` and properties that are
-    /// passed on unchanged may contain paths, too, but only QEMU knows which.
+    /// passed on unchanged may contain paths, too, but only QEMU knows which; those of a few drivers are known.
     pub fn for_each_path(&mut self, visit: &mut dyn FnMut(&mut PathBuf)) {
         self.qemu.iter_mut().for_each(|path| program(path, visit));
         self.socket_dir.iter_mut().for_each(&mut *visit);
@@ -45,6 +46,7 @@ impl VmConfig {
         self.screens(visit);
         self.streams(visit);
         self.debugging(visit);
+        self.properties(visit);
         if let Some(RngSource::Random(RandomSource { path })) = self.rng.as_mut().map(|rng| &mut rng.source) {
             visit(path);
         }
@@ -60,6 +62,27 @@ impl VmConfig {
         }
         for device in &mut self.host_devices {
             [&mut device.sysfs, &mut device.rom_file].into_iter().flatten().for_each(&mut *visit);
+        }
+    }
+
+    /// Properties of devices and objects that are known to be files of the host.
+    fn properties(&mut self, visit: &mut Visit<'_>) {
+        let loaders = self.devices.iter_mut().filter(|device| device.driver == "loader");
+        let devices = loaders.map(|device| (&mut device.properties, "file"));
+        let objects = self.objects.iter_mut().filter_map(|object| match object.kind.as_str() {
+            "memory-backend-file" => Some((&mut object.properties, "mem-path")),
+            "input-linux" => Some((&mut object.properties, "evdev")),
+            "filter-dump" => Some((&mut object.properties, "file")),
+            _ => None,
+        });
+        for (properties, key) in devices.chain(objects) {
+            let Some(text) = properties.get_str(key) else { continue };
+            let mut path = PathBuf::from(text);
+            visit(&mut path);
+            // As a property it must be UTF-8, which is told when the machine is planned.
+            let text =
+                path.to_str().map_or(Value::Bytes(path.as_os_str().as_encoded_bytes().to_vec()), Value::from);
+            properties.set(key, text);
         }
     }
 

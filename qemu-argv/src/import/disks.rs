@@ -66,13 +66,11 @@ pub(super) fn disk(
     Ok(())
 }
 
+/// The controller, the unit and the logical unit of a disk.
+type Place = (Option<String>, Option<u16>, Option<u16>);
+
 /// The place behind a controller. In a planned machine it is planned anew, and asked for should that give another one.
-fn behind(
-    line: &mut Line,
-    config: &VmConfig,
-    id: Option<&str>,
-    bag: &mut Bag,
-) -> Result<(Option<String>, Option<u16>, Option<u16>), Why> {
+fn behind(line: &mut Line, config: &VmConfig, id: Option<&str>, bag: &mut Bag) -> Result<Place, Why> {
     let bus = bag.peek("bus").map(str::to_owned);
     let (owner, number) = match bus.as_deref().and_then(|bus| bus.rsplit_once('.')) {
         Some((owner, number)) => (Some(owner.to_owned()), number.parse::<u16>().ok()),

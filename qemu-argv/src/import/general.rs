@@ -139,7 +139,7 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
         match line.options[at].text().to_owned() {
             word if word == "defer" => config.incoming = true,
             address if address.contains(':') && !address.starts_with('{') => {
-                config.incoming_from = Some(address)
+                config.incoming_from = Some(address);
             }
             _ => continue,
         }
@@ -157,7 +157,7 @@ pub(super) fn other_monitors(line: &mut Line, config: &mut VmConfig) {
             name => (MonitorMode::Qmp, name == "qmp-pretty"),
         };
         let text = line.options[at].text().to_owned();
-        let made = match chardev::id_of(&text) {
+        let found = match chardev::id_of(&text) {
             Some(id) => monitor(line, config, id),
             None => match chardev::legacy(&text) {
                 Ok(Some(backend)) => Ok(Monitor::new(backend)),
@@ -168,7 +168,7 @@ pub(super) fn other_monitors(line: &mut Line, config: &mut VmConfig) {
                 Err(why) => Err(why),
             },
         };
-        match made {
+        match found {
             Ok(monitor) => {
                 config.monitors.push(Monitor { mode, pretty, ..monitor });
                 line.typed(at);

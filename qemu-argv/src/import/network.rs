@@ -127,7 +127,7 @@ pub(super) fn alone(line: &mut Line, config: &VmConfig, interfaces: &mut Interfa
                 line.typed_all(&options);
                 let capture = id.as_deref().and_then(|id| capture(line, id));
                 let model = NicModel::None;
-                interfaces.push((at, Network { id, queues, model, capture, ..Network::new(backend) }));
+                interfaces.push((at, Network { id, model, queues, capture, ..Network::new(backend) }));
             }
             Err(why) => line.extra(at, why),
         }

@@ -2,6 +2,7 @@
 
 use super::why::{Why, short};
 use crate::config::Size;
+use crate::property_kinds::{FLAGS, NUMBERS, SIZES, TEXTS};
 use crate::value::Value;
 
 pub(super) fn as_flag(value: &Value) -> Option<bool> {
@@ -49,105 +50,6 @@ pub(super) fn as_size(value: &Value, plain: u32) -> Option<Size> {
 
 /// The type of a property, as far as it is known: JSON has types, `key=value` has not.
 pub(super) fn property(key: &str, text: &str) -> Result<Value, Why> {
-    const FLAGS: &[&str] = &[
-        "ats",
-        "config-wce",
-        "disable-modern",
-        "edid",
-        "event_idx",
-        "indirect_desc",
-        "iommu_platform",
-        "multifunction",
-        "packed",
-        "removable",
-        "scsi",
-        "share-rw",
-        "ctrl_vq",
-        "guest_csum",
-        "csum",
-        "gso",
-        "mrg_rxbuf",
-        "page-per-vq",
-        "caching-mode",
-        "data-be",
-        "device-iotlb",
-        "force-raw",
-        "prealloc",
-        "readonly",
-        "share",
-        "shpc",
-        "unarmed",
-    ];
-    const NUMBERS: &[&str] = &[
-        "bootindex",
-        "discard_granularity",
-        "iobase",
-        "iosize",
-        "logical_block_size",
-        "max_ports",
-        "min_io_size",
-        "mtu",
-        "num-queues",
-        "num_queues",
-        "opt_io_size",
-        "physical_block_size",
-        "queue-size",
-        "rombar",
-        "rotation_rate",
-        "rx_queue_size",
-        "speed",
-        "tx_queue_size",
-        "vectors",
-        "max-bytes",
-        "period",
-        "index",
-        "addr",
-        "bus_nr",
-        "chassis",
-        "chassis_nr",
-        "cpu-num",
-        "data",
-        "data-len",
-        "firstport",
-        "fid",
-        "io-reserve",
-        "mem-reserve",
-        "node",
-        "num-ports",
-        "numa_node",
-        "p2",
-        "p3",
-        "port",
-        "pref64-reserve",
-        "slot",
-        "uid",
-    ];
-    const SIZES: &[&str] = &["align", "label-size", "size"];
-    const TEXTS: &[&str] = &[
-        "chardev",
-        "device_id",
-        "disable-legacy",
-        "duplex",
-        "product",
-        "romfile",
-        "serial",
-        "vendor",
-        "ver",
-        "mac",
-        "write-cache",
-        "name",
-        "audiodev",
-        "evdev",
-        "file",
-        "intremap",
-        "lsa",
-        "masterbus",
-        "mem-path",
-        "memdev",
-        "msi",
-        "persistent-memdev",
-        "target",
-    ];
     let value = Value::from(text);
     let unknown = || format!("the type of the property `{}` is not known", short(key));
     if TEXTS.contains(&key) {

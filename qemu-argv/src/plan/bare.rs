@@ -54,6 +54,11 @@ impl Plan {
                 for key in REFERENCES {
                     props.remove(key);
                 }
+                // Windows of memory into expanders, which are devices.
+                let windows: Vec<String> = props.iter().map(|(key, _)| key.to_owned()).collect();
+                for key in windows.iter().filter(|key| key.starts_with("cxl-fmw")) {
+                    props.remove(key);
+                }
             }
         }
         // Without its backend, the board's sound would go to the host.

@@ -159,12 +159,13 @@ impl Hubs {
                 return hub.take(id, &wish, 0).map_err(Some);
             }
         }
-        for index in *next..hubs.len() {
-            if hubs[index].other != wish.other {
+        let first = *next;
+        for (index, hub) in hubs.iter_mut().enumerate().skip(first) {
+            if hub.other != wish.other {
                 continue;
             }
-            if let Some(place) = hubs[index].lowest_free() {
-                return hubs[index].take(id, &wish, place).map_err(Some);
+            if let Some(place) = hub.lowest_free() {
+                return hub.take(id, &wish, place).map_err(Some);
             }
             if index == *next {
                 *next += 1;

@@ -273,14 +273,14 @@ fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<To
 /// The place of a PCI device on a board whose buses are not known: the one that its address names.
 fn on_unknown_bus(
     entry: &Entry<'_>,
-    held: &mut BTreeMap<(SmolStr, u8, u8), SmolStr>,
+    holders: &mut BTreeMap<(SmolStr, u8, u8), SmolStr>,
 ) -> Result<Placement, TopologyError> {
     let Some(address) = &entry.request.address else { return Ok(Placement::Unplaced) };
     if let Address::Pci(address) = address
         && let PciBus::Named(bus) = address.bus()
     {
         let (slot, function) = (address.slot(), address.function());
-        return match held.insert((bus.into(), slot, function), entry.id.clone()) {
+        return match holders.insert((bus.into(), slot, function), entry.id.clone()) {
             None => Ok(at(&bus.into(), slot, function)),
             Some(holder) => Err(TopologyError::Taken {
                 device: entry.id.to_string(),
@@ -299,14 +299,14 @@ fn on_unknown_bus(
 
 /// Refuses, or leaves to QEMU, what needs PCI on a machine without.
 fn refuse_pci(machine: Machine, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
-    let mut held: BTreeMap<(SmolStr, u8, u8), SmolStr> = BTreeMap::new();
+    let mut holders: BTreeMap<(SmolStr, u8, u8), SmolStr> = BTreeMap::new();
     for entry in entries.iter_mut().filter(|entry| entry.transport == VirtioTransport::Pci) {
         if let Some(bus) = &entry.bus {
             entry.placement = Some(Placement::Bus { bus: bus.clone() });
             continue;
         }
         if machine.family == Family::Unknown {
-            match on_unknown_bus(entry, &mut held) {
+            match on_unknown_bus(entry, &mut holders) {
                 Ok(placement) => entry.placement = Some(placement),
                 Err(problem) => report(problems, problem),
             }

@@ -7,7 +7,7 @@ use super::cli::program::Place;
 use super::support::qemu;
 
 /// Machines that want what a host may lack when they start, and what. `check` cannot know it, or names it.
-const OUTSIDE: [(&str, &str); 13] = [
+const OUTSIDE: [(&str, &str); 20] = [
     ("amdsev-launch", "a processor with SEV"),
     ("asterinas-tdx", "a processor with TDX"),
     ("canonical-tdx", "a processor with TDX"),
@@ -19,6 +19,13 @@ const OUTSIDE: [(&str, &str); 13] = [
     ("optee-loadvm-fuzz", "a snapshot"),
     ("pve-hostpci-multifunction", "devices to pass through"),
     ("pve-netdev-multiqueues", "vhost-net"),
+    ("openwrt-armsr", "a bridge"),
+    ("oe-qemuppc", "a screen"),
+    ("pve-secboot-tpm-q35", "swtpm"),
+    ("quickemu-aarch64", "swtpm"),
+    ("quickemu-linux", "swtpm"),
+    ("quickemu-windows", "swtpm"),
+    ("tcg-plugin-riscv", "a plugin"),
     ("pve-sev-snp", "a processor with SEV-SNP"),
     ("vqfx-loadvm", "a snapshot"),
 ];
@@ -74,6 +81,10 @@ fn corpus(version: &str) {
 
 /// Checks a machine, and makes the files that it misses until it misses none.
 fn check(place: &Place, qemu: &str, text: &str) -> super::cli::program::Answer {
+    // The variables of firmware are created where they are missing, from a template that fits to real code.
+    for name in text.split('"').filter(|word| word.contains("VARS") && word.ends_with(".fd")) {
+        make(&place.file(name), text);
+    }
     let mut answer = place.qemuctl(&["check", "--color", "never", "--qemu", qemu, "vm.toml"]);
     for _ in 0..8 {
         let root = place.file("");

@@ -6,6 +6,7 @@ use super::Builder;
 use crate::error::Fault;
 use crate::plan::{BlockNode, CharNode, CliOption, Device, Netdev, Object, OptionValue, Owner, PartKind};
 use crate::planner::at::At;
+use crate::property_kinds::typed;
 use crate::topology::{Connector, DeviceRequest, Placement};
 use crate::value::{Props, Value};
 
@@ -143,6 +144,8 @@ impl Builder<'_> {
     /// Adds a device, and says which bundle it went into, and its index in there.
     fn one_device(&mut self, at: At<'_>, driver: SmolStr, id: SmolStr, props: Props) -> (usize, usize) {
         self.check_texts(at, &props, true);
+        let mut props = props;
+        typed(&mut props);
         let bundle = self.bundle_of(at);
         self.claim(at, bundle, PartKind::Device, &id);
         self.uses_of(at, bundle, &props);

@@ -29,6 +29,7 @@ use crate::topology::DeviceRequest;
 use crate::value::Props;
 use registry::Names;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the machine")]
 pub(crate) struct Builder<'c> {
     pub(crate) target: &'c Target,
     pub(crate) endpoints: &'c Endpoints,

@@ -68,8 +68,12 @@ impl Builder<'_> {
         if props.iter().any(|(_, value)| value.has_nul()) {
             self.conflict(at, "must not contain a NUL character");
         }
-        if json && props.iter().any(|(_, value)| value.has_bytes()) {
-            self.conflict(at, "the path is not UTF-8, but QEMU accepts only text here");
+        if json && let Some((_, value)) = props.iter().find(|(_, value)| value.has_bytes()) {
+            let path = match value {
+                Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                _ => String::new(),
+            };
+            self.fault(at, Fault::NotUtf8 { path });
         }
     }
 

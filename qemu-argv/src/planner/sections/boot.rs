@@ -101,10 +101,7 @@ fn modules(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig) {
     let mut words = String::new();
     for (index, module) in boot.modules.iter().enumerate() {
         let at = at.item("modules", index);
-        let path = match builder.path(at.field("path"), &module.path) {
-            Value::Str(path) => path,
-            _ => continue,
-        };
+        let Value::Str(path) = builder.path(at.field("path"), &module.path) else { continue };
         if path.contains(' ') {
             builder.invalid(
                 at.field("path"),
