@@ -42,6 +42,7 @@ pub mod import;
 mod name;
 pub mod plan;
 mod planner;
+mod property_kinds;
 mod qemu_target;
 mod render;
 #[cfg(feature = "schema")]

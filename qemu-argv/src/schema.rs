@@ -88,8 +88,8 @@ fn either_case(name: &str) -> String {
 }
 
 by_hand!(Address, "Address", |_generator| {
-    let bus = format!("(?:{HEX}{{1,4}}:)?{HEX}{{2}}|[A-Za-z][A-Za-z0-9._-]*");
-    let pci = format!("(?:(?:{bus}):)?[01]?{HEX}(?:\\.[0-7])?");
+    let bus = format!("(?:(?:0x)?{HEX}{{1,4}}:)?{HEX}{{2}}|[A-Za-z][A-Za-z0-9._-]*");
+    let pci = format!("(?:(?:{bus}):)?(?:0x)?[01]?{HEX}(?:\\.(?:0x)?[0-7])?");
     let mut schema = pattern(&format!("fe\\.0\\.{HEX}{{4}}|virtio-mmio-bus\\.0*{BYTE}|{pci}"));
     let description = "An address: a PCI slot as 0000:00:1f.2, 1f.2 or rp1:00.0, a channel device as fe.0.0001, or a \
                        memory-mapped slot as virtio-mmio-bus.3.";

@@ -60,7 +60,7 @@ pub(crate) fn vnc_address() -> Schema {
 /// A port to forward, in QEMU's words.
 pub(crate) fn host_forward() -> Schema {
     let address = format!("(?:{})?", ipv4());
-    pattern(&format!("(?:tcp|udp)?:{address}:{PORT}-{address}:{PORT}"))
+    pattern(&format!("(?:tcp|udp)?:{address}:{PORT}-{address}:{PORT}|{PORT}:{PORT}"))
 }
 
 pub(crate) fn ipv4() -> String {

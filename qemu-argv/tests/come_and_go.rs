@@ -132,7 +132,7 @@ fn networks() -> Vec<Network> {
 
 /// Every kind of what can come.
 fn entries() -> Vec<Entry> {
-    let usb = |device| UsbDevice { id: None, device, controller: None, port: None };
+    let usb = |device| UsbDevice::new(device);
     let other = |driver: &str, bus, properties| OtherDevice {
         driver: driver.into(),
         id: None,

@@ -148,15 +148,38 @@ fn fault(places: &Places, document: &Value, text: &Text<'_>, new: &str, version:
                 texts.any(|at| document.pointer(at).and_then(Value::as_str) == Some(text.old.as_str()))
             };
             let always = |path: &String| before.as_ref().err().is_some_and(|paths| paths.contains(path));
+            // A device that is no bus any more, or is called otherwise, has nothing on it.
+            let on_it = |path: &String| {
+                let device =
+                    text.at.rsplit_once('/').filter(|_| section == "devices").map(|(device, _)| device);
+                let id = device.and_then(|device| document.pointer(&format!("{device}/id")));
+                let Some(id) = id.and_then(Value::as_str) else { return false };
+                let texts = places.texts.iter().filter(|at| path_of(at).starts_with(path));
+                texts.filter_map(|at| document.pointer(at).and_then(Value::as_str)).any(|text| {
+                    text.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '.']))
+                })
+            };
             // The machine's own name is part of every socket's.
             let named = |path: &&String| path.starts_with(section) || text.at == "/name";
-            let other = |path: &&String| !named(path) && !refers(path) && !always(path);
+            let other = |path: &&String| !named(path) && !refers(path) && !always(path) && !on_it(path);
             let others: Vec<_> = refused.iter().filter(other).collect();
             (!others.is_empty()).then(|| format!("refused for {others:?}"))
         }
         (Ok(_), Err(before)) => Some(format!("no longer refused for {before:?}")),
         (Ok(Err(why)), _) => Some(why),
         (_, Ok(Err(why))) => Some(why.clone()),
+        // What is no bus any more is in another place in the order, and so is what was on it; another one may be added for it.
+        (Ok(Ok(after)), Ok(Ok(before)))
+            if text.at.starts_with("/devices/")
+                && ["/driver", "/id", "/masterbus"].iter().any(|end| text.at.ends_with(end)) =>
+        {
+            let names = |options: &[argv::Option]| {
+                options.iter().map(|option| option.name.clone()).collect::<std::collections::BTreeSet<_>>()
+            };
+            (names(&after) != names(before)).then(|| "other options".to_owned())
+        }
+        // Another bus is another place.
+        (Ok(Ok(_)), _) if text.at.starts_with("/devices/") && text.at.ends_with("/bus") => None,
         (Ok(Ok(after)), Ok(Ok(before))) => difference(before, &after, &text.old, new),
     }
 }

@@ -107,7 +107,7 @@ fn controllers_and_sockets_come_where_they_are_needed() {
         interface: DiskInterface::VirtioScsi,
         ..Disk::file(format!("/vm/{number}.raw"))
     };
-    let tablet = UsbDevice { id: None, device: UsbKind::Tablet, controller: None, port: None };
+    let tablet = UsbDevice::new(UsbKind::Tablet);
     let sound = OtherDevice {
         driver: "pvpanic-pci".into(),
         id: None,

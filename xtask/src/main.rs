@@ -11,6 +11,7 @@ mod ceph;
 mod check;
 mod cloud;
 mod codegen;
+mod corpus;
 mod demo;
 mod elf;
 mod guest;
@@ -41,6 +42,7 @@ struct Cli {
 enum Job {
     Bench(bench::Args),
     Boards(boards::Args),
+    Corpus(corpus::Args),
     Ceph(ceph::Args),
     Check(check::Args),
     Demo(demo::Args),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().job {
         Job::Bench(args) => bench::run(&args),
         Job::Boards(args) => boards::run(&args),
+        Job::Corpus(args) => corpus::run(&args),
         Job::Ceph(args) => ceph::run(&args),
         Job::Check(args) => check::run(&args),
         Job::Demo(args) => demo::run(&args),

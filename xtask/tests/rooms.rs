@@ -13,7 +13,7 @@ use imports::{Sources, imports, room, sources};
 const ROOMS: [(&str, &str); 7] = [
     (
         "qemu-argv/src/lib.rs",
-        "name flag_options value schema_forms topology qemu_target config schema endpoints error plan planner render import",
+        "name flag_options value property_kinds schema_forms topology qemu_target config schema endpoints error plan planner render import",
     ),
     ("qmp-proto/src/lib.rs", "traits shape generated decode wire"),
     (
@@ -35,7 +35,7 @@ const ROOMS: [(&str, &str); 7] = [
     (
         "xtask/src/main.rs",
         "run elf places tidy codegen bind libraries system apt qemus servers guest bench check demo package test \
-         boards ceph storm cloud",
+         boards corpus ceph storm cloud",
     ),
 ];
 

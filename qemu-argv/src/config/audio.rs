@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 use crate::topology::Address;
+use crate::value::Props;
 
 /// A sound device and its backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,10 @@ pub struct Audio {
     pub backend: AudioBackend,
     /// The address (PCI or channel I/O). Defaults to one chosen by the plan.
     pub address: Option<Address>,
+    /// Additional properties of the device, passed on unchanged.
+    pub properties: Props,
+    /// Additional options of the backend, passed on unchanged, such as `timer-period = 2000` or `out = { frequency = 48000 }`.
+    pub options: Props,
 }
 
 /// The sound device that the guest sees.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::topology::Address;
+use crate::value::Props;
 
 /// A memory balloon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,4 +18,6 @@ pub struct Balloon {
     pub stats_s: Option<u32>,
     /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     pub address: Option<Address>,
+    /// Additional properties of the device, passed on unchanged.
+    pub properties: Props,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::block::DiskBackend;
 use super::flexible;
 use super::image::BlockFormat;
+use crate::value::Props;
 
 /// A CD-ROM drive, with or without a medium. In config files, may be given as just the path of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,14 @@ pub struct Cdrom {
     pub interface: CdromInterface,
     /// The position in the boot order; 0 is first.
     pub boot_index: Option<u32>,
+    /// The id of the controller (SCSI, SATA): one of `devices`, or `ide` for the board's own SATA ports. Defaults to any with room.
+    pub controller: Option<String>,
+    /// The place on the controller: the SCSI target, the SATA port, or the IDE drive from 0 to 3. Defaults to the next free one.
+    pub unit: Option<u16>,
+    /// The logical unit behind the SCSI target. Defaults to 0.
+    pub lun: Option<u16>,
+    /// Additional properties of the device, passed on unchanged.
+    pub properties: Props,
 }
 
 impl FromStr for Cdrom {
@@ -57,4 +66,6 @@ pub enum CdromInterface {
     Ide,
     /// A `virtio-scsi` controller.
     VirtioScsi,
+    /// A SCSI controller of `devices` of another kind, or the board's own.
+    Scsi,
 }

@@ -124,6 +124,9 @@ impl FromStr for CharBackend {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Err("\"none\" is not a character device: `null` discards the data, and `serials = []` means no serial port".into());
+        }
         flexible::word("a character device", &Self::SHORT, text)
     }
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 use crate::topology::Machine as Board;
-use crate::value::Props;
+use crate::value::{Props, Value};
 
-/// The virtual CPUs. In config files, may be given as just their number (`cpu = 4`) or model (`cpu = "host"`).
+/// The virtual CPUs. In config files, may be given as just their number (`cpu = 4`) or model (`cpu = "host"`), also with
+/// features as in `-cpu`: `cpu = "host,+x2apic"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(deny_unknown_fields, default)]
@@ -40,6 +41,29 @@ impl Cpu {
         self.count.or_else(|| (!board.decides_itself()).then_some(1))
     }
 
+    /// Reads a model and its features as QEMU's `-cpu` has them: `host,+x2apic,pdpe1gb=off`.
+    pub(crate) fn of_words(text: &str) -> Self {
+        let mut words = text.split(',');
+        let model = words.next().map(str::to_owned);
+        let mut features = Props::new();
+        for word in words.filter(|word| !word.is_empty()) {
+            let (key, value) = if let Some(key) = word.strip_prefix('+') {
+                (key, Value::Bool(true))
+            } else if let Some(key) = word.strip_prefix('-') {
+                (key, Value::Bool(false))
+            } else {
+                match word.split_once('=') {
+                    None => (word, Value::Bool(true)),
+                    Some((key, "on")) => (key, Value::Bool(true)),
+                    Some((key, "off")) => (key, Value::Bool(false)),
+                    Some((key, value)) => (key, Value::number_or_text(value)),
+                }
+            };
+            features.set(key.to_owned(), value);
+        }
+        Self { model, features, ..Self::default() }
+    }
+
     /// Makes this many CPUs of the default model.
     pub fn new(count: u32) -> Self {
         Self { count: Some(count), ..Self::default() }
@@ -52,7 +76,7 @@ impl FromStr for Cpu {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text.parse() {
             Ok(count) => Self::new(count),
-            Err(_) => Self { model: Some(text.to_owned()), ..Self::default() },
+            Err(_) => Self::of_words(text),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SocketAddress, flexible};
+use super::{Icount, Plugin, SocketAddress, flexible};
 
 /// Debugging of the guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,18 @@ pub struct Debug {
     pub log_file: Option<PathBuf>,
     /// Calls from the guest to its debugger or its host, on Arm, RISC-V, MIPS, m68k and Xtensa under TCG. Defaults to none.
     pub semihosting: Option<Semihosting>,
+    /// Virtual time by the number of executed instructions, and recordings. Defaults to real time.
+    pub icount: Option<Icount>,
+    /// TCG plugins. In config files, an entry may be just a path.
+    #[serde(deserialize_with = "flexible::list")]
+    pub plugins: Vec<Plugin>,
+    /// The name of the process as `ps` and `top` show it (`-name process=`). Defaults to the program's.
+    pub process_name: Option<String>,
+    /// Whether QEMU's threads get names, such as `CPU 0/KVM` (`-name debug-threads=`; QEMU 10.1 or later always names them). Defaults to
+    /// QEMU's default.
+    pub thread_names: Option<bool>,
+    /// Whether each message of QEMU starts with the time (`-msg timestamp=`). Defaults to false.
+    pub message_timestamps: bool,
 }
 
 /// Calls from the guest to its debugger or its host (`-semihosting-config`).
@@ -36,6 +48,8 @@ pub struct Semihosting {
     pub chardev: Option<String>,
     /// The command line of the guest's program, word by word.
     pub args: Vec<String>,
+    /// Whether the guest's user programs can make calls, too. Defaults to false.
+    pub userspace: bool,
 }
 
 /// Who answers the guest's calls.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::block::DiskBackend;
 use super::flexible;
 use super::image::{BlockFormat, Cache, DetectZeroes, DiskAio, OnError};
+use super::size::Size;
 use super::throttle::Throttle;
 use crate::topology::Address;
 use crate::value::Props;
@@ -80,6 +81,12 @@ pub struct Disk {
     /// The physical sector size in bytes. Defaults to 512.
     #[serde(default)]
     pub physical_block_size: Option<u32>,
+    /// The start of the disk in a raw image, in bytes. Defaults to 0.
+    #[serde(default)]
+    pub offset: Option<Size>,
+    /// The size of the disk in a raw image. Defaults to the rest of the image.
+    #[serde(default)]
+    pub size: Option<Size>,
     /// What happens when a read fails.
     #[serde(default)]
     pub read_error: Option<OnError>,
@@ -89,6 +96,16 @@ pub struct Disk {
     /// Whether several VMs may write to the disk at once, as for cluster file systems.
     #[serde(default)]
     pub share_rw: bool,
+    /// The id of the controller (SCSI, SATA): one of `devices`, or `ide` for the board's own SATA ports. Defaults to any with room.
+    #[serde(default)]
+    pub controller: Option<String>,
+    /// The place on the controller: the SCSI target, the SATA port, or the IDE drive from 0 to 3; the number of a drive of the board
+    /// (`sd`, `mtd`, `floppy`, `pflash`). Defaults to the next free one.
+    #[serde(default)]
+    pub unit: Option<u16>,
+    /// The logical unit behind the SCSI target. Defaults to 0.
+    #[serde(default)]
+    pub lun: Option<u16>,
     /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
@@ -125,9 +142,14 @@ impl Disk {
             queues: None,
             logical_block_size: None,
             physical_block_size: None,
+            offset: None,
+            size: None,
             read_error: None,
             write_error: None,
             share_rw: false,
+            controller: None,
+            unit: None,
+            lun: None,
             address: None,
             hotplug: None,
             properties: Props::new(),
@@ -174,6 +196,31 @@ pub enum DiskInterface {
     Nvme,
     /// USB mass storage.
     Usb,
+    /// A SCSI disk on a controller of `devices` of another kind (`lsi53c895a`, `megasas`, `spapr-vscsi` …), or on the board's own.
+    Scsi,
+    /// A card in the board's SD slot.
+    Sd,
+    /// The board's flash memory on SPI, I2C or a parallel bus (QEMU's `if=mtd`).
+    Mtd,
+    /// The board's parallel flash memory (QEMU's `if=pflash`), where `firmware` is something else.
+    Pflash,
+    /// A floppy disk drive of the board.
+    Floppy,
+    /// No device: an image that only QEMU uses, such as one for snapshots of the machine.
+    None,
+}
+
+impl DiskInterface {
+    /// The word of QEMU's `-drive if=`, for a drive that only the board itself can connect.
+    pub(crate) const fn of_the_board(self) -> Option<&'static str> {
+        match self {
+            Self::Sd => Some("sd"),
+            Self::Mtd => Some("mtd"),
+            Self::Pflash => Some("pflash"),
+            Self::Floppy => Some("floppy"),
+            _ => None,
+        }
+    }
 }
 
 /// The backing image of an overlay.

@@ -42,6 +42,8 @@ pub struct GtkDisplay {
     pub gl: Option<GlMode>,
     /// Whether to start in full-screen mode.
     pub full_screen: bool,
+    /// Whether the host's pointer stays visible over the window (`show-cursor`). Defaults to false.
+    pub show_cursor: bool,
 }
 
 /// An SDL window.
@@ -53,6 +55,8 @@ pub struct SdlDisplay {
     pub gl: Option<GlMode>,
     /// Whether to start in full-screen mode.
     pub full_screen: bool,
+    /// Whether the host's pointer stays visible over the window (`show-cursor`). Defaults to false.
+    pub show_cursor: bool,
 }
 
 /// The terminal, for text modes.
@@ -112,8 +116,8 @@ impl Display {
     /// Parses the short form, a single word.
     const SHORT: [(&str, Self); 7] = [
         ("none", Self::None),
-        ("gtk", Self::Gtk(GtkDisplay { gl: None, full_screen: false })),
-        ("sdl", Self::Sdl(SdlDisplay { gl: None, full_screen: false })),
+        ("gtk", Self::Gtk(GtkDisplay { gl: None, full_screen: false, show_cursor: false })),
+        ("sdl", Self::Sdl(SdlDisplay { gl: None, full_screen: false, show_cursor: false })),
         ("curses", Self::Curses(CursesDisplay { charset: None })),
         ("egl-headless", Self::EglHeadless(EglHeadlessDisplay { render_node: None })),
         ("spice-app", Self::SpiceApp(SpiceAppDisplay { gl: None })),

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::flexible;
 use super::image::BlockFormat;
+use super::size::Size;
 
-/// The firmware. Defaults to the board's own. In config files, may be given as just `"uefi"`.
+/// The firmware. Defaults to the board's own. In config files, may be given as just `"uefi"`, `"none"`, or the path of a BIOS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = flexible::or_short::<Self>))]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -18,6 +19,9 @@ pub enum Firmware {
     Bios(BiosFirmware),
     /// UEFI in flash memory.
     Uefi(UefiFirmware),
+    /// None: the guest's kernel is the first program (`-bios none`).
+    #[serde(deserialize_with = "flexible::nothing_more")]
+    None,
 }
 
 impl FromStr for Firmware {
@@ -26,7 +30,12 @@ impl FromStr for Firmware {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "uefi" => Ok(Self::Uefi(UefiFirmware::default())),
-            _ => Err(format!("{text:?} is not a kind of firmware; only \"uefi\" can be written as one word")),
+            "none" => Ok(Self::None),
+            "default" => Err("the board's own firmware is the default; leave `firmware` out".into()),
+            "bios" => {
+                Err("set the file: firmware = \"bios.bin\"; the board's own BIOS is the default".into())
+            }
+            path => Ok(Self::Bios(BiosFirmware::new(path))),
         }
     }
 }
@@ -34,7 +43,7 @@ impl FromStr for Firmware {
 impl flexible::Short for Firmware {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema_forms::words(["uefi"])
+        crate::schema_forms::text()
     }
 }
 
@@ -66,6 +75,8 @@ pub struct UefiFirmware {
     /// The VM's own copy of the variables. By default the launcher creates one, which a detached VM keeps for its next
     /// start.
     pub vars: Option<PathBuf>,
+    /// The size of the flash memory for the variables, if `vars` is larger: raw images only. Defaults to all of it.
+    pub vars_size: Option<Size>,
     /// The format of the variables. Defaults to the one of the file name extension, or else to raw.
     pub vars_format: Option<BlockFormat>,
     /// The template from which the launcher creates `vars`. Never passed to QEMU.

@@ -60,7 +60,7 @@ impl fmt::Display for HostForward {
 /// The error for an invalid port forwarding.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a valid port forwarding; expected for example tcp:127.0.0.1:2222-:22 or udp::5353-10.0.2.15:53 (IPv4 only)"
+    "{0:?} is not a valid port forwarding; expected for example 2222:22, tcp:127.0.0.1:2222-:22 or udp::5353-10.0.2.15:53 (IPv4 only)"
 )]
 #[non_exhaustive]
 pub struct ParseForwardError(String);
@@ -68,8 +68,21 @@ pub struct ParseForwardError(String);
 impl FromStr for HostForward {
     type Err = ParseForwardError;
 
-    /// Parses QEMU's notation. The host address defaults to 127.0.0.1, unlike QEMU's default of all interfaces.
+    /// Parses QEMU's notation, or `HOST_PORT:GUEST_PORT`. The host address defaults to 127.0.0.1, unlike QEMU's default of all interfaces.
     fn from_str(text: &str) -> Result<Self, ParseForwardError> {
+        // `2222:22`, as other tools have it.
+        if let Some((host, guest)) = text.split_once(':')
+            && let (Some(host_port), Some(guest_port)) = (flexible::port(host), flexible::port(guest))
+        {
+            let host_address = Ipv4Addr::LOCALHOST;
+            return Ok(Self {
+                protocol: Transport::Tcp,
+                host_address,
+                host_port,
+                guest_address: None,
+                guest_port,
+            });
+        }
         let read = || {
             let (host, guest) = text.split_once('-')?;
             let mut host = host.split(':');
@@ -204,6 +217,7 @@ mod tests {
         for (text, printed) in [
             ("tcp:127.0.0.1:2222-:22", "tcp:127.0.0.1:2222-:22"),
             ("tcp::0-:22", "tcp:127.0.0.1:0-:22"),
+            ("2222:22", "tcp:127.0.0.1:2222-:22"),
             ("udp:0.0.0.0:53-10.0.2.15:53", "udp:0.0.0.0:53-10.0.2.15:53"),
         ] {
             assert_eq!(

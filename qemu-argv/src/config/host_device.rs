@@ -69,7 +69,8 @@ pub struct OtherDevice {
     /// The device's id in plans and QMP. Defaults to `device0`, `device1`, ….
     #[serde(default)]
     pub id: Option<String>,
-    /// The kind of bus it is connected to. By default QEMU chooses.
+    /// The kind of bus it is connected to, or the name of a bus, such as that of a root port or controller of `devices`. By default the
+    /// bus of `address`, the root PCI bus for PCI bridges and controllers, and QEMU's choice for others.
     #[serde(default)]
     pub bus: OtherBus,
     /// The address. Defaults to an address chosen by the plan.
@@ -88,9 +89,9 @@ impl OtherDevice {
 }
 
 /// The kind of bus that a device is connected to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[serde(from = "String", into = "String")]
 #[non_exhaustive]
 pub enum OtherBus {
     /// None, or one chosen by QEMU.
@@ -104,4 +105,32 @@ pub enum OtherBus {
     Virtio,
     /// A USB port.
     Usb,
+    /// The bus of that name. A PCI device is placed in its first free slot, unless `address` says which.
+    Named(String),
+}
+
+impl From<String> for OtherBus {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "none" => Self::None,
+            "pci" => Self::Pci,
+            "pcie" => Self::Pcie,
+            "virtio" => Self::Virtio,
+            "usb" => Self::Usb,
+            _ => Self::Named(word),
+        }
+    }
+}
+
+impl From<OtherBus> for String {
+    fn from(bus: OtherBus) -> Self {
+        match bus {
+            OtherBus::None => "none".into(),
+            OtherBus::Pci => "pci".into(),
+            OtherBus::Pcie => "pcie".into(),
+            OtherBus::Virtio => "virtio".into(),
+            OtherBus::Usb => "usb".into(),
+            OtherBus::Named(name) => name,
+        }
+    }
 }

@@ -43,6 +43,17 @@ pub struct Machine {
     pub virtio: Option<VirtioBus>,
     /// The size of TCG's translation cache.
     pub tcg_cache: Option<super::Size>,
+    /// Whether TCG executes each CPU of the guest in a thread of its own. Defaults to QEMU's choice.
+    pub tcg_threads: Option<TcgThreads>,
+    /// Whether TCG maps its cache twice, so that no page is both writable and executable. Defaults to QEMU's choice.
+    pub tcg_split_wx: Option<bool>,
+    /// Who emulates the interrupt controllers under KVM. Defaults to the board's choice. Has no effect with other accelerators.
+    pub kernel_irqchip: Option<KernelIrqchip>,
+    /// The size of KVM's ring of dirty pages for each CPU, a power of two from 1024 to 65536. Defaults to a bitmap. Has no effect with
+    /// other accelerators.
+    pub dirty_ring_size: Option<u32>,
+    /// Additional properties of `-accel`, passed on unchanged.
+    pub accel_options: Props,
     /// Additional properties of `-machine`, passed on unchanged.
     pub options: Props,
 }
@@ -75,14 +86,42 @@ pub enum VirtioBus {
     Mmio,
 }
 
+/// How many threads TCG uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TcgThreads {
+    /// One for all CPUs.
+    Single,
+    /// One for each CPU.
+    Multi,
+}
+
+/// Who emulates the interrupt controllers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum KernelIrqchip {
+    /// The kernel.
+    On,
+    /// QEMU.
+    Off,
+    /// The kernel the local ones, QEMU the others (x86).
+    Split,
+}
+
 /// The choice of an accelerator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AccelChoice {
-    /// The best one that is known to work, as set in the [`Target`](crate::Target).
+    /// The best one that is known to work, as set in the [`Target`](crate::Target). In config files, also `kvm:tcg`, as QEMU's
+    /// option has it.
     #[default]
+    #[serde(alias = "kvm:tcg")]
     Auto,
     /// Linux's KVM.
     Kvm,

@@ -51,6 +51,14 @@ impl FromStr for NetBackend {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "user" => Ok(Self::User(UserNet::default())),
+            "none" => Err("no network is the default; leave `networks` out".into()),
+            "tap" => {
+                Err("a TAP interface needs its name: { backend = { type = \"tap\", ifname = \"tap0\" } }"
+                    .into())
+            }
+            "bridge" => {
+                Err("a bridge needs its name: { backend = { type = \"bridge\", bridge = \"br0\" } }".into())
+            }
             _ => Err(format!(
                 "only \"user\" can be written as one word; write {text:?} as {{ backend = {{ type = {text:?} }} }}"
             )),

@@ -1,5 +1,6 @@
 //! Network interfaces: device and backend.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub struct Network {
     pub mtu: Option<u16>,
     /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     pub address: Option<Address>,
+    /// A file into which all packets are written, in the format of libpcap (`filter-dump`). Not supported with vhost. Defaults to none.
+    pub capture: Option<PathBuf>,
     /// Whether it must be hot-unpluggable; `false` lets it share a slot with other devices. By default it is
     /// hot-unpluggable if there is room.
     pub hotplug: Option<bool>,
@@ -58,6 +61,7 @@ impl Network {
             queues: None,
             mtu: None,
             address: None,
+            capture: None,
             hotplug: None,
             properties: Props::new(),
         }

@@ -9,6 +9,7 @@ use super::{
     Share, SocketAddress, SocketChardev, SocketNet, SpiceListen, SpiceUnix, UdpChardev, UdpNet, UnixAddress,
     UsbKind, UsbRedirection, VirtiofsShare, VmConfig, VncListen, VncUnix, WavAudio,
 };
+use crate::value::Value;
 
 type Visit<'a> = dyn FnMut(&mut PathBuf) + 'a;
 
@@ -16,7 +17,7 @@ impl VmConfig {
     /// Calls `visit` on all host paths: images, kernels, sockets, devices, programs, directories.
     ///
     /// A program given by a bare name is skipped, since it is looked up in `PATH`. `extra_args` and properties that are
-    /// passed on unchanged may contain paths, too, but only QEMU knows which.
+    /// passed on unchanged may contain paths, too, but only QEMU knows which; those of a few drivers are known.
     pub fn for_each_path(&mut self, visit: &mut dyn FnMut(&mut PathBuf)) {
         self.qemu.iter_mut().for_each(|path| program(path, visit));
         self.socket_dir.iter_mut().for_each(&mut *visit);
@@ -27,6 +28,8 @@ impl VmConfig {
         for path in [&mut boot.kernel, &mut boot.initrd, &mut boot.dtb, &mut boot.splash] {
             path.iter_mut().for_each(&mut *visit);
         }
+        self.data_dirs.iter_mut().for_each(&mut *visit);
+        self.boot.modules.iter_mut().for_each(|module| visit(&mut module.path));
         self.firmware.iter_mut().for_each(|image| firmware(image, visit));
         for disk in &mut self.disks {
             disk_backend(&mut disk.backend, visit);
@@ -36,10 +39,14 @@ impl VmConfig {
             .iter_mut()
             .flat_map(|drive| &mut drive.medium)
             .for_each(|medium| disk_backend(medium, visit));
-        self.networks.iter_mut().for_each(|network| net_backend(&mut network.backend, visit));
+        for network in &mut self.networks {
+            net_backend(&mut network.backend, visit);
+            network.capture.iter_mut().for_each(&mut *visit);
+        }
         self.screens(visit);
         self.streams(visit);
         self.debugging(visit);
+        self.properties(visit);
         if let Some(RngSource::Random(RandomSource { path })) = self.rng.as_mut().map(|rng| &mut rng.source) {
             visit(path);
         }
@@ -63,9 +70,33 @@ impl VmConfig {
         }
     }
 
+    /// Properties of devices and objects that are known to be files of the host.
+    fn properties(&mut self, visit: &mut Visit<'_>) {
+        let loaders = self.devices.iter_mut().filter(|device| device.driver == "loader");
+        let devices = loaders.map(|device| (&mut device.properties, "file"));
+        let objects = self.objects.iter_mut().filter_map(|object| match object.kind.as_str() {
+            "memory-backend-file" => Some((&mut object.properties, "mem-path")),
+            "input-linux" => Some((&mut object.properties, "evdev")),
+            "filter-dump" => Some((&mut object.properties, "file")),
+            _ => None,
+        });
+        for (properties, key) in devices.chain(objects) {
+            let Some(text) = properties.get_str(key) else { continue };
+            let mut path = PathBuf::from(text);
+            visit(&mut path);
+            // As a property it must be UTF-8, which is told when the machine is planned.
+            let text =
+                path.to_str().map_or(Value::Bytes(path.as_os_str().as_encoded_bytes().to_vec()), Value::from);
+            properties.set(key, text);
+        }
+    }
+
     fn debugging(&mut self, visit: &mut Visit<'_>) {
         self.debug.log_file.iter_mut().for_each(&mut *visit);
         self.debug.gdb.iter_mut().for_each(|at| address(at, visit));
+        self.debug.plugins.iter_mut().for_each(|plugin| visit(&mut plugin.path));
+        let replay = self.debug.icount.iter_mut().filter_map(|icount| icount.replay.as_mut());
+        replay.for_each(|replay| visit(&mut replay.file));
     }
 
     fn screens(&mut self, visit: &mut Visit<'_>) {
@@ -99,6 +130,7 @@ impl VmConfig {
             char_backend(&mut chardev.backend, visit);
             chardev.log.iter_mut().for_each(&mut *visit);
         }
+        self.monitors.iter_mut().for_each(|monitor| char_backend(&mut monitor.backend, visit));
         self.channels.iter_mut().for_each(|channel| char_backend(&mut channel.backend, visit));
         for device in &mut self.usb_devices {
             if let UsbKind::Redirection(UsbRedirection { backend: Some(backend) }) = &mut device.device {
@@ -116,6 +148,7 @@ fn program(path: &mut PathBuf, visit: &mut Visit<'_>) {
 
 fn firmware(image: &mut Firmware, visit: &mut Visit<'_>) {
     match image {
+        Firmware::None => {}
         Firmware::Bios(bios) => visit(&mut bios.path),
         Firmware::Uefi(uefi) => {
             let paths = [&mut uefi.code, &mut uefi.vars, &mut uefi.vars_template];
@@ -237,6 +270,7 @@ mod tests {
         boot.dtb
         boot.initrd
         boot.kernel
+        boot.path
         boot.splash
         char_backends.path
         char_backends.path
@@ -265,6 +299,9 @@ mod tests {
         netdev.path
         netdev.script
         netdev.socket
+        network.capture
+        replay.file
+        replay.path
         rng.path
         secret.file
         serial.log
@@ -279,6 +316,7 @@ mod tests {
         tpm.socket
         user_net.smb
         user_net.tftp
+        vm.data_dirs
         vm.qemu
         vm.socket_dir
         vnc.path

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::flexible;
 use super::size::Size;
 use crate::topology::Address;
+use crate::value::Props;
 
 /// A virtio random number generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct Rng {
     pub period_ms: Option<u32>,
     /// The address (PCI, channel I/O or memory-mapped slot). Defaults to an address chosen by the plan.
     pub address: Option<Address>,
+    /// Additional properties of the device, passed on unchanged.
+    pub properties: Props,
 }
 
 /// Where randomness comes from.

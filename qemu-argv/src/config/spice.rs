@@ -23,6 +23,8 @@ pub struct Spice {
     pub sasl: bool,
     /// The directory of the server's certificates, for a `tls_port`.
     pub x509_dir: Option<PathBuf>,
+    /// The ciphers of a `tls_port`, in OpenSSL's words. Defaults to OpenSSL's.
+    pub tls_ciphers: Option<String>,
     /// How images are compressed.
     pub image_compression: Option<SpiceCompression>,
     /// Whether lossy compression is used on slow links.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::chardev::CharBackend;
 use super::flexible;
 use crate::topology::Address;
+use crate::value::Props;
 
 /// A USB controller. In config files, may be given as just its model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct UsbController {
     pub ports: Option<u8>,
     /// The PCI address. Defaults to an address chosen by the plan.
     pub address: Option<Address>,
+    /// Additional properties of the device, passed on unchanged.
+    pub properties: Props,
 }
 
 impl UsbModel {
@@ -77,12 +80,15 @@ pub struct UsbDevice {
     /// The port, with dots through hubs. Defaults to one chosen by the plan.
     #[serde(default)]
     pub port: Option<String>,
+    /// Additional properties of the device, passed on unchanged.
+    #[serde(default)]
+    pub properties: Props,
 }
 
 impl UsbDevice {
     /// Makes a device on any free port.
     pub fn new(device: UsbKind) -> Self {
-        Self { id: None, device, controller: None, port: None }
+        Self { id: None, device, controller: None, port: None, properties: Props::new() }
     }
 }
 
@@ -122,7 +128,7 @@ pub enum UsbKind {
     /// A hub.
     #[serde(deserialize_with = "flexible::nothing_more")]
     Hub,
-    /// A device of the host, selected by vendor and product or by bus and port.
+    /// A device of the host, selected by vendor and product, by bus and port, or by bus and address.
     Host(UsbHost),
     /// A device of a SPICE client or of another host.
     Redirection(UsbRedirection),
@@ -131,7 +137,7 @@ pub enum UsbKind {
     Ccid,
 }
 
-/// A device of the host, selected by vendor and product or by bus and port.
+/// A device of the host, selected by vendor and product, by bus and port, or by bus and address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -144,6 +150,8 @@ pub struct UsbHost {
     pub bus: Option<u8>,
     /// The port on the host's bus, such as `1.2`.
     pub port: Option<String>,
+    /// The device's number on the host's bus, which is another one each time the device is plugged in.
+    pub address: Option<u8>,
 }
 
 /// A device of a SPICE client or of another host.

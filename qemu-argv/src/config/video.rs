@@ -67,6 +67,14 @@ impl FromStr for Video {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "std" => return Ok(Self::new(VideoModel::Vga)),
+            "none" => return Err("no video device is the default; leave `video` out".into()),
+            "virtio" => {
+                return Err("\"virtio\" is virtio-vga on x86, and virtio-gpu on other machines".into());
+            }
+            _ => {}
+        }
         let models = VideoModel::ALL.map(|(model, word, _)| (word, model));
         flexible::word("a video device", &models, text).map(Self::new)
     }
@@ -75,7 +83,7 @@ impl FromStr for Video {
 impl flexible::Short for Video {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema_forms::words(VideoModel::ALL.iter().map(|(_, word, _)| *word))
+        crate::schema_forms::words(VideoModel::ALL.iter().map(|(_, word, _)| *word).chain(["std"]))
     }
 }
 

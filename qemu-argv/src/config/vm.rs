@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::flexible;
 use super::{
     Actions, Audio, Balloon, Boot, Cdrom, Channel, Chardev, Cpu, Debug, DebugExit, Disk, Display, Firmware,
-    FwCfg, Guest, HostDevice, Iothread, Machine, Memory, Network, NumaNode, OtherDevice, OtherObject,
-    Pvpanic, Rng, Rtc, Sandbox, Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm, UsbController,
-    UsbDevice, UsbKind, Video, VideoModel, Vnc, Vsock, Watchdog,
+    FwCfg, Guest, Hmat, HostDevice, Iothread, Machine, Memory, Monitor, Network, NumaNode, OtherDevice,
+    OtherObject, Pvpanic, Rng, Rtc, Sandbox, Secret, Serial, Share, Size, Smbios, Spice, Tls, Tpm,
+    UsbController, UsbDevice, UsbKind, Video, VideoModel, Vnc, Vsock, Watchdog,
 };
 use crate::qemu_target::Arch;
 use crate::topology::{Machine as Board, MachineOptions};
@@ -42,10 +42,22 @@ pub struct VmConfig {
     pub qemu: Option<PathBuf>,
     /// The directory of the VM's sockets. Defaults to the launcher's choice.
     pub socket_dir: Option<PathBuf>,
+    /// Directories in which QEMU looks for firmware, keymaps and ROMs before its own (`-L`).
+    pub data_dirs: Vec<PathBuf>,
+    /// The user that QEMU becomes after it has opened everything (`-run-with user=`, and `-runas` before QEMU 9.1). Requires root.
+    /// Defaults to the user that starts it.
+    pub run_as: Option<String>,
     /// Whether the guest is paused after the start, until it is resumed.
     pub paused: bool,
     /// Whether the machine waits for an incoming migration (`migrate-incoming` over QMP).
     pub incoming: bool,
+    /// The address at which the machine waits for an incoming migration, in the words of QEMU's option `-incoming`, such as
+    /// `tcp:0:4444` or `unix:/run/web.mig`. Defaults to none.
+    pub incoming_from: Option<String>,
+    /// Whether writes to all disks are discarded when the VM ends: `snapshot` of every disk that is not `read_only`.
+    pub snapshot: bool,
+    /// The name of the snapshot (`savevm`) with which the guest continues (`-loadvm`). Its disks must be `qcow2` images. Defaults to none.
+    pub load_snapshot: Option<String>,
     /// The board. In config files, may be given as just its type: `machine = "q35"`.
     #[serde(deserialize_with = "flexible::one")]
     pub machine: Machine,
@@ -57,10 +69,12 @@ pub struct VmConfig {
     pub memory: Memory,
     /// NUMA nodes. Defaults to a single node.
     pub numa: Vec<NumaNode>,
+    /// The speed of memory between NUMA nodes. Defaults to unknown.
+    pub hmat: Hmat,
     /// Threads that serve disks. In config files, an entry may be just the id.
     #[serde(deserialize_with = "flexible::list")]
     pub iothreads: Vec<Iothread>,
-    /// The firmware. Defaults to the board's own. In config files, may be given as just `"uefi"`.
+    /// The firmware. Defaults to the board's own. In config files, may be given as just `"uefi"`, `"none"`, or the path of a BIOS.
     #[serde(deserialize_with = "flexible::optional")]
     pub firmware: Option<Firmware>,
     /// Boot settings.
@@ -98,6 +112,8 @@ pub struct VmConfig {
     pub vnc: Option<Vnc>,
     /// A SPICE server. Defaults to none.
     pub spice: Option<Spice>,
+    /// The layout of the host's keyboard for windows, SPICE and VNC, such as `en-us` or `de` (`-k`). Defaults to `en-us`.
+    pub keyboard_layout: Option<String>,
     /// Video devices. In config files, an entry may be just the model. Defaults to none.
     #[serde(deserialize_with = "flexible::list")]
     pub video: Vec<Video>,
@@ -108,6 +124,8 @@ pub struct VmConfig {
     pub serials: Vec<Serial>,
     /// Character devices that other parts refer to.
     pub chardevs: Vec<Chardev>,
+    /// Monitors besides the launcher's, for other programs and for people.
+    pub monitors: Vec<Monitor>,
     /// Whether to add a channel for the QEMU guest agent, served by the launcher.
     pub guest_agent: bool,
     /// Whether to add a channel for the SPICE agent (clipboard, screen size). Requires `spice`.
@@ -166,12 +184,18 @@ impl Default for VmConfig {
             arch: None,
             qemu: None,
             socket_dir: None,
+            data_dirs: Vec::new(),
+            run_as: None,
             paused: false,
             incoming: false,
+            incoming_from: None,
+            snapshot: false,
+            load_snapshot: None,
             machine: Machine::default(),
             cpu: Cpu::default(),
             memory: Memory::default(),
             numa: Vec::new(),
+            hmat: Hmat::default(),
             iothreads: Vec::new(),
             firmware: None,
             boot: Boot::default(),
@@ -188,10 +212,12 @@ impl Default for VmConfig {
             display: Display::None,
             vnc: None,
             spice: None,
+            keyboard_layout: None,
             video: Vec::new(),
             audio: Vec::new(),
             serials: vec![Serial::default()],
             chardevs: Vec::new(),
+            monitors: Vec::new(),
             guest_agent: false,
             spice_agent: false,
             channels: Vec::new(),

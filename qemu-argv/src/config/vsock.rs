@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::topology::Address;
+use crate::value::Props;
 
 /// `AF_VSOCK` between host and guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,11 +18,14 @@ pub struct Vsock {
     /// The address (PCI or channel I/O). Defaults to an address chosen by the plan.
     #[serde(default)]
     pub address: Option<Address>,
+    /// Additional properties of the device, passed on unchanged.
+    #[serde(default)]
+    pub properties: Props,
 }
 
 impl Vsock {
     /// Makes a socket device with this context id, which must be unique on the host; 3 is the lowest for guests.
     pub fn new(cid: u32) -> Self {
-        Self { cid, pass_fd: false, address: None }
+        Self { cid, pass_fd: false, address: None, properties: Props::new() }
     }
 }

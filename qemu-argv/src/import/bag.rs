@@ -199,6 +199,37 @@ impl Bag {
         Ok(props)
     }
 
+    /// What is left of a sound backend: switches and numbers, and tables of them.
+    pub(super) fn typed_options(self) -> Result<Props, Why> {
+        let json = self.json;
+        let mut props = Props::new();
+        for (key, value) in self.items {
+            let value = match value {
+                Value::Str(text) if !json => match as_flag(&Value::Str(text.clone())) {
+                    Some(on) => Value::Bool(on),
+                    None => Value::number_or_text(&text),
+                },
+                Value::Map(map) => Self::of(&map, json).typed_options()?.into(),
+                other => other,
+            };
+            props.set(key, value);
+        }
+        Ok(props)
+    }
+
+    /// What is left of an accelerator's options, whose values are words.
+    pub(super) fn accel_options(self) -> Props {
+        self.items.into_iter().fold(Props::new(), |props, (key, value)| {
+            let value = match &value {
+                Value::Str(text) if text == "on" => Value::Bool(true),
+                Value::Str(text) if text == "off" => Value::Bool(false),
+                Value::Str(text) => Value::number_or_text(text),
+                _ => value,
+            };
+            props.with(key, value)
+        })
+    }
+
     /// What is left, for an option that is not JSON: there the types do not matter.
     pub(super) fn options(self) -> Props {
         self.items.into_iter().fold(Props::new(), |mut props, (key, value)| {

@@ -2,9 +2,8 @@
 
 use super::bag::{Why, as_size};
 use super::line::Line;
-use crate::config::{AccelChoice, VmConfig};
+use crate::config::{AccelChoice, Cpu, VmConfig};
 use crate::qemu_target::Arch;
-use crate::value::Value;
 
 /// What an accelerator is called.
 const ACCELS: [(&str, AccelChoice); 4] = [
@@ -88,9 +87,12 @@ fn accelerator(line: &mut Line, config: &mut VmConfig, of_machine: Option<&str>,
         if cache.is_some() {
             config.machine.tcg_cache = cache;
         }
-        if let Err(why) = bag.done() {
-            line.remark(at, format!("{why}; QEMU's default is used"));
-        }
+        let machine = &mut config.machine;
+        machine.tcg_threads = bag.same_word("thread").ok().flatten().or(machine.tcg_threads);
+        machine.tcg_split_wx = bag.flag("split-wx").ok().flatten().or(machine.tcg_split_wx);
+        machine.kernel_irqchip = bag.same_word("kernel-irqchip").ok().flatten().or(machine.kernel_irqchip);
+        machine.dirty_ring_size = bag.number("dirty-ring-size").ok().flatten().or(machine.dirty_ring_size);
+        machine.accel_options.extend(bag.accel_options());
     }
     config.machine.accel = match asked.as_slice() {
         [] if is_kvm => AccelChoice::Kvm,
@@ -104,29 +106,16 @@ fn accelerator(line: &mut Line, config: &mut VmConfig, of_machine: Option<&str>,
     };
     if config.machine.accel != AccelChoice::Tcg {
         config.machine.tcg_cache = None;
+        config.machine.tcg_threads = None;
+        config.machine.tcg_split_wx = None;
     }
 }
 
 pub(super) fn cpu(line: &mut Line, config: &mut VmConfig) {
     let cpu = &mut config.cpu;
     if let Some((_, text)) = line.last("cpu") {
-        let mut words = text.split(',');
-        cpu.model = words.next().map(str::to_owned);
-        for word in words.filter(|word| !word.is_empty()) {
-            let (key, value) = if let Some(key) = word.strip_prefix('+') {
-                (key, Value::Bool(true))
-            } else if let Some(key) = word.strip_prefix('-') {
-                (key, Value::Bool(false))
-            } else {
-                match word.split_once('=') {
-                    None => (word, Value::Bool(true)),
-                    Some((key, "on")) => (key, Value::Bool(true)),
-                    Some((key, "off")) => (key, Value::Bool(false)),
-                    Some((key, value)) => (key, number_or_text(value)),
-                }
-            };
-            cpu.features.set(key.to_owned(), value);
-        }
+        let read = Cpu::of_words(&text);
+        (cpu.model, cpu.features) = (read.model, read.features);
     } else if !line.planned && line.machine != "none" {
         let usual = match line.arch {
             Arch::X86_64 => Some("qemu64"),
@@ -158,13 +147,5 @@ pub(super) fn cpu(line: &mut Line, config: &mut VmConfig) {
             }
         }
         Err(why) => line.refuse(at, why),
-    }
-}
-
-/// A number only where it is written as a program would write it again.
-pub(super) fn number_or_text(text: &str) -> Value {
-    match text.parse::<u64>() {
-        Ok(number) if number.to_string() == text => Value::Uint(number),
-        _ => Value::from(text),
     }
 }

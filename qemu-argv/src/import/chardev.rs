@@ -26,9 +26,10 @@ pub(super) fn listed(line: &mut Line, config: &mut VmConfig) {
         let Some(id) = bag.peek("id").map(str::to_owned) else { continue };
         let count = line.references("chardev", &id);
         let own = if line.planned {
-            count == 1 && (id.ends_with("-chardev") || id.ends_with("_chardev"))
+            count + line.monitors_on(&id) == 1 && (id.ends_with("-chardev") || id.ends_with("_chardev"))
         } else {
-            count == 1 && (bag.peek("logfile").is_none() || bag.peek("logappend") == Some("on"))
+            count + line.monitors_on(&id) == 1
+                && (bag.peek("logfile").is_none() || bag.peek("logappend") == Some("on"))
         };
         if !own {
             list(line, config, at);

@@ -3,7 +3,9 @@
 use super::bag::{Bag, Why};
 use super::chardev;
 use super::line::Line;
-use crate::config::{CharBackend, OtherObject, Semihosting, SocketAddress, SocketChardev, VmConfig};
+use crate::config::{
+    CharBackend, Icount, OtherObject, Plugin, Replay, Semihosting, SocketAddress, SocketChardev, VmConfig,
+};
 use crate::value::Value;
 
 /// The port that QEMU's `-s` stands for.
@@ -49,6 +51,48 @@ pub(super) fn debug(line: &mut Line, config: &mut VmConfig) {
     }
 }
 
+/// `-icount`, `-plugin` and `-msg`.
+pub(super) fn counting(line: &mut Line, config: &mut VmConfig) {
+    let debug = &mut config.debug;
+    for at in line.open("icount") {
+        match icount(line.bag(at)) {
+            Ok(found) => {
+                debug.icount = Some(found);
+                line.typed(at);
+            }
+            Err(why) => line.extra(at, why),
+        }
+    }
+    line.each("plugin", |_, _, mut bag| {
+        let path = bag.needed("file")?;
+        debug.plugins.push(Plugin { args: bag.options(), ..Plugin::new(path) });
+        Ok(())
+    });
+    line.each("msg", |_, _, mut bag| {
+        let on = bag.flag("timestamp")?.unwrap_or_default();
+        bag.done()?;
+        debug.message_timestamps = on;
+        Ok(())
+    });
+}
+
+fn icount(mut bag: Bag) -> Result<Icount, Why> {
+    let shift = match bag.text("shift")?.as_deref() {
+        None | Some("auto") => None,
+        Some(number) => Some(number.parse().map_err(|_| "`shift` is neither auto nor a number")?),
+    };
+    let (align, sleep) = (bag.flag("align")?, bag.flag("sleep")?);
+    let mode = bag.same_word("rr")?;
+    let (file, snapshot) = (bag.text("rrfile")?, bag.text("rrsnapshot")?);
+    bag.done()?;
+    let replay = match (mode, file) {
+        (Some(mode), Some(file)) => Some(Replay { snapshot, ..Replay::new(mode, file) }),
+        (None, None) if snapshot.is_none() => None,
+        _ => return Err("a recording has both `rr` and `rrfile`".into()),
+    };
+    Ok(Icount { shift, align, sleep, replay })
+}
+
 /// The address at which QEMU waits for a debugger, and the character device that has it.
 fn debugger(line: &Line, text: &str) -> Result<(SocketAddress, Vec<usize>), Why> {
     if let Some(id) = text.strip_prefix("chardev:") {
@@ -79,13 +123,14 @@ fn semihosting(mut bag: Bag) -> Result<Semihosting, Why> {
     }
     let target = bag.same_word("target")?.unwrap_or_default();
     let chardev = bag.text("chardev")?;
+    let userspace = bag.flag("userspace")?.unwrap_or_default();
     let args = bag.all("arg").into_iter().map(|value| match value {
         Value::Str(text) => Ok(text.to_string()),
         _ => Err(Why::from("`arg` is not a text")),
     });
     let args = args.collect::<Result<_, _>>()?;
     bag.done()?;
-    Ok(Semihosting { target, chardev, args })
+    Ok(Semihosting { target, chardev, args, userspace })
 }
 
 /// What is left of objects.

@@ -12,6 +12,8 @@ use crate::config::{
     OtherBus, OtherDevice, SerialDevice, UsbController, UsbDevice, UsbHost, UsbKind, UsbModel,
     UsbRedirection, VmConfig,
 };
+use crate::planner::provides;
+use crate::topology::Provides;
 use crate::value::Value;
 
 /// What becomes of all devices, until each is in its list.
@@ -23,12 +25,14 @@ pub(super) struct Found {
 }
 
 /// Controllers and bridges first: others sit on them.
-pub(super) fn controllers(line: &mut Line, found: &mut Found) {
+pub(super) fn controllers(line: &mut Line, config: &mut VmConfig, found: &mut Found) {
     for at in line.open("device") {
         let mut bag = line.bag(at);
         let driver = bag.text("driver").ok().flatten().unwrap_or_default();
         let id = bag.peek("id").map(str::to_owned);
         let on_root = line.planned || bag.peek("bus").is_none_or(place::is_root);
+        // A device of the config's own has a name of its own, too.
+        let added = !line.planned || id.as_deref().is_some_and(is_automatic);
         let plain = |bag: &mut Bag, keys: &[&str]| {
             for key in ["id", "bus", "addr", "devno", "multifunction"].iter().chain(keys) {
                 bag.take(key);
@@ -36,20 +40,31 @@ pub(super) fn controllers(line: &mut Line, found: &mut Found) {
             bag.is_empty()
         };
         let bus = match driver.as_str() {
-            "pcie-root-port" if on_root && plain(&mut bag, &["chassis", "slot", "port"]) => Bus::PciPort,
-            "pcie-pci-bridge" | "pci-bridge" if line.planned => Bus::PciPort,
+            "pcie-root-port"
+                if on_root
+                    && added
+                    && !line.carries(id.as_deref())
+                    && plain(&mut bag, &["chassis", "slot", "port"]) =>
+            {
+                Bus::PciPort
+            }
+            "pcie-pci-bridge" | "pci-bridge" | "x3130-upstream" | "xio3130-downstream"
+                if line.planned && added =>
+            {
+                Bus::PciPort
+            }
             "virtio-scsi" | "virtio-scsi-pci" | "virtio-scsi-ccw" | "virtio-scsi-device"
-                if plain(&mut bag, &[]) =>
+                if added && plain(&mut bag, &[]) =>
             {
                 Bus::Scsi
             }
             "virtio-serial" | "virtio-serial-pci" | "virtio-serial-ccw" | "virtio-serial-device"
-                if plain(&mut bag, &[]) =>
+                if added && plain(&mut bag, &[]) =>
             {
                 Bus::Serial
             }
-            "ich9-ahci" | "ahci" if plain(&mut bag, &[]) => Bus::Sata,
-            "qemu-xhci" | "nec-usb-xhci" | "piix3-usb-uhci" => {
+            "ich9-ahci" | "ahci" if added && plain(&mut bag, &[]) => Bus::Sata,
+            "qemu-xhci" | "nec-usb-xhci" | "piix3-usb-uhci" if !bag.has("masterbus") => {
                 match usb_controller(line, &driver, bag) {
                     Ok(usb) => {
                         line.typed(at);
@@ -58,6 +73,12 @@ pub(super) fn controllers(line: &mut Line, found: &mut Found) {
                         found.usb.push((usb, by_itself));
                     }
                     Err(why) => line.extra(at, why),
+                }
+                continue;
+            }
+            driver if provides(driver, &crate::value::Props::new()).is_some() => {
+                if other(line, config, at).is_ok() {
+                    line.typed(at);
                 }
                 continue;
             }
@@ -83,13 +104,13 @@ fn usb_controller(line: &mut Line, driver: &str, mut bag: Bag) -> Result<UsbCont
     let id = bag.text("id")?;
     let place = place::take(line, &mut bag)?;
     let (two, three): (Option<u8>, Option<u8>) = (bag.number("p2")?, bag.number("p3")?);
-    bag.done()?;
+    let properties = bag.properties()?;
     if two != three {
         return Err("a config has as many ports for USB 2 as for USB 3".into());
     }
     let address = line.placed(id.as_deref(), place);
     // Without a word QEMU has four of each; more of them are not missed.
-    Ok(UsbController { id, model, ports: two.filter(|ports| *ports != 15), address })
+    Ok(UsbController { id, model, ports: two.filter(|ports| *ports != 15), address, properties })
 }
 
 /// All other devices.
@@ -200,6 +221,7 @@ fn usb(
                 Some(number) => as_number(&number).map(|port| port.to_string()),
                 None => None,
             },
+            address: bag.number("hostaddr")?,
         }),
         "usb-redir" => {
             let used = chardev::used(line, config, &bag.needed("chardev")?)?;
@@ -211,7 +233,7 @@ fn usb(
         }
         other => return Err(format!("a config has no field for {other}")),
     };
-    bag.done()?;
+    let properties = bag.properties()?;
     line.typed_all(taken.as_slice());
     let controller = bus.and_then(|bus| bus.strip_suffix(".0").map(str::to_owned));
     let named = controller.clone().filter(|controller| {
@@ -226,7 +248,7 @@ fn usb(
     } else {
         port.filter(|_| named.is_some())
     };
-    config.usb_devices.push(UsbDevice { id, port, controller: named, ..UsbDevice::new(device) });
+    config.usb_devices.push(UsbDevice { id, port, controller: named, properties, ..UsbDevice::new(device) });
     Ok(())
 }
 
@@ -235,34 +257,72 @@ fn other(line: &mut Line, config: &mut VmConfig, at: usize) -> Result<(), Why> {
     let mut bag = line.bag(at);
     let driver = bag.needed("driver")?;
     let id = bag.text("id")?;
-    let refers =
-        ["drive", "netdev", "fsdev", "tpmdev", "rng", "memdev", "audiodev"].iter().any(|key| bag.has(key));
-    let has_place = bag.has("bus") || bag.has("addr") || bag.has("devno");
-    if (refers || has_place) && !line.planned {
+    let loads = driver == "loader";
+    let refers = ["drive", "netdev", "fsdev", "tpmdev", "rng", "audiodev"].iter().any(|key| bag.has(key));
+    if refers && !line.planned {
         return Err("it refers to other options".into());
     }
+    let has_place = bag.has("bus") || bag.has("addr") && !loads || bag.has("devno");
     let bus = bag.peek("bus").map(str::to_owned);
+    // A bus of one of these devices, or one that only QEMU knows.
+    let named = bus.clone().filter(|bus| is_named(line, bus));
     let known = bus.as_deref().and_then(|bus| place::known_bus(line, bus));
-    let place = if has_place { place::take(line, &mut bag)? } else { None };
     let is_virtio = driver.starts_with("virtio-") || driver.starts_with("vhost-");
-    let bus = match (has_place, known) {
-        (false, _) => OtherBus::None,
-        (true, Some(Bus::Usb)) => {
-            bag.take("port");
-            OtherBus::Usb
-        }
-        (true, _) if is_virtio => OtherBus::Virtio,
-        (true, Some(Bus::PciPort)) => OtherBus::Pcie,
-        (true, None) if place.is_some() => OtherBus::Pci,
-        _ => return Err("a config does not know its bus".into()),
+    let (bus, place) = if let Some(bus) = named {
+        bag.take("bus");
+        let place = place::on(&bus, &mut bag)?;
+        (OtherBus::Named(bus), place)
+    } else if loads {
+        (OtherBus::None, None)
+    } else {
+        let place = if has_place { place::take(line, &mut bag)? } else { None };
+        let bus = match (has_place, known) {
+            (false, _) => OtherBus::None,
+            (true, Some(Bus::Usb)) => {
+                bag.take("port");
+                OtherBus::Usb
+            }
+            (true, _) if is_virtio => OtherBus::Virtio,
+            (true, Some(Bus::PciPort)) => OtherBus::Pcie,
+            (true, None) if place.is_some() => OtherBus::Pci,
+            _ => return Err("a config does not know its bus".into()),
+        };
+        (bus, place)
     };
     let address = line.placed(id.as_deref(), place);
-    config.devices.push(OtherDevice {
-        id,
-        bus,
-        address,
-        properties: bag.properties()?,
-        ..OtherDevice::new(driver)
-    });
+    let properties = bag.properties()?;
+    let provided = provides(&driver, &properties);
+    if let (Some(id), Some(provided)) = (&id, provided) {
+        let bus = match provided {
+            Provides::Scsi { .. } => Some(Bus::Scsi),
+            Provides::Sata { .. } => Some(Bus::Sata),
+            Provides::Usb { .. } => Some(Bus::Usb),
+            Provides::VirtioSerial { .. } => Some(Bus::Serial),
+            Provides::Pci { last, .. } => Some(Bus::Own(last == 0)),
+            _ => None,
+        };
+        line.buses.extend(bus.map(|bus| (id.clone(), bus)));
+    }
+    // Its driver says where it goes.
+    let bus = if provided.is_some() && matches!(bus, OtherBus::Pci | OtherBus::Virtio) {
+        OtherBus::None
+    } else {
+        bus
+    };
+    config.devices.push(OtherDevice { id, bus, address, properties, ..OtherDevice::new(driver) });
     Ok(())
+}
+
+/// Whether a bus has a name that a config can only repeat: that of a device's own, or one that this crate does not know.
+fn is_named(line: &Line, bus: &str) -> bool {
+    let owner = bus.rsplit_once('.').map_or(bus, |(owner, _)| owner);
+    let known = place::known_bus(line, bus).is_some_and(|bus| !matches!(bus, Bus::Own(_)));
+    let of_the_plan = line.planned && is_automatic(owner) || known;
+    !of_the_plan && !place::is_root(bus) && !bus.starts_with("virtio-mmio-bus.") && !place::is_board_bus(bus)
+}
+
+/// Whether this crate gives such a name to a controller that it adds by itself.
+fn is_automatic(id: &str) -> bool {
+    let base = id.trim_end_matches(|last: char| last.is_ascii_digit());
+    base != id && matches!(base, "rp" | "dp" | "switch" | "bridge" | "scsi" | "sata" | "usb" | "vserial")
 }

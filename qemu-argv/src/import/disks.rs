@@ -7,6 +7,9 @@ use super::line::{Bus, Line};
 use super::options::Fate;
 use super::place;
 use crate::config::{BlockFormat, Cdrom, CdromInterface, Disk, DiskInterface, VmConfig};
+use crate::planner::provides;
+use crate::topology::Provides;
+use crate::value::Value;
 
 pub(super) fn disk(
     line: &mut Line,
@@ -20,6 +23,7 @@ pub(super) fn disk(
         "virtio-blk" => DiskInterface::Virtio,
         "nvme" => DiskInterface::Nvme,
         "usb-storage" => DiskInterface::Usb,
+        "scsi-hd" if other_scsi(line, config, bus.as_deref()) => DiskInterface::Scsi,
         "scsi-hd" => DiskInterface::VirtioScsi,
         _ if bus.as_deref().is_some_and(|bus| place::known_bus(line, bus) == Some(Bus::Sata)) => {
             DiskInterface::Sata
@@ -32,6 +36,7 @@ pub(super) fn disk(
         scsi(line, bus.as_deref())?;
     }
     let on_pci = matches!(interface, DiskInterface::Virtio | DiskInterface::Nvme);
+    let (controller, unit, lun) = behind(line, config, id.as_deref(), &mut bag)?;
     let place = place::placed(line, &mut bag, !on_pci)?;
     let drive = bag.needed("drive")?;
     let write_cache = bag.flag("write-cache").ok().flatten();
@@ -46,6 +51,9 @@ pub(super) fn disk(
         (drive::of_image(image, write_cache)?, taken)
     };
     disk.interface = interface;
+    if !on_pci && interface != DiskInterface::Usb {
+        (disk.controller, disk.unit, disk.lun) = (controller, unit, lun);
+    }
     disk.id = id.or_else(|| (!line.planned && line.anywhere("drive", &drive).is_none()).then_some(drive));
     settings(&mut disk, &mut bag)?;
     if interface == DiskInterface::Nvme && disk.serial.is_some() && disk.serial == disk.id {
@@ -56,6 +64,94 @@ pub(super) fn disk(
     line.typed_all(&taken);
     config.disks.push(disk);
     Ok(())
+}
+
+/// The controller, the unit and the logical unit of a disk.
+type Place = (Option<String>, Option<u16>, Option<u16>);
+
+/// The place behind a controller. In a planned machine it is planned anew, and asked for should that give another one.
+fn behind(line: &mut Line, config: &VmConfig, id: Option<&str>, bag: &mut Bag) -> Result<Place, Why> {
+    let bus = bag.peek("bus").map(str::to_owned);
+    let (owner, number) = match bus.as_deref().and_then(|bus| bus.rsplit_once('.')) {
+        Some((owner, number)) => (Some(owner.to_owned()), number.parse::<u16>().ok()),
+        None => (None, None),
+    };
+    let (target, lun) = (bag.number::<u16>("scsi-id")?, bag.number::<u16>("lun")?);
+    bag.take("channel");
+    let place = bag.number::<u16>("unit")?;
+    let known = bus.as_deref().and_then(|bus| place::known_bus(line, bus));
+    // The board's own channels have two drives each.
+    let channel = owner.as_deref() == Some("ide") && !line.is_q35();
+    let unit = match (target, known) {
+        (Some(target), _) => Some(target),
+        (None, _) if channel => Some(number.unwrap_or(0) * 2 + place.unwrap_or(0)),
+        (None, Some(Bus::Sata)) => number,
+        _ if owner.as_deref() == Some("ide") => number,
+        _ => None,
+    };
+    if line.planned {
+        if let (Some(id), Some(unit)) = (id, unit) {
+            line.units.insert(id.to_owned(), (owner.filter(|_| !channel), unit, lun.unwrap_or(0)));
+        }
+        return Ok((None, None, None));
+    }
+    let own = owner.filter(|owner| config.devices.iter().any(|device| device.id.as_ref() == Some(owner)));
+    let asked = own.is_some() || bus.as_deref().is_some_and(|bus| bus.starts_with("ide."));
+    Ok((own, unit.filter(|_| asked), lun.filter(|lun| *lun > 0)))
+}
+
+/// Whether a SCSI device is on a controller of another kind than virtio-scsi.
+fn other_scsi(line: &Line, config: &VmConfig, bus: Option<&str>) -> bool {
+    let others = config.devices.iter().filter(|device| {
+        matches!(provides(&device.driver, &device.properties), Some(Provides::OtherScsi { .. }))
+    });
+    let mut others = others.filter_map(|device| device.id.as_deref());
+    match bus {
+        Some(bus) => others.any(|id| bus.strip_suffix(".0") == Some(id)),
+        None => others.next().is_some() && !line.buses.values().any(|bus| *bus == Bus::Scsi),
+    }
+}
+
+/// Images that only QEMU uses.
+pub(super) fn alone(line: &mut Line, config: &mut VmConfig) {
+    for (name, key) in [("blockdev", "node-name"), ("drive", "id")] {
+        for at in line.open(name) {
+            let Some(id) = line.bag(at).peek(key).map(str::to_owned) else { continue };
+            if name == "drive" && line.bag(at).peek("if") != Some("none") || is_used(line, at, &id) {
+                continue;
+            }
+            let made = if name == "drive" {
+                drive::of_drive(line, &id)
+                    .and_then(|(_, drive)| drive::for_device(drive, None))
+                    .map(|disk| (disk, Vec::new()))
+            } else {
+                image::of_node(line, &id, &[])
+                    .and_then(|image| Ok((image.options.clone(), drive::of_image(image, None)?)))
+                    .map(|(taken, disk)| (disk, taken))
+            };
+            if let Ok((disk, taken)) = made {
+                config.disks.push(Disk { id: Some(id), interface: DiskInterface::None, ..disk });
+                line.typed(at);
+                line.typed_all(&taken);
+            }
+        }
+    }
+}
+
+/// Whether another option has a text that may be this name.
+fn is_used(line: &Line, at: usize, name: &str) -> bool {
+    let quoted = format!("\"{name}\"");
+    let names = |value: &Value| matches!(value, Value::Str(text) if text == name || text.contains(&quoted));
+    line.options.iter().enumerate().filter(|(other, option)| *other != at && option.name != "L").any(
+        |(_, option)| {
+            option.text() == name
+                || option.text().starts_with('{') && option.text().contains(&quoted)
+                || option
+                    .bag
+                    .as_ref()
+                    .is_some_and(|bag| bag.iter().any(|(key, value)| key != "guest" && names(value)))
+        },
+    )
 }
 
 /// What the device of a disk is told.
@@ -102,12 +198,17 @@ pub(super) fn cdrom(
     let on_sata = bus.as_deref().is_some_and(|bus| place::known_bus(line, bus) == Some(Bus::Sata));
     let interface = match driver {
         "scsi-cd" => {
-            scsi(line, bus.as_deref())?;
-            CdromInterface::VirtioScsi
+            if other_scsi(line, config, bus.as_deref()) {
+                CdromInterface::Scsi
+            } else {
+                scsi(line, bus.as_deref())?;
+                CdromInterface::VirtioScsi
+            }
         }
         _ if on_sata => CdromInterface::Sata,
         _ => CdromInterface::Auto,
     };
+    let (controller, unit, lun) = behind(line, config, id.as_deref(), &mut bag)?;
     place::placed(line, &mut bag, true)?;
     let mut taken = Vec::new();
     let mut cdrom = match bag.text("drive")? {
@@ -130,7 +231,8 @@ pub(super) fn cdrom(
     cdrom.id = id;
     cdrom.interface = interface;
     cdrom.boot_index = bag.number("bootindex")?;
-    bag.done()?;
+    (cdrom.controller, cdrom.unit, cdrom.lun) = (controller, unit, lun);
+    cdrom.properties = bag.properties()?;
     line.typed_all(&taken);
     config.cdroms.push(cdrom);
     Ok(())

@@ -21,6 +21,13 @@ pub(super) struct Drive {
     write_error: Option<OnError>,
 }
 
+impl Drive {
+    /// The options that its image is made of.
+    fn options(&self) -> Vec<usize> {
+        self.image.iter().flat_map(|image| image.options.clone()).collect()
+    }
+}
+
 /// The interface of `-drive` without `if`, and of `-hda`.
 fn default_interface(line: &Line) -> &'static str {
     match line.arch {
@@ -42,6 +49,10 @@ pub(super) fn drives(line: &mut Line, config: &mut VmConfig) {
         if option.fate != super::options::Fate::Open {
             continue;
         }
+        if matches!(option.name, "fda" | "fdb" | "sd" | "mtdblock") {
+            board_drive(line, at, &mut disks);
+            continue;
+        }
         let number = match option.name {
             "" | "hda" => Some(0),
             "hdb" => Some(1),
@@ -53,7 +64,7 @@ pub(super) fn drives(line: &mut Line, config: &mut VmConfig) {
         let drive = match number {
             Some(index) => simple(line, option.text(), index, option.name == "cdrom"),
             None => drive(line, line.bag(at)).and_then(|drive| {
-                if matches!(drive.interface.as_str(), "none" | "pflash") {
+                if drive.interface == "none" || drive.interface == "pflash" && !line.planned {
                     Err(String::new())
                 } else {
                     Ok(drive)
@@ -74,16 +85,51 @@ pub(super) fn drives(line: &mut Line, config: &mut VmConfig) {
         let made = if drive.is_cdrom {
             cdrom(line, &drive).map(|cdrom| cdroms.push(cdrom))
         } else {
-            disk(line, drive).map(|disk| disks.push((index, disk)))
+            let (given, options) = (drive.index, drive.options());
+            disk(line, drive).map(|mut disk| {
+                line.typed_all(&options);
+                if disk.interface.of_the_board().is_some() || disk.interface == DiskInterface::Scsi {
+                    disk.id =
+                        line.bag(at).peek("id").and_then(|id| id.strip_suffix("-drive")).map(str::to_owned);
+                    let before = disks.iter().filter(|(_, other)| other.interface == disk.interface).count();
+                    disk.unit = given.and_then(|given| u16::try_from(given).ok());
+                    if disk.unit.map(usize::from) == Some(before) {
+                        disk.unit = None;
+                    }
+                }
+                disks.push((index, disk));
+            })
         };
         match made {
             Ok(()) => line.typed(at),
             Err(why) => line.extra(at, why),
         }
     }
-    disks.sort_by_key(|(index, _)| *index);
+    disks.sort_by_key(|(index, disk)| (disk.interface.of_the_board().is_some(), *index));
     config.disks.extend(disks.into_iter().map(|(_, disk)| disk));
     config.cdroms.extend(cdroms);
+}
+
+/// `-fda`, `-fdb`, `-sd` and `-mtdblock`.
+fn board_drive(line: &mut Line, at: usize, disks: &mut Vec<(u32, Disk)>) {
+    let option = &line.options[at];
+    let (interface, unit) = match option.name {
+        "fda" => (DiskInterface::Floppy, Some(0)),
+        "fdb" => (DiskInterface::Floppy, Some(1)),
+        "sd" => (DiskInterface::Sd, None),
+        _ => (DiskInterface::Mtd, None),
+    };
+    let made = storage::of_text(option.text()).and_then(|backend| {
+        let image = throwaway(line, Image::of(backend));
+        of_image(image, None)
+    });
+    match made {
+        Ok(disk) => {
+            disks.push((u32::MAX, Disk { interface, unit: unit.filter(|unit| *unit > 0), ..disk }));
+            line.typed(at);
+        }
+        Err(why) => line.extra(at, why),
+    }
 }
 
 fn simple(line: &Line, text: &str, index: u32, is_cdrom: bool) -> Result<Drive, Why> {
@@ -117,6 +163,15 @@ pub(super) fn drive(line: &Line, mut bag: Bag) -> Result<Drive, Why> {
     let is_cdrom = bag.word("media", &[("disk", false), ("cdrom", true)])?.unwrap_or_default();
     let (read_error, write_error) = (bag.same_word("rerror")?, bag.same_word("werror")?);
     let file = bag.text("file")?.filter(|file| !file.is_empty());
+    let node = file.as_deref().and_then(|file| file.strip_prefix("json:"));
+    if let Some(json) = node.filter(|_| line.planned) {
+        let mut top = Bag::read(json, None, true)?;
+        let name = top.needed("file")?;
+        let mut image = image::of_node(line, &name, &[])?;
+        image.read_only |= bag.flag("readonly")?.unwrap_or_default();
+        bag.done()?;
+        return Ok(Drive { image: Some(image), index, interface, is_cdrom, read_error, write_error });
+    }
     let image = match file {
         Some(file) => Some(throwaway(line, opened(storage::of_text(&file)?, &mut bag)?)),
         None if is_cdrom => None,
@@ -193,12 +248,17 @@ fn disk(line: &Line, drive: Drive) -> Result<Disk, Why> {
         "virtio" => DiskInterface::Virtio,
         "ide" if line.is_q35() => DiskInterface::Sata,
         "ide" if line.is_pc() => DiskInterface::Ide,
+        "sd" => DiskInterface::Sd,
+        "mtd" => DiskInterface::Mtd,
+        "pflash" => DiskInterface::Pflash,
+        "floppy" => DiskInterface::Floppy,
+        "scsi" if !line.is_pc() && !line.is_q35() && !line.is_virt() => DiskInterface::Scsi,
         other => return Err(format!("a config has no disk with if={other} on this board")),
     };
     let (read_error, write_error) = (drive.read_error, drive.write_error);
     let image = drive.image.ok_or("it has no medium")?;
     let disk = of_image(image, None)?;
-    if disk.read_only && interface != DiskInterface::Virtio {
+    if disk.read_only && matches!(interface, DiskInterface::Sata | DiskInterface::Ide) {
         return Err("SATA and IDE disks cannot be read-only".into());
     }
     Ok(Disk { interface, read_error, write_error, ..disk })
@@ -218,6 +278,8 @@ pub(super) fn of_image(image: Image, write_cache: Option<bool>) -> Result<Disk, 
         discard: image.discard,
         detect_zeroes: image.detect_zeroes,
         throttle: image.throttle,
+        offset: image.offset,
+        size: image.size,
         ..Disk::new(image.backend)
     })
 }

@@ -10,7 +10,12 @@ use crate::config::{BiosFirmware, BlockFormat, DiskBackend, Firmware, UefiFirmwa
 /// `-bios`, `-pflash`, `-drive if=pflash`, and flash memory wired to the machine.
 pub(super) fn firmware(line: &mut Line, config: &mut VmConfig) {
     if let Some((_, path)) = line.last("bios") {
-        config.firmware = Some(Firmware::Bios(BiosFirmware::new(path)));
+        config.firmware = match path.as_str() {
+            "none" => Some(Firmware::None),
+            // What a board has anyway.
+            "default" => None,
+            _ => Some(Firmware::Bios(BiosFirmware::new(path))),
+        };
     }
     let mut units: Vec<(usize, u32, Image)> = Vec::new();
     for at in line.open("pflash") {
@@ -18,7 +23,7 @@ pub(super) fn firmware(line: &mut Line, config: &mut VmConfig) {
         units.push((at, units.len().try_into().unwrap_or(u32::MAX), Image::of(DiskBackend::file(text))));
     }
     for at in line.open("drive") {
-        if line.bag(at).peek("if") == Some("pflash") {
+        if line.bag(at).peek("if") == Some("pflash") && !line.planned {
             match drive(line, line.bag(at)) {
                 Ok(Drive { image: Some(image), index, .. }) => {
                     let next = units.len().try_into().unwrap_or(u32::MAX);
@@ -92,6 +97,7 @@ fn uefi(units: &[(usize, u32, Image)]) -> Result<UefiFirmware, Why> {
             ),
             1 if !image.read_only => {
                 uefi.vars = Some(file.path.clone());
+                uefi.vars_size = image.size;
                 let by_name = BlockFormat::of_name(&file.path).filter(|format| *format == BlockFormat::Qcow2);
                 uefi.vars_format = (format != by_name.unwrap_or(BlockFormat::Raw)).then_some(format);
             }

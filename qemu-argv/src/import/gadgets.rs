@@ -37,8 +37,8 @@ pub(super) fn device(
                 free_page_reporting: bag.flag("free-page-reporting")?.unwrap_or_default(),
                 stats_s: bag.number("guest-stats-polling-interval")?,
                 address,
+                properties: bag.properties()?,
             };
-            bag.done()?;
             config.balloon = Some(balloon);
             None
         }
@@ -46,8 +46,8 @@ pub(super) fn device(
             alone(line, id.as_deref(), "vsock0", config.vsock.is_some())?;
             let cid = bag.number("guest-cid")?.ok_or("`guest-cid` is missing")?;
             let pass_fd = bag.text("vhostfd")?.is_some();
-            bag.done()?;
-            config.vsock = Some(Vsock { pass_fd, address, ..Vsock::new(cid) });
+            let properties = bag.properties()?;
+            config.vsock = Some(Vsock { pass_fd, address, properties, ..Vsock::new(cid) });
             None
         }
         _ => return small(line, config, driver, id, place.is_some(), address, bag),
@@ -196,8 +196,8 @@ fn rng(
     };
     let max_bytes: Option<Size> = bag.size("max-bytes")?;
     let period_ms: Option<u32> = bag.number("period")?.filter(|_| max_bytes.is_some());
-    bag.done()?;
-    config.rng = Some(Rng { source, max_bytes, period_ms, address });
+    let properties = bag.properties()?;
+    config.rng = Some(Rng { source, max_bytes, period_ms, address, properties });
     Ok(at)
 }
 

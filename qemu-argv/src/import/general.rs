@@ -1,9 +1,12 @@
 //! Names, how the machine starts and ends, what the launcher does itself.
 
 use super::bag::{Bag, Why, same_word};
-use super::board::number_or_text;
+use super::chardev;
 use super::line::Line;
-use crate::config::{RebootAction, Rtc, ShutdownAction, VmConfig, Watchdog, WatchdogModel};
+use crate::config::{
+    BootModule, Monitor, MonitorMode, RebootAction, Rtc, ShutdownAction, VmConfig, Watchdog, WatchdogModel,
+};
+use crate::qemu_target::Arch;
 use crate::value::Value;
 
 /// What the launcher does itself, and how.
@@ -41,8 +44,34 @@ pub(super) fn names(line: &mut Line, config: &mut VmConfig) {
             Ok(None) => {}
             Err(why) => line.remark(at, why),
         }
+        match (bag.text("process"), bag.flag("debug-threads")) {
+            (Ok(process), Ok(threads)) => {
+                (config.debug.process_name, config.debug.thread_names) = (process, threads);
+            }
+            (Err(why), _) | (_, Err(why)) => line.remark(at, why),
+        }
         if let Err(why) = bag.done() {
             line.remark(at, why);
+        }
+    }
+    for at in line.open("L") {
+        // QEMU prints its own directories.
+        if line.options[at].text() != "help" {
+            config.data_dirs.push(line.options[at].text().into());
+            line.typed(at);
+        }
+    }
+    if let Some((_, name)) = line.last("loadvm") {
+        config.load_snapshot = Some(name);
+    }
+    for (name, word) in [("runas", ""), ("run-with", "user=")] {
+        for at in line.open(name) {
+            let Some(user) = line.options[at].text().strip_prefix(word).map(str::to_owned) else { continue };
+            if !user.contains([',', '=']) {
+                config.run_as = Some(user);
+                config.sandbox.allow_elevate = true;
+                line.typed(at);
+            }
         }
     }
     if let Some((at, uuid)) = line.last("uuid") {
@@ -69,27 +98,23 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
     }
     for name in ["monitor", "qmp", "qmp-pretty"] {
         for at in line.open(name) {
-            let value = line.options[at].text().to_owned();
-            if is_here(&value) {
+            if is_here(line.options[at].text()) {
                 line.drop(at, "use `qemuctl hmp` and `qemuctl qmp`");
-            } else {
-                line.extra(at, "a monitor for other programs; qemuctl has its own");
             }
         }
     }
     for at in line.open("mon") {
         let id = line.bag(at).peek("chardev").unwrap_or_default().to_owned();
         let chardev = line.definition("chardev", &id);
-        let here = chardev.is_some_and(|chardev| {
-            matches!(line.bag(chardev).peek("backend"), Some("stdio" | "vc" | "null" | "pty"))
-        });
+        let here = !line.planned
+            && chardev.is_some_and(|chardev| {
+                matches!(line.bag(chardev).peek("backend"), Some("stdio" | "vc" | "null" | "pty"))
+            });
         if here {
             line.drop(at, "use `qemuctl hmp` and `qemuctl qmp`");
             if let Some(chardev) = chardev.filter(|_| line.references("chardev", &id) == 0) {
                 line.drop(chardev, "only a monitor used it");
             }
-        } else {
-            line.extra(at, "a monitor for other programs; qemuctl has its own");
         }
     }
     // A machine of a config has only what the config says.
@@ -111,10 +136,74 @@ pub(super) fn monitors(line: &mut Line, config: &mut VmConfig) {
         config.paused = !line.planned || line.anywhere("chardev", "qmp0").is_none();
     }
     for at in line.open("incoming") {
-        if line.options[at].text() == "defer" {
-            config.incoming = true;
-            line.typed(at);
+        match line.options[at].text().to_owned() {
+            word if word == "defer" => config.incoming = true,
+            address if address.contains(':') && !address.starts_with('{') => {
+                config.incoming_from = Some(address);
+            }
+            _ => continue,
         }
+        line.typed(at);
+    }
+}
+
+/// Monitors of other programs, when the character devices of all else are known.
+pub(super) fn other_monitors(line: &mut Line, config: &mut VmConfig) {
+    let mut all = ["monitor", "qmp", "qmp-pretty"].map(|name| line.open(name)).concat();
+    all.sort_unstable();
+    for at in all {
+        let (mode, pretty) = match line.options[at].name {
+            "monitor" => (MonitorMode::Hmp, false),
+            name => (MonitorMode::Qmp, name == "qmp-pretty"),
+        };
+        let text = line.options[at].text().to_owned();
+        let found = match chardev::id_of(&text) {
+            Some(id) => monitor(line, config, id),
+            None => match chardev::legacy(&text) {
+                Ok(Some(backend)) => Ok(Monitor::new(backend)),
+                Ok(None) => {
+                    line.typed(at);
+                    continue;
+                }
+                Err(why) => Err(why),
+            },
+        };
+        match found {
+            Ok(monitor) => {
+                config.monitors.push(Monitor { mode, pretty, ..monitor });
+                line.typed(at);
+            }
+            Err(why) => line.extra(at, why),
+        }
+    }
+    for at in line.open("mon") {
+        let mut bag = line.bag(at);
+        let mut read = || -> Result<Monitor, Why> {
+            let id = bag.needed("chardev")?;
+            let mode = bag.word("mode", &[("readline", MonitorMode::Hmp), ("control", MonitorMode::Qmp)])?;
+            let pretty = bag.flag("pretty")?.unwrap_or_default();
+            bag.done()?;
+            Ok(Monitor { mode: mode.unwrap_or_default(), pretty, ..monitor(line, config, &id)? })
+        };
+        match read() {
+            Ok(monitor) => {
+                config.monitors.push(monitor);
+                line.typed(at);
+            }
+            Err(why) => line.extra(at, why),
+        }
+    }
+}
+
+/// A monitor on this character device.
+fn monitor(line: &mut Line, config: &VmConfig, id: &str) -> Result<Monitor, Why> {
+    match chardev::used(line, config, id)? {
+        chardev::Used::Own { at, backend, log: None } => {
+            line.typed(at);
+            Ok(Monitor::new(backend))
+        }
+        chardev::Used::Own { .. } => Err("a monitor has no log of its own".into()),
+        chardev::Used::Listed(id) => Ok(Monitor { chardev: Some(id), ..Monitor::default() }),
     }
 }
 
@@ -176,7 +265,21 @@ pub(super) fn ends(line: &mut Line, config: &mut VmConfig) {
 pub(super) fn boot(line: &mut Line, config: &mut VmConfig) {
     let boot = &mut config.boot;
     boot.kernel = line.last("kernel").map(|(_, path)| path.into());
-    boot.initrd = line.last("initrd").map(|(_, path)| path.into());
+    if let Some((_, text)) = line.last("initrd") {
+        let x86 = matches!(line.arch, Arch::X86_64 | Arch::I386);
+        if x86 && text.contains([',', ' ']) {
+            boot.modules = modules(&text);
+        } else {
+            boot.initrd = Some(text.into());
+        }
+    }
+    for at in line.open("prom-env") {
+        if let Some((name, value)) = line.options[at].text().split_once('=') {
+            boot.prom_env.insert(name.to_owned(), value.to_owned());
+            line.typed(at);
+        }
+    }
+    boot.resolution = line.last("g").map(|(_, text)| text);
     boot.append = line.last("append").map(|(_, text)| text);
     boot.dtb = line.last("dtb").map(|(_, path)| path.into());
     if let Some((at, mut bag)) = line.merged("boot") {
@@ -209,6 +312,24 @@ pub(super) fn boot(line: &mut Line, config: &mut VmConfig) {
     }
 }
 
+/// Modules of a multiboot kernel: commas that are no ends are doubled.
+fn modules(text: &str) -> Vec<BootModule> {
+    let mut modules = vec![String::new()];
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let doubled = letter == ',' && letters.next_if_eq(&',').is_some();
+        match modules.last_mut() {
+            Some(module) if letter != ',' || doubled => module.push(letter),
+            _ => modules.push(String::new()),
+        }
+    }
+    let module = |text: String| match text.split_once(' ') {
+        Some((path, args)) => BootModule { args: Some(args.to_owned()), ..BootModule::new(path) },
+        None => BootModule::new(text),
+    };
+    modules.into_iter().map(module).collect()
+}
+
 /// `-global`: the watchdog of q35 is one, others are defaults of drivers' properties.
 pub(super) fn globals(line: &mut Line, config: &mut VmConfig) {
     for at in line.open("global") {
@@ -221,7 +342,7 @@ pub(super) fn globals(line: &mut Line, config: &mut VmConfig) {
             let value = match value.as_str() {
                 "on" => Value::Bool(true),
                 "off" => Value::Bool(false),
-                text => number_or_text(text),
+                text => Value::number_or_text(text),
             };
             config.globals.entry(driver).or_default().set(property, value);
         }

@@ -30,6 +30,9 @@ pub(super) struct Image {
     pub(super) discard: bool,
     pub(super) detect_zeroes: DetectZeroes,
     pub(super) throttle: Option<Throttle>,
+    /// The part of a raw image.
+    pub(super) offset: Option<Size>,
+    pub(super) size: Option<Size>,
 }
 
 impl Image {
@@ -48,6 +51,8 @@ impl Image {
             discard: false,
             detect_zeroes: DetectZeroes::Off,
             throttle: None,
+            offset: None,
+            size: None,
         }
     }
 
@@ -80,6 +85,16 @@ impl Image {
 /// The image whose top node has this name. `id` is the device's, after which its own limits are called.
 pub(super) fn of_node(line: &Line, name: &str, known_groups: &[String]) -> Result<Image, Why> {
     let (at, mut bag) = node(line, Value::from(name))?;
+    if bag.peek("driver") == Some("blkreplay") && line.has("icount") {
+        // All disks of a recording have one.
+        bag.take("driver");
+        bag.take("node-name");
+        let below = bag.needed("image")?;
+        bag.done()?;
+        let mut image = of_node(line, &below, known_groups)?;
+        image.options.extend(at);
+        return Ok(image);
+    }
     if bag.peek("driver") != Some("throttle") {
         return image(line, Value::from(name), 0);
     }
@@ -147,9 +162,11 @@ fn image(line: &Line, top: Value, depth: usize) -> Result<Image, Why> {
         }
         None => bag.text("key-secret")?,
     };
+    let (offset, size) = (bag.size("offset")?, bag.size("size")?);
     bag.done()?;
     let mut image = storage(line, below)?;
     image.options.extend(at);
+    (image.offset, image.size) = (offset, size);
     image.format = Some(format);
     image.key_secret = key_secret;
     image.read_only |= opening.read_only;
@@ -170,6 +187,7 @@ fn image(line: &Line, top: Value, depth: usize) -> Result<Image, Why> {
                 image.format = below.format;
                 image.backing = below.backing;
                 image.key_secret = below.key_secret;
+                (image.offset, image.size) = (below.offset, below.size);
                 image.options.extend(below.options);
                 return Ok(image);
             }

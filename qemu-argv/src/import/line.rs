@@ -38,6 +38,8 @@ pub(super) struct Line {
     pub(super) places: BTreeMap<String, Address>,
     /// The controllers and ports of USB devices in a planned machine, by the devices' ids.
     pub(super) usb_ports: BTreeMap<String, (Option<String>, String)>,
+    /// The controllers, units and logical units of disks and CD-ROM drives in a planned machine, by their ids.
+    pub(super) units: BTreeMap<String, (Option<String>, u16, u16)>,
     /// The first option whose value QEMU would refuse, and why.
     pub(super) refused: Option<(usize, String)>,
     /// What a reader should know of the whole machine.
@@ -51,6 +53,8 @@ pub(super) struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bus {
     PciPort,
+    /// One that the config has, and whether it has slot 0 alone.
+    Own(bool),
     Scsi,
     Sata,
     Serial,
@@ -75,6 +79,7 @@ impl Line {
             buses: BTreeMap::new(),
             places: BTreeMap::new(),
             usb_ports: BTreeMap::new(),
+            units: BTreeMap::new(),
             refused: None,
             general: Vec::new(),
             remarks: Vec::new(),
@@ -230,6 +235,31 @@ impl Line {
                 by_key.count() + usize::from(key == "chardev" && option.text() == legacy)
             })
             .sum()
+    }
+
+    /// Whether something on a PCI bus of its own sits on the bus of that device: a bridge, or one function of several.
+    pub(super) fn carries(&self, id: Option<&str>) -> bool {
+        let Some(id) = id.filter(|_| !self.planned) else { return false };
+        let is_on = |option: &&Opt| {
+            let bag = option.bag.as_ref();
+            let driver = bag.and_then(|bag| bag.peek("driver")).unwrap_or_default();
+            let nested = driver.contains("bridge")
+                || driver.contains("upstream")
+                || bag.is_some_and(|bag| bag.has("multifunction"));
+            option.name == "device" && bag.and_then(|bag| bag.peek("bus")) == Some(id) && nested
+        };
+        self.options.iter().any(|option| is_on(&option))
+    }
+
+    /// How many monitors are on a character device.
+    pub(super) fn monitors_on(&self, id: &str) -> usize {
+        let legacy = format!("chardev:{id}");
+        let is_one = |option: &&Opt| match option.name {
+            "mon" => option.bag.as_ref().and_then(|bag| bag.peek("chardev")) == Some(id),
+            "monitor" | "qmp" | "qmp-pretty" => option.text() == legacy,
+            _ => false,
+        };
+        self.options.iter().filter(is_one).count()
     }
 
     pub(super) fn is_pc(&self) -> bool {

@@ -58,6 +58,7 @@ pub(super) fn device(
         return Err("a config has as many vectors as the queues need".into());
     }
     network.properties = bag.properties()?;
+    network.capture = capture(line, &netdev);
     remark_open(line, at, open);
     line.typed(at);
     line.typed_all(&options);
@@ -79,6 +80,32 @@ fn mac(text: Option<String>) -> Result<Option<MacAddress>, Why> {
     .transpose()
 }
 
+/// The file of all packets, whose object has no name of its own.
+fn capture(line: &mut Line, netdev: &str) -> Option<std::path::PathBuf> {
+    let mut found = None;
+    for at in line.open("object") {
+        let mut bag = line.bag(at);
+        let kind = bag.needed("qom-type").unwrap_or_default();
+        let id = bag.needed("id").unwrap_or_default();
+        let of_it = bag.needed("netdev").is_ok_and(|of| of == netdev);
+        let usual = |ending: &str| !line.planned || id.strip_suffix(ending) == Some(netdev);
+        if kind == "filter-replay" && of_it && bag.is_empty() && usual("-replay") && line.has("icount") {
+            // All networks of a recording have one.
+            line.typed(at);
+        } else if kind == "filter-dump" && of_it && usual("-capture") && found.is_none() {
+            let file = bag.needed("file");
+            bag.take("maxlen");
+            if let Ok(file) = file
+                && bag.is_empty()
+            {
+                found = Some(file.into());
+                line.typed(at);
+            }
+        }
+    }
+    found
+}
+
 /// Backends without a device, such as the ports of a hub.
 pub(super) fn alone(line: &mut Line, config: &VmConfig, interfaces: &mut Interfaces) {
     for at in line.open("netdev") {
@@ -98,7 +125,9 @@ pub(super) fn alone(line: &mut Line, config: &VmConfig, interfaces: &mut Interfa
             Ok(Backend { kind: backend, queues, options, .. }) => {
                 line.typed(at);
                 line.typed_all(&options);
-                interfaces.push((at, Network { id, queues, model: NicModel::None, ..Network::new(backend) }));
+                let capture = id.as_deref().and_then(|id| capture(line, id));
+                let model = NicModel::None;
+                interfaces.push((at, Network { id, model, queues, capture, ..Network::new(backend) }));
             }
             Err(why) => line.extra(at, why),
         }

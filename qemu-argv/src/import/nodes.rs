@@ -1,9 +1,9 @@
 //! NUMA nodes.
 
-use super::bag::{Why, as_number};
+use super::bag::{Bag, Why, as_number};
 use super::line::Line;
 use super::memory::backend_object;
-use crate::config::{MemoryBackend, NumaNode, VmConfig};
+use crate::config::{Hmat, MemoryBackend, MemoryCache, MemorySpeed, NumaNode, VmConfig};
 use crate::value::Value;
 
 pub(super) fn nodes(line: &mut Line, config: &mut VmConfig) {
@@ -14,6 +14,7 @@ pub(super) fn nodes(line: &mut Line, config: &mut VmConfig) {
     let mut nodes: Vec<NumaNode> = Vec::new();
     let mut memory = config.memory.clone();
     let mut objects = Vec::new();
+    let mut hmat = Hmat::default();
     let mut read = || -> Result<(), Why> {
         for at in &all {
             let mut bag = line.bag(*at);
@@ -30,6 +31,7 @@ pub(super) fn nodes(line: &mut Line, config: &mut VmConfig) {
                             _ => return Err("`cpus` is not a text".into()),
                         }
                     }
+                    node.initiator = bag.number("initiator")?;
                     if let Some(id) = bag.text("memdev")? {
                         let (at, size, mut rest) = backend_object(line, &id, &mut memory)?;
                         node.memory = size.ok_or("a memory object has no size")?;
@@ -61,6 +63,13 @@ pub(super) fn nodes(line: &mut Line, config: &mut VmConfig) {
                     *node.distances.get_mut(target).ok_or("a distance is to a node that is not there")? =
                         distance;
                 }
+                "cpu" => {
+                    let node = bag.number::<usize>("node-id")?.and_then(|number| nodes.get_mut(number));
+                    let node = node.ok_or("a CPU is of a node that is not there")?;
+                    node.cpu_places.push(bag.accel_options());
+                }
+                "hmat-lb" => hmat.speeds.push(speed(bag)?),
+                "hmat-cache" => hmat.caches.push(cache(bag)?),
                 other => return Err(format!("a config has no NUMA option of the type {other}")),
             }
         }
@@ -75,9 +84,41 @@ pub(super) fn nodes(line: &mut Line, config: &mut VmConfig) {
             }
             config.memory = memory;
             config.numa = nodes;
+            config.hmat = hmat;
             line.typed_all(&all);
             line.typed_all(&objects);
         }
         Err(why) => line.extra_all(&all, &why),
     }
+}
+
+fn speed(mut bag: Bag) -> Result<MemorySpeed, Why> {
+    let missing = || Why::from("a speed has `initiator`, `target`, `hierarchy` and `data-type`");
+    let (initiator, target) = (bag.number("initiator")?, bag.number("target")?);
+    let (initiator, target) = initiator.zip(target).ok_or_else(missing)?;
+    let (hierarchy, kind) = (bag.needed("hierarchy")?, bag.needed("data-type")?);
+    let (latency_ns, bandwidth) = (bag.number("latency")?, bag.size("bandwidth")?);
+    bag.done()?;
+    let (access, of_latency) = match (kind.strip_suffix("-latency"), kind.strip_suffix("-bandwidth")) {
+        (Some(access), _) => (access, true),
+        (_, Some(access)) => (access, false),
+        _ => return Err(missing()),
+    };
+    if of_latency != latency_ns.is_some() || of_latency == bandwidth.is_some() {
+        return Err("a speed is either a latency or a bandwidth".into());
+    }
+    let access = access.to_owned();
+    Ok(MemorySpeed { hierarchy, access, latency_ns, bandwidth, ..MemorySpeed::latency(initiator, target, 0) })
+}
+
+fn cache(mut bag: Bag) -> Result<MemoryCache, Why> {
+    let missing = || Why::from("a cache has `node-id`, `size`, `level` and `line`");
+    let node = bag.number("node-id")?.ok_or_else(missing)?;
+    let size = bag.size("size")?.ok_or_else(missing)?;
+    let level = bag.number("level")?.ok_or_else(missing)?;
+    let associativity = bag.text("associativity")?.filter(|word| word != "none");
+    let policy = bag.text("policy")?.filter(|word| word != "none");
+    let line = bag.number("line")?.ok_or_else(missing)?;
+    bag.done()?;
+    Ok(MemoryCache { associativity, policy, ..MemoryCache::new(node, size, level, line) })
 }

@@ -22,6 +22,13 @@ pub(super) fn take(line: &Line, bag: &mut Bag) -> Result<Option<Address>, Why> {
         return bus.parse().map(Some).map_err(|_| "a config has no such slot".to_owned());
     }
     let known = known_bus(line, &bus);
+    if let Some(Bus::Own(is_port)) = known.filter(|_| !line.planned) {
+        // A port has one slot; of a bridge's, QEMU would choose one.
+        let first = Value::from("0x0");
+        let address = address.or_else(|| is_port.then_some(first));
+        let address = address.ok_or_else(|| format!("a config wants to know the slot of {bus}"))?;
+        return pci(&bus, &address).map(Some);
+    }
     match address {
         // The port is the place.
         Some(_) if known == Some(Bus::PciPort) && !line.planned => Ok(None),
@@ -54,8 +61,20 @@ pub(super) fn is_root(bus: &str) -> bool {
 }
 
 /// Buses that boards have for drives and USB.
-fn is_board_bus(bus: &str) -> bool {
+pub(super) fn is_board_bus(bus: &str) -> bool {
     bus.starts_with("ide.") || bus.starts_with("usb-bus.")
+}
+
+/// The slot of a bus that is known by its name alone.
+pub(super) fn on(bus: &str, bag: &mut Bag) -> Result<Option<Address>, Why> {
+    bag.take("multifunction");
+    let address = bag.take("addr");
+    let address = address.map(|address| pci(bus, &address)).transpose()?;
+    Ok(address.map(|address| match address {
+        Address::Pci(place) => PciAddress::new(PciBus::Named(bus.to_owned()), place.slot(), place.function())
+            .map_or(Address::Pci(place), Address::Pci),
+        other => other,
+    }))
 }
 
 fn root(line: &Line) -> &'static str {

@@ -2,6 +2,7 @@
 
 use super::why::{Why, short};
 use crate::config::Size;
+use crate::property_kinds::{FLAGS, NUMBERS, SIZES, TEXTS};
 use crate::value::Value;
 
 pub(super) fn as_flag(value: &Value) -> Option<bool> {
@@ -49,71 +50,14 @@ pub(super) fn as_size(value: &Value, plain: u32) -> Option<Size> {
 
 /// The type of a property, as far as it is known: JSON has types, `key=value` has not.
 pub(super) fn property(key: &str, text: &str) -> Result<Value, Why> {
-    const FLAGS: &[&str] = &[
-        "ats",
-        "config-wce",
-        "disable-modern",
-        "edid",
-        "event_idx",
-        "indirect_desc",
-        "iommu_platform",
-        "multifunction",
-        "packed",
-        "removable",
-        "scsi",
-        "share-rw",
-        "ctrl_vq",
-        "guest_csum",
-        "csum",
-        "gso",
-        "mrg_rxbuf",
-        "page-per-vq",
-    ];
-    const NUMBERS: &[&str] = &[
-        "bootindex",
-        "discard_granularity",
-        "iobase",
-        "iosize",
-        "logical_block_size",
-        "max_ports",
-        "min_io_size",
-        "mtu",
-        "num-queues",
-        "num_queues",
-        "opt_io_size",
-        "physical_block_size",
-        "queue-size",
-        "rombar",
-        "rotation_rate",
-        "rx_queue_size",
-        "speed",
-        "tx_queue_size",
-        "vectors",
-        "max-bytes",
-        "period",
-        "index",
-    ];
-    const TEXTS: &[&str] = &[
-        "chardev",
-        "device_id",
-        "disable-legacy",
-        "duplex",
-        "product",
-        "romfile",
-        "serial",
-        "vendor",
-        "ver",
-        "mac",
-        "write-cache",
-        "name",
-        "audiodev",
-    ];
     let value = Value::from(text);
     let unknown = || format!("the type of the property `{}` is not known", short(key));
     if TEXTS.contains(&key) {
         Ok(value)
     } else if FLAGS.contains(&key) {
         as_flag(&value).map(Value::Bool).ok_or_else(unknown)
+    } else if SIZES.contains(&key) {
+        as_size(&value, 0).map(|size| Value::Uint(size.to_bytes())).ok_or_else(unknown)
     } else if NUMBERS.contains(&key) {
         as_number(&value).map(Value::Uint).ok_or_else(unknown)
     } else {

@@ -4,8 +4,8 @@ use super::devices::{self, Found};
 use super::line::Line;
 use super::options::{Fate, Opt};
 use super::{
-    board, chardev, debug, drive, flash, gadgets, general, memory, network, nodes, screen, serial, settle,
-    shares, sound, tables,
+    board, chardev, debug, disks, drive, flash, gadgets, general, memory, network, nodes, screen, serial,
+    settle, shares, sound, tables,
 };
 use crate::config::{Cdrom, Pvpanic, VmConfig};
 
@@ -33,17 +33,19 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
     tables::objects(line, &mut config);
     general::monitors(line, &mut config);
     debug::debug(line, &mut config);
+    debug::counting(line, &mut config);
     chardev::listed(line, &mut config);
     screen::display(line, &mut config);
     screen::vnc(line, &mut config);
     screen::spice(line, &mut config);
-    devices::controllers(line, &mut found);
+    devices::controllers(line, &mut config, &mut found);
     let own = found.usb.iter().filter(|(_, by_itself)| !by_itself);
     config.usb = own.map(|(usb, _)| usb.clone()).collect();
     sound::sounds(line, &mut config);
     drive::drives(line, &mut config);
     shares::virtfs(line, &mut config);
     devices::devices(line, &mut config, &mut found);
+    disks::alone(line, &mut config);
     network::shorthand(line, &config, &mut found.interfaces);
     network::alone(line, &config, &mut found.interfaces);
     network::by_default(line, &mut found.interfaces);
@@ -57,6 +59,7 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
         config.machine.options.set("graphics", false);
     }
     serial::board(line, &config, &mut found.ports);
+    general::other_monitors(line, &mut config);
     chardev::rest(line, &mut config);
     debug::objects(line, &mut config);
 
@@ -69,6 +72,8 @@ pub(super) fn raise(line: &mut Line, is_kvm: bool) -> VmConfig {
         config.pvpanic = Some(Pvpanic::None);
     }
     if line.planned {
+        let node = |id: Option<&str>| id.and_then(|id| line.anywhere("blockdev", id)).unwrap_or(usize::MAX);
+        config.disks.sort_by_key(|disk| node(disk.id.as_deref()));
         settle::settle(line, &mut config, found.usb);
     } else {
         network::addresses(&mut config.networks);

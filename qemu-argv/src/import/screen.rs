@@ -49,8 +49,16 @@ fn of(kind: &str, mut bag: Bag, full_screen: bool) -> Result<Display, Why> {
     let full = |bag: &mut Bag| Ok::<_, Why>(bag.flag("full-screen")?.unwrap_or(full_screen));
     let display = match kind {
         "none" => Display::None,
-        "gtk" => Display::Gtk(GtkDisplay { gl: gl(&mut bag)?, full_screen: full(&mut bag)? }),
-        "sdl" => Display::Sdl(SdlDisplay { gl: gl(&mut bag)?, full_screen: full(&mut bag)? }),
+        "gtk" => Display::Gtk(GtkDisplay {
+            gl: gl(&mut bag)?,
+            full_screen: full(&mut bag)?,
+            show_cursor: bag.flag("show-cursor")?.unwrap_or_default(),
+        }),
+        "sdl" => Display::Sdl(SdlDisplay {
+            gl: gl(&mut bag)?,
+            full_screen: full(&mut bag)?,
+            show_cursor: bag.flag("show-cursor")?.unwrap_or_default(),
+        }),
         "curses" => Display::Curses(CursesDisplay { charset: bag.text("charset")? }),
         "egl-headless" => {
             Display::EglHeadless(EglHeadlessDisplay { render_node: bag.text("rendernode")?.map(Into::into) })
@@ -76,10 +84,10 @@ pub(super) fn vnc(line: &mut Line, config: &mut VmConfig) {
         vnc_of(line, config, at, bag);
     }
     let keyboard = line.last("k");
-    if let Some((at, layout)) = keyboard {
+    if let Some((_, layout)) = keyboard {
         match &mut config.vnc {
             Some(vnc) => vnc.keyboard = Some(layout),
-            None => line.extra(at, "a config has a keyboard layout for VNC"),
+            None => config.keyboard_layout = Some(layout),
         }
     }
 }
@@ -186,6 +194,7 @@ fn spice_server(mut bag: Bag) -> Result<Spice, Why> {
         disable_ticketing: bag.flag("disable-ticketing")?.unwrap_or_default(),
         sasl: bag.flag("sasl")?.unwrap_or_default(),
         x509_dir: bag.text("x509-dir")?.map(Into::into),
+        tls_ciphers: bag.text("tls-ciphers")?,
         image_compression: bag.same_word("image-compression")?,
         jpeg_wan_compression: bag.same_word("jpeg-wan-compression")?,
         zlib_glz_wan_compression: bag.same_word("zlib-glz-wan-compression")?,

@@ -7,6 +7,8 @@ use crate::config::{MemoryBackend, Share, UsbController, VmConfig};
 use crate::endpoints::Endpoints;
 use crate::planner::plan;
 use crate::qemu_target::{Arch, Target, Version};
+use crate::topology::Address;
+use crate::topology::pci::PciBus;
 
 /// A change that may bring the plan closer to the command line.
 struct Change {
@@ -97,6 +99,30 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> V
             may(about, Box::new(move |config| config.networks[index].hotplug = Some(hotplug)));
         }
     }
+    if !line.units.is_empty() {
+        // One alone may be in the place of another.
+        let units = line.units.clone();
+        may(
+            String::new(),
+            Box::new(move |config| units.iter().for_each(|(id, place)| put(config, id, place))),
+        );
+    }
+    if !config.devices.is_empty() {
+        // What is behind a port that was added is there again by itself.
+        let mut places = line.places.clone();
+        places.retain(
+            |_, place| matches!(place, Address::Pci(pci) if matches!(pci.bus(), PciBus::Numbered { .. })),
+        );
+        let all = move |config: &mut VmConfig| {
+            for device in &mut config.devices {
+                device.address = device.id.as_ref().and_then(|id| places.get(id)).cloned();
+            }
+        };
+        may(String::new(), Box::new(all));
+    }
+    for (id, place) in line.units.clone() {
+        may(named(&id), Box::new(move |config| put(config, &id, &place)));
+    }
     for (index, usb) in config.usb_devices.iter().enumerate() {
         let Some(id) = &usb.id else { continue };
         let Some((controller, port)) = line.usb_ports.get(id).cloned() else { continue };
@@ -113,8 +139,21 @@ fn changes(line: &Line, config: &VmConfig, usb: Vec<(UsbController, bool)>) -> V
     changes
 }
 
+/// Puts a disk or a CD-ROM drive in its place behind a controller.
+fn put(config: &mut VmConfig, id: &str, (controller, unit, lun): &(Option<String>, u16, u16)) {
+    let is = |other: &Option<String>| other.as_deref() == Some(id);
+    // The first port is one of the board's own if nothing else is said.
+    let controller = controller.clone().filter(|controller| controller != "ide");
+    let lun = (*lun > 0).then_some(*lun);
+    if let Some(disk) = config.disks.iter_mut().find(|disk| is(&disk.id)) {
+        (disk.controller, disk.unit, disk.lun) = (controller, Some(*unit), lun);
+    } else if let Some(cdrom) = config.cdroms.iter_mut().find(|cdrom| is(&cdrom.id)) {
+        (cdrom.controller, cdrom.unit, cdrom.lun) = (controller, Some(*unit), lun);
+    }
+}
+
 /// Where the config says the address of a device.
-fn address_of<'c>(config: &'c mut VmConfig, id: &str) -> Option<&'c mut Option<crate::topology::Address>> {
+fn address_of<'c>(config: &'c mut VmConfig, id: &str) -> Option<&'c mut Option<Address>> {
     let is = |own: &Option<String>| own.as_deref() == Some(id);
     match id {
         "rng0" => return config.rng.as_mut().map(|rng| &mut rng.address),

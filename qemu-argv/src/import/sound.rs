@@ -5,6 +5,7 @@ use super::line::Line;
 use crate::config::{
     AlsaAudio, Audio, AudioBackend, HdaCodec, JackAudio, PulseAudio, SoundDevice, VmConfig, WavAudio,
 };
+use crate::value::Props;
 
 /// Devices that play by themselves, and QEMU's drivers.
 const DEVICES: [(&str, SoundDevice); 8] = [
@@ -23,7 +24,7 @@ pub(super) fn sounds(line: &mut Line, config: &mut VmConfig) {
     for at in line.open("audiodev") {
         let mut bag = line.bag(at);
         let read = bag.needed("id").and_then(|id| Ok((id, backend(bag)?)));
-        let (id, backend) = match read {
+        let (id, (backend, options)) = match read {
             Ok(read) => read,
             Err(why) => {
                 line.extra(at, why);
@@ -31,7 +32,7 @@ pub(super) fn sounds(line: &mut Line, config: &mut VmConfig) {
             }
         };
         let mut audio =
-            Audio { id: Some(id.clone()), device: SoundDevice::None, backend, ..Audio::default() };
+            Audio { id: Some(id.clone()), device: SoundDevice::None, backend, options, ..Audio::default() };
         let users: Vec<usize> = line
             .open("device")
             .into_iter()
@@ -49,9 +50,8 @@ pub(super) fn sounds(line: &mut Line, config: &mut VmConfig) {
                 audio.device = device;
                 if speaker {
                     let kept = config.machine.options.iter().filter(|(key, _)| *key != "pcspk-audiodev");
-                    config.machine.options = kept.fold(crate::value::Props::new(), |props, (key, value)| {
-                        props.with(key.to_owned(), value.clone())
-                    });
+                    config.machine.options = kept
+                        .fold(Props::new(), |props, (key, value)| props.with(key.to_owned(), value.clone()));
                 }
                 line.typed(at);
                 line.typed_all(&taken);
@@ -82,7 +82,7 @@ fn device(
             }
             let place = super::place::take(line, &mut bag)?;
             bag.take("port");
-            bag.done()?;
+            audio.properties = bag.properties()?;
             taken.push(*at);
             audio.address = line.placed(id.as_deref(), place);
             return Ok(*device);
@@ -115,7 +115,7 @@ fn device(
     let driver = bag.needed("driver")?;
     let id = bag.text("id")?;
     let place = super::place::take(line, &mut bag)?;
-    bag.done()?;
+    audio.properties = bag.properties()?;
     taken.push(at);
     audio.address = line.placed(id.as_deref(), place);
     let usual =
@@ -126,7 +126,7 @@ fn device(
     Ok(if driver == "intel-hda" { SoundDevice::IntelHda } else { SoundDevice::Ich9IntelHda })
 }
 
-fn backend(mut bag: Bag) -> Result<AudioBackend, Why> {
+fn backend(mut bag: Bag) -> Result<(AudioBackend, Props), Why> {
     bag.take("id");
     let driver = bag.needed("driver")?;
     let backend = match driver.as_str() {
@@ -155,13 +155,14 @@ fn backend(mut bag: Bag) -> Result<AudioBackend, Why> {
         "dsound" => AudioBackend::Dsound,
         other => return Err(format!("a config has no sound backend {other}")),
     };
-    bag.done()?;
-    Ok(backend)
+    Ok((backend, bag.typed_options()?))
 }
 
 fn side(bag: &mut Bag, side: &str, key: &str) -> Result<Option<String>, Why> {
     let Some(mut table) = bag.table(side)? else { return Ok(None) };
     let text = table.text(key)?;
-    table.done()?;
+    if !table.is_empty() {
+        bag.put(side, table.typed_options()?.into());
+    }
     Ok(text)
 }

@@ -1,9 +1,12 @@
 //! The board of a plan alone.
 
 use crate::plan::{CliOption, OptionValue, Plan};
+use crate::qemu_target::Version;
 
 /// The options that say what the board is, and what it starts by itself.
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 17] = [
+    "-L",
+    "-g",
     "-machine",
     "-accel",
     "-cpu",
@@ -42,14 +45,25 @@ impl Plan {
         let mut bare = self.with(Vec::new(), self.topology.clone());
         bare.extra_args.clear();
         bare.options.retain(|option| OPTIONS.iter().any(|name| option.name == *name));
+        let mut has_sound = false;
         for CliOption { name, value } in &mut bare.options {
             if let OptionValue::KeyValue(props) = value
                 && name == "-machine"
             {
+                has_sound |= props.get("audiodev").is_some();
                 for key in REFERENCES {
                     props.remove(key);
                 }
+                // Windows of memory into expanders, which are devices.
+                let windows: Vec<String> = props.iter().map(|(key, _)| key.to_owned()).collect();
+                for key in windows.iter().filter(|key| key.starts_with("cxl-fmw")) {
+                    props.remove(key);
+                }
             }
+        }
+        // Without its backend, the board's sound would go to the host.
+        if has_sound && bare.target.version >= Version::new(8, 2) {
+            bare.options.push(CliOption { name: "-audio".into(), value: OptionValue::Plain("none".into()) });
         }
         bare
     }

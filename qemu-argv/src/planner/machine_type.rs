@@ -57,6 +57,11 @@ impl Board {
         matches!(self.family(), Family::Q35 | Family::I440fx)
     }
 
+    /// Whether it has an ISA bus, as far as that is known.
+    pub(crate) fn has_isa(&self) -> bool {
+        matches!(self.family(), Family::Q35 | Family::I440fx | Family::IsaPc | Family::Microvm)
+    }
+
     /// Whether the processor is an x86.
     pub(crate) fn is_x86(&self) -> bool {
         matches!(self.arch, Arch::X86_64 | Arch::I386)

@@ -7,6 +7,7 @@ mod fingerprint;
 mod ids;
 mod machine_type;
 mod new_device;
+mod order;
 mod place;
 mod plug;
 mod sections;
@@ -21,6 +22,8 @@ use crate::topology::Topology;
 use builder::Builder;
 
 pub use new_device::NewDevice;
+#[cfg(feature = "import")]
+pub(crate) use sections::provides;
 
 /// Plans a machine for a QEMU.
 ///
@@ -64,7 +67,7 @@ fn finished(builder: Builder<'_>, topology: Topology, extra_args: Vec<String>) -
         endpoints: builder.endpoints.clone(),
         machine: builder.board.kind,
         options: builder.options,
-        bundles: builder.bundles,
+        bundles: order::sort(builder.bundles, &builder.early),
         topology,
         extra_args,
     }

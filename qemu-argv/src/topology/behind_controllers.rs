@@ -58,7 +58,9 @@ pub(super) fn place(
     let behind: Vec<(usize, &DeviceRequest)> = devices
         .iter()
         .enumerate()
-        .filter(|(_, device)| !matches!(device.connector, Connector::Pci(_) | Connector::Virtio(_)))
+        .filter(|(_, device)| {
+            !matches!(device.connector, Connector::Pci(_) | Connector::Virtio(_) | Connector::Bus(_))
+        })
         .collect();
     let (pinned, rest): (Vec<_>, Vec<_>) =
         behind.into_iter().partition(|(_, device)| Hubs::is_pinned(&device.connector));
@@ -97,7 +99,13 @@ struct Work {
 
 impl Work {
     fn place(&mut self, position: usize, device: &DeviceRequest, problems: &mut Vec<TopologyError>) {
-        if self.machine.family == Family::Unknown && matches!(device.connector, Connector::Ide { at: None }) {
+        // What only the board knows: its IDE channels, and its own USB ports where it has some.
+        let is_left = match &device.connector {
+            Connector::Ide { at: None } => true,
+            Connector::Usb(usb) => self.machine.options.usb && usb.controller.is_none() && usb.port.is_none(),
+            _ => false,
+        };
+        if self.machine.family == Family::Unknown && is_left {
             self.children.placements[position] = Some(Placement::Unplaced);
             return;
         }

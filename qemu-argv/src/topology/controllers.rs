@@ -25,6 +25,8 @@ struct Hub {
     used: BTreeMap<u32, BTreeMap<u16, SmolStr>>,
     /// Everything below is taken.
     cursor: u32,
+    /// Whether it is a SCSI controller of another kind than `virtio-scsi`.
+    other: bool,
     /// USB ports behind hubs, which have no number of their own.
     nested: BTreeMap<SmolStr, SmolStr>,
 }
@@ -63,6 +65,7 @@ impl Hubs {
             last,
             used: BTreeMap::new(),
             cursor: first,
+            other: false,
             nested: BTreeMap::new(),
         });
     }
@@ -70,7 +73,8 @@ impl Hubs {
     /// Adds the places that a controller of the configuration brings.
     pub(super) fn add_provided(&mut self, id: &str, provides: Provides) {
         let (kind, first, places) = match provides {
-            Provides::Scsi { targets } => (HubKind::Scsi, 0, targets),
+            Provides::Scsi { targets } | Provides::OtherScsi { targets } => (HubKind::Scsi, 0, targets),
+            Provides::Pci { .. } => return,
             Provides::Sata { ports } => (HubKind::Sata, 0, ports),
             Provides::Usb { ports } => (HubKind::Usb, 1, ports),
             // Port 0 is for consoles.
@@ -78,6 +82,9 @@ impl Hubs {
         };
         if places > 0 {
             self.add(kind, id, first, first + u32::from(places) - 1);
+            if let Some(hub) = self.hubs.get_mut(&kind).and_then(|hubs| hubs.last_mut()) {
+                hub.other = matches!(provides, Provides::OtherScsi { .. });
+            }
         }
     }
 
@@ -94,11 +101,7 @@ impl Hubs {
 
     /// Whether a device insists on a place, and so goes before those that do not care.
     pub(super) fn is_pinned(connector: &Connector) -> bool {
-        match Wish::of("", connector) {
-            Some(Ok(wish)) => wish.place.is_some() || wish.nested.is_some(),
-            Some(Err(_)) => true,
-            None => false,
-        }
+        Wish::of(connector).is_some_and(|wish| wish.place.is_some() || wish.nested.is_some())
     }
 
     /// Takes the place a device had before; `false` when it is not to be had.
@@ -108,7 +111,7 @@ impl Hubs {
         connector: &Connector,
         earlier: &Placement,
     ) -> Result<bool, TopologyError> {
-        let (Some(Ok(wish)), Some(before)) = (Wish::of(id, connector), Wish::from_place(earlier)) else {
+        let (Some(wish), Some(before)) = (Wish::of(connector), Wish::from_place(earlier)) else {
             return Ok(false);
         };
         let moved = wish.kind != before.kind
@@ -143,11 +146,7 @@ impl Hubs {
         id: &str,
         connector: &Connector,
     ) -> Result<Placement, Option<TopologyError>> {
-        let wish = match Wish::of(id, connector) {
-            Some(Ok(wish)) => wish,
-            Some(Err(problem)) => return Err(Some(problem)),
-            None => return Err(None),
-        };
+        let Some(wish) = Wish::of(connector) else { return Err(None) };
         if wish.owner.is_some() || wish.place.is_some() || wish.nested.is_some() {
             let Some(hub) = self.find(id, &wish).map_err(Some)? else { return Err(None) };
             return hub.take_wish(id, &wish).map_err(Some);
@@ -160,18 +159,26 @@ impl Hubs {
                 return hub.take(id, &wish, 0).map_err(Some);
             }
         }
-        while let Some(hub) = hubs.get_mut(*next) {
+        let first = *next;
+        for (index, hub) in hubs.iter_mut().enumerate().skip(first) {
+            if hub.other != wish.other {
+                continue;
+            }
             if let Some(place) = hub.lowest_free() {
                 return hub.take(id, &wish, place).map_err(Some);
             }
-            *next += 1;
+            if index == *next {
+                *next += 1;
+            }
         }
         Err(None)
     }
 
     fn find(&mut self, id: &str, wish: &Wish<'_>) -> Result<Option<&mut Hub>, TopologyError> {
         let hubs = self.hubs.entry(wish.kind).or_default();
-        let Some(owner) = wish.owner else { return Ok(hubs.first_mut()) };
+        let Some(owner) = wish.owner else {
+            return Ok(hubs.iter_mut().find(|hub| hub.other == wish.other));
+        };
         let Some(index) = hubs.iter().position(|hub| hub.owner == owner) else {
             let known: Vec<_> = hubs.iter().map(|hub| hub.owner.as_str()).collect();
             let help = if known.is_empty() {

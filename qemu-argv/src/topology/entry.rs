@@ -12,6 +12,8 @@ pub(super) struct Entry<'a> {
     pub(super) id: &'a SmolStr,
     pub(super) request: PciRequest,
     pub(super) transport: VirtioTransport,
+    /// The bus that it insists on, without a place there.
+    pub(super) bus: Option<SmolStr>,
     pub(super) placement: Option<Placement>,
 }
 

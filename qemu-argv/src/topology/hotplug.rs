@@ -45,6 +45,7 @@ impl Topology {
         let placement = match &device.connector {
             Connector::Pci(request) => self.plug_bus(id, request, VirtioTransport::Pci)?,
             Connector::Virtio(request) => self.plug_bus(id, request, self.machine.transport_of(request))?,
+            Connector::Bus(bus) => self.plug_named(id, bus)?,
             Connector::Sata { .. } | Connector::Ide { .. } => {
                 return Err(TopologyError::NoHotplug {
                     device: id.to_string(),
@@ -110,7 +111,8 @@ impl Topology {
             return Err(TopologyError::NoHotplug { device, bus, help });
         }
         let behind = |placement: &Placement| {
-            placement.bus().and_then(|bus| bus.strip_prefix(id)).is_some_and(|rest| rest.starts_with('.'))
+            let rest = placement.bus().and_then(|bus| bus.strip_prefix(id));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         match self.placements().find(|(_, placement)| behind(placement)) {
             Some((user, _)) => Err(TopologyError::InUse { device, user: user.to_owned() }),
@@ -147,6 +149,16 @@ impl Topology {
                 help: "set pcie = true for the machine",
             }),
         }
+    }
+
+    fn plug_named(&self, id: &SmolStr, bus: &SmolStr) -> Result<Placement, TopologyError> {
+        if let Some(root) = self.machine.pci() {
+            let mut state = self.pci_state(root)?;
+            if state.buses.get(bus).is_some() {
+                return state.take_on(id, bus);
+            }
+        }
+        Ok(Placement::Bus { bus: bus.clone() })
     }
 
     fn plug_pci<'a>(&'a self, id: &'a str, request: &PciRequest) -> Result<Placement, TopologyError> {
@@ -212,6 +224,11 @@ impl Topology {
         let mut state = PciState::new(self.machine, root, names);
         for controller in self.controllers.iter().filter(|controller| controller.is_pci_bus()) {
             state.restore(controller)?;
+        }
+        for (id, device) in &self.devices {
+            if let Some(provides) = device.provides {
+                state.provide(id, provides);
+            }
         }
         let controllers = self.controllers.iter().filter(|controller| !controller.is_pci_bus());
         let controllers = controllers.map(|controller| (controller.id.as_str(), &controller.placement));

@@ -158,8 +158,9 @@ fn parse_bus(text: &str) -> Result<PciBus, ParsePciAddressError> {
     Err(ParsePciAddressError::Syntax)
 }
 
-/// A hexadecimal number of at most `digits` digits, without sign or prefix.
+/// A hexadecimal number of at most `digits` digits, without sign; QEMU writes it with a prefix.
 fn hex(text: &str, digits: usize) -> Option<u16> {
+    let text = text.strip_prefix("0x").unwrap_or(text);
     let plain = (1..=digits).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     plain.then(|| u16::from_str_radix(text, 16).ok()).flatten()
 }
@@ -194,6 +195,7 @@ mod tests {
             ("0001:fe:00.7", "0001:fe:00.7 0x0.0x7"),
             ("pcie.0:1c", "pcie.0:1c.0 0x1c"),
             ("rp3:00.0", "rp3:00.0 0x0"),
+            ("0x6.0x1", "0000:00:06.1 0x6.0x1"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(whole), "{text}");
         }
@@ -209,7 +211,6 @@ mod tests {
             ("1.8", Function),
             ("1.", Syntax),
             (".1", Syntax),
-            ("0x1f", Syntax),
             ("+1", Syntax),
             ("1:2:3:4", Syntax),
             ("00000:00:01.0", Syntax),

@@ -10,6 +10,7 @@ use super::error::TopologyError;
 use super::machine::{Machine, PciRoot};
 use super::names::Names;
 use super::placement::{Controller, Placement, Role};
+use super::request::Provides;
 use super::slots::{Bus, Kind};
 use crate::name::numbered;
 use crate::topology::pci::{PciAddress, PciBus};
@@ -126,6 +127,30 @@ impl PciState {
         self.bus_numbers += 1;
         self.buses.insert(id, bus);
         self.created.push(controller);
+    }
+
+    /// Makes the bus known that a port or bridge of the configuration's own brings along.
+    pub(super) fn provide(&mut self, id: &SmolStr, provides: Provides) {
+        if let Provides::Pci { first, last, hotplug } = provides {
+            self.bus_numbers = self.bus_numbers.saturating_add(1);
+            self.buses.insert(id.clone(), Bus::new(Kind::Own, first, last, hotplug));
+        }
+    }
+
+    /// Takes the first free slot of a bus, or says that there is none.
+    pub(super) fn take_on(&mut self, id: &SmolStr, bus: &SmolStr) -> Result<Placement, TopologyError> {
+        let slots = self.buses.get(bus).map_or(0..=0, |entry| entry.first..=entry.last);
+        let limit = format!("slots {:02x} to {:02x}", slots.start(), slots.end());
+        let free = slots.into_iter().find(|slot| self.buses.get(bus).is_some_and(|bus| bus.is_free(*slot)));
+        let slot = free.ok_or_else(|| TopologyError::Full {
+            device: id.to_string(),
+            others: 0,
+            bus: bus.to_string(),
+            limit,
+            help: "add another port or bridge",
+        })?;
+        self.take(bus, slot, 0, id, true)?;
+        Ok(at(bus, slot, 0))
     }
 
     /// Takes one function of a slot.
@@ -312,7 +337,7 @@ impl PciState {
 
     /// Whether this many more buses fit.
     pub(super) fn has_bus_numbers(&self, more: u16) -> bool {
-        self.bus_numbers + more <= self.root.buses
+        self.bus_numbers.saturating_add(more) <= self.root.buses
     }
 
     pub(super) fn bus_numbers_left(&self) -> usize {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
+use super::address::Address;
 use super::assign_pci::spread;
 use super::behind_controllers::{Children, NewController, connector_of};
 use super::ccw_mmio::number;
@@ -12,9 +13,11 @@ use super::entry::{Entry, Owner};
 use super::error::{TopologyError, keeps_its_place, report};
 use super::family::Family;
 use super::machine::{Machine, VirtioTransport};
+use super::pci::PciBus;
 use super::pci_state::PciState;
+use super::pci_state::at;
 use super::placement::{Controller, Placement};
-use super::request::{Connector, DeviceRequest, Hotplug};
+use super::request::{Connector, DeviceRequest, Hotplug, PciRequest};
 use super::{DEFAULT_HOTPLUG_PORTS, Device, Topology};
 
 /// Puts everything together.
@@ -31,6 +34,11 @@ pub(super) fn place(
     let before = |id: &str| earlier.and_then(|earlier| earlier.place_of(id));
     let ports = if let Some(root) = machine.pci() {
         let mut state = PciState::new(machine, root, names);
+        for device in devices {
+            if let Some(provides) = device.provides {
+                state.provide(&device.id, provides);
+            }
+        }
         place_pci(&mut state, &mut entries, hotplug_ports, earlier, problems);
         state.created
     } else {
@@ -82,12 +90,13 @@ fn entries<'a>(
     controllers: &'a [NewController],
 ) -> Vec<Entry<'a>> {
     let entry = |owner, id: &'a SmolStr, connector: &Connector| {
-        let (request, transport) = match connector {
-            Connector::Pci(request) => (request, VirtioTransport::Pci),
-            Connector::Virtio(request) => (request, machine.transport_of(request)),
+        let (request, transport, bus) = match connector {
+            Connector::Pci(request) => (request.clone(), VirtioTransport::Pci, None),
+            Connector::Virtio(request) => (request.clone(), machine.transport_of(request), None),
+            Connector::Bus(bus) => (PciRequest::conventional(), VirtioTransport::Pci, Some(bus.clone())),
             _ => return None,
         };
-        Some(Entry { owner, id, request: request.clone(), transport, placement: None })
+        Some(Entry { owner, id, request, transport, bus, placement: None })
     };
     let of_controller = |(number, controller): (usize, &'a NewController)| {
         entry(Owner::Controller(number), &controller.id, &connector_of(controller.role))
@@ -123,6 +132,12 @@ fn place_pci(
     let earlier_places = earlier.map(places_by_id).unwrap_or_default();
     let mut failed = BTreeSet::new();
     let pci = |entry: &&mut Entry<'_>| entry.transport == VirtioTransport::Pci;
+    // A bus that is no PCI bus is not known here.
+    for entry in entries.iter_mut() {
+        if let Some(bus) = entry.bus.as_ref().filter(|bus| state.buses.get(bus).is_none()) {
+            entry.placement = Some(Placement::Bus { bus: bus.clone() });
+        }
+    }
     for entry in entries.iter_mut().filter(pci) {
         let Some(address) = &entry.request.address else { continue };
         match state.take_pinned(entry.id, address, entry.request.share) {
@@ -133,7 +148,8 @@ fn place_pci(
             }
         }
     }
-    for entry in entries.iter_mut().filter(pci).filter(|entry| entry.request.address.is_none()) {
+    let unasked = |entry: &&mut Entry<'_>| entry.request.address.is_none() && entry.placement.is_none();
+    for entry in entries.iter_mut().filter(pci).filter(unasked) {
         let Some(Placement::Pci { bus, slot, function, hotplug, multifunction }) =
             earlier_places.get(entry.id.as_str())
         else {
@@ -141,7 +157,8 @@ fn place_pci(
         };
         // A device that must be hot-pluggable from now on cannot stay where it could not be unplugged.
         let outgrown = entry.request.hotplug == Hotplug::Required && !hotplug;
-        if outgrown || state.buses.get(bus).is_none() {
+        let elsewhere = entry.bus.as_ref().is_some_and(|wanted| wanted != bus);
+        if outgrown || elsewhere || state.buses.get(bus).is_none() {
             continue;
         }
         let share = entry.request.share && !hotplug;
@@ -155,6 +172,17 @@ fn place_pci(
                     hotplug: *hotplug,
                 });
             }
+            Err(problem) => {
+                failed.insert(entry.id);
+                report(problems, problem);
+            }
+        }
+    }
+
+    for entry in entries.iter_mut().filter(|entry| entry.placement.is_none()) {
+        let Some(bus) = entry.bus.as_ref().filter(|_| !failed.contains(entry.id)) else { continue };
+        match state.take_on(entry.id, bus) {
+            Ok(placement) => entry.placement = Some(placement),
             Err(problem) => {
                 failed.insert(entry.id);
                 report(problems, problem);
@@ -242,11 +270,46 @@ fn finish(state: &mut PciState, entries: &mut [Entry<'_>], problems: &mut Vec<To
     }
 }
 
+/// The place of a PCI device on a board whose buses are not known: the one that its address names.
+fn on_unknown_bus(
+    entry: &Entry<'_>,
+    holders: &mut BTreeMap<(SmolStr, u8, u8), SmolStr>,
+) -> Result<Placement, TopologyError> {
+    let Some(address) = &entry.request.address else { return Ok(Placement::Unplaced) };
+    if let Address::Pci(address) = address
+        && let PciBus::Named(bus) = address.bus()
+    {
+        let (slot, function) = (address.slot(), address.function());
+        return match holders.insert((bus.into(), slot, function), entry.id.clone()) {
+            None => Ok(at(&bus.into(), slot, function)),
+            Some(holder) => Err(TopologyError::Taken {
+                device: entry.id.to_string(),
+                place: address.to_string(),
+                holder: holder.to_string(),
+                help: "choose another one",
+            }),
+        };
+    }
+    Err(TopologyError::OutOfRange {
+        device: entry.id.to_string(),
+        place: address.to_string(),
+        range: "the buses of this board are not known; name the bus, such as pci.0:05.0".to_owned(),
+    })
+}
+
 /// Refuses, or leaves to QEMU, what needs PCI on a machine without.
 fn refuse_pci(machine: Machine, entries: &mut [Entry<'_>], problems: &mut Vec<TopologyError>) {
+    let mut holders: BTreeMap<(SmolStr, u8, u8), SmolStr> = BTreeMap::new();
     for entry in entries.iter_mut().filter(|entry| entry.transport == VirtioTransport::Pci) {
+        if let Some(bus) = &entry.bus {
+            entry.placement = Some(Placement::Bus { bus: bus.clone() });
+            continue;
+        }
         if machine.family == Family::Unknown {
-            entry.placement = Some(Placement::Unplaced);
+            match on_unknown_bus(entry, &mut holders) {
+                Ok(placement) => entry.placement = Some(placement),
+                Err(problem) => report(problems, problem),
+            }
             continue;
         }
         let help = match machine.family {

@@ -69,6 +69,11 @@ pub enum Placement {
         /// The port number.
         nr: u16,
     },
+    /// On the bus of that name, in a place that QEMU chooses.
+    Bus {
+        /// The name of the bus.
+        bus: SmolStr,
+    },
     /// Left to QEMU, because the machine type is not known here, or there is no choice.
     #[default]
     Unplaced,
@@ -104,7 +109,7 @@ impl Placement {
             Self::Ide { unit, .. } => say("unit", (*unit).into()),
             Self::Usb { port, .. } => say("port", port.into()),
             Self::VirtioSerial { nr, .. } => say("nr", (*nr).into()),
-            Self::VirtioMmio { .. } | Self::Unplaced => {}
+            Self::VirtioMmio { .. } | Self::Bus { .. } | Self::Unplaced => {}
         }
     }
 
@@ -122,6 +127,7 @@ impl Placement {
         match self {
             Self::Pci { bus, .. }
             | Self::VirtioMmio { bus }
+            | Self::Bus { bus }
             | Self::Scsi { bus, .. }
             | Self::Sata { bus }
             | Self::Ide { bus, .. }

@@ -23,33 +23,38 @@ pub(super) struct Wish<'a> {
     pub(super) lun: u16,
     pub(super) nested: Option<&'a str>,
     pub(super) console: bool,
+    /// Whether the SCSI controller is of another kind than `virtio-scsi`.
+    pub(super) other: bool,
 }
 
 pub(super) const BOARD_USB: &str = "usb-bus";
 
 impl<'a> Wish<'a> {
     /// What `connector` asks of hubs; `None` when it asks for something else.
-    pub(super) fn of(id: &str, connector: &'a Connector) -> Option<Result<Self, TopologyError>> {
-        let wish = |kind| Wish { kind, owner: None, place: None, lun: 0, nested: None, console: false };
-        Some(Ok(match connector {
+    pub(super) fn of(connector: &'a Connector) -> Option<Self> {
+        let wish = |kind| Wish {
+            kind,
+            owner: None,
+            place: None,
+            lun: 0,
+            nested: None,
+            console: false,
+            other: false,
+        };
+        Some(match connector {
             Connector::Scsi(scsi) => Wish {
                 owner: scsi.controller.as_deref(),
                 place: scsi.target.map(u32::from),
                 lun: scsi.lun,
+                other: scsi.other,
                 ..wish(HubKind::Scsi)
             },
             Connector::Sata { bus: None } => wish(HubKind::Sata),
             Connector::Sata { bus: Some(bus) } => {
                 let named = bus.rsplit_once('.').and_then(|(owner, port)| Some((owner, port.parse().ok()?)));
-                let Some((owner, port)) = named else {
-                    let help = "expected a SATA port, such as ide.2 or sata0.5".to_owned();
-                    return Some(Err(TopologyError::UnknownBus {
-                        device: id.into(),
-                        bus: bus.clone(),
-                        help,
-                    }));
-                };
-                Wish { owner: Some(owner), place: Some(port), ..wish(HubKind::Sata) }
+                // Without a port, it is the controller alone.
+                let (owner, place) = named.map_or((bus.as_str(), None), |(owner, port)| (owner, Some(port)));
+                Wish { owner: Some(owner), place, ..wish(HubKind::Sata) }
             }
             Connector::Ide { at } => Wish {
                 place: at.map(|at| u32::from(at.channel) * 2 + u32::from(at.unit.min(2))),
@@ -67,16 +72,23 @@ impl<'a> Wish<'a> {
                 console: port.console,
                 ..wish(HubKind::VirtioSerial)
             },
-            Connector::Pci(_) | Connector::Virtio(_) => return None,
-        }))
+            Connector::Pci(_) | Connector::Virtio(_) | Connector::Bus(_) => return None,
+        })
     }
 
     /// The wish for exactly the place that something has.
     pub(super) fn from_place(placement: &'a Placement) -> Option<Self> {
         let (owner, last) = placement.bus()?.rsplit_once('.')?;
         let last: Option<u32> = last.parse().ok();
-        let wish =
-            |kind, place| Wish { kind, owner: Some(owner), place, lun: 0, nested: None, console: true };
+        let wish = |kind, place| Wish {
+            kind,
+            owner: Some(owner),
+            place,
+            lun: 0,
+            nested: None,
+            console: true,
+            other: false,
+        };
         Some(match placement {
             Placement::Scsi { target, lun, .. } => {
                 Wish { lun: *lun, ..wish(HubKind::Scsi, Some((*target).into())) }
@@ -91,6 +103,7 @@ impl<'a> Wish<'a> {
             Placement::Pci { .. }
             | Placement::Ccw { .. }
             | Placement::VirtioMmio { .. }
+            | Placement::Bus { .. }
             | Placement::Unplaced => return None,
         })
     }
@@ -103,6 +116,12 @@ pub(super) fn controller_for(
     machine: Machine,
 ) -> Result<Role, TopologyError> {
     match connector {
+        Connector::Scsi(scsi) if scsi.other => Err(TopologyError::NoBus {
+            device: id.to_owned(),
+            wanted: "a SCSI controller with room",
+            machine: machine.name(),
+            help: "add one to `devices`, such as lsi53c895a, or use virtio-scsi",
+        }),
         Connector::Scsi(_) => Ok(Role::Scsi),
         Connector::Sata { .. } => Ok(Role::Sata),
         Connector::Usb(_) => Ok(Role::Usb),
@@ -114,11 +133,13 @@ pub(super) fn controller_for(
             limit: "two channels with two devices each".to_owned(),
             help: "use virtio, SATA or SCSI for the others",
         }),
-        Connector::Ide { .. } | Connector::Pci(_) | Connector::Virtio(_) => Err(TopologyError::NoBus {
-            device: id.to_owned(),
-            wanted: "an IDE channel",
-            machine: machine.name(),
-            help: "use SATA or virtio",
-        }),
+        Connector::Ide { .. } | Connector::Pci(_) | Connector::Virtio(_) | Connector::Bus(_) => {
+            Err(TopologyError::NoBus {
+                device: id.to_owned(),
+                wanted: "an IDE channel",
+                machine: machine.name(),
+                help: "use SATA or virtio",
+            })
+        }
     }
 }

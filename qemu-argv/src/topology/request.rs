@@ -50,6 +50,8 @@ pub enum Connector {
     Usb(UsbRequest),
     /// A virtio-serial port; a `virtio-serial` controller is created when none has room.
     VirtioSerial(VirtioSerialRequest),
+    /// The bus of that name: the first free slot if it is a PCI bus, else a place that QEMU chooses.
+    Bus(SmolStr),
 }
 
 /// A place on a parallel ATA channel.
@@ -120,6 +122,8 @@ pub struct ScsiRequest {
     pub target: Option<u16>,
     /// The logical unit behind the target.
     pub lun: u16,
+    /// Whether it goes on a controller of another kind than `virtio-scsi`, which the configuration has.
+    pub other: bool,
 }
 
 /// What a USB device wants.
@@ -147,10 +151,24 @@ pub struct VirtioSerialRequest {
 #[serde(tag = "bus", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Provides {
-    /// `ID.0` with SCSI targets.
+    /// `ID.0` with SCSI targets, of a `virtio-scsi` controller.
     Scsi {
-        /// How many targets: 256 for virtio-scsi, 7 for lsi53c895a.
+        /// How many targets: 256 unless QEMU is told otherwise.
         targets: u16,
+    },
+    /// `ID.0` with SCSI targets, of any other controller.
+    OtherScsi {
+        /// How many targets: 7 for lsi53c895a.
+        targets: u16,
+    },
+    /// `ID` with PCI slots.
+    Pci {
+        /// The first slot for devices.
+        first: u8,
+        /// The last slot.
+        last: u8,
+        /// Whether devices can come and go there.
+        hotplug: bool,
     },
     /// `ID.0`, `ID.1` … one SATA port each.
     Sata {

@@ -52,7 +52,7 @@ impl Sharing {
                     let list = if headless { &mut sharing.headless } else { &mut sharing.open };
                     list.push_back((name.clone(), 0));
                 }
-                Kind::Port | Kind::Switch | Kind::Shared | Kind::Bridge => {}
+                Kind::Port | Kind::Switch | Kind::Shared | Kind::Bridge | Kind::Own => {}
             }
         }
         sharing

@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Switch,
     /// Behind a downstream port of a switch: one slot, shared by devices that stay.
     Shared,
+    /// Behind a port or bridge of the configuration's own: nothing is put there unasked.
+    Own,
     /// Behind a bridge to conventional PCI: slots 1 to 31 (slot 0 is for its hotplug controller).
     Bridge,
 }

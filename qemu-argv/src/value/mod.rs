@@ -90,6 +90,16 @@ impl Props {
         }
     }
 
+    /// Adds those of another list; tables of the same name become one.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (key, value) in other.0 {
+            match (self.0.iter_mut().find(|(own, _)| *own == key), value) {
+                (Some((_, Value::Map(own))), Value::Map(more)) => own.merge(more),
+                (_, value) => self.set(key, value),
+            }
+        }
+    }
+
     /// Takes a property away.
     pub(crate) fn remove(&mut self, key: &str) {
         self.0.retain(|(name, _)| name != key);
@@ -106,6 +116,11 @@ impl Props {
             Some(Value::Str(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// Keys and values in order, to change the values.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
+        self.0.iter_mut().map(|(key, value)| (&**key, value))
     }
 
     /// Keys and values in order.
@@ -127,6 +142,14 @@ impl<const COUNT: usize> From<[(&'static str, Value); COUNT]> for Props {
 }
 
 impl Value {
+    /// A number only where it is written as a program would write it again, else the text.
+    pub(crate) fn number_or_text(text: &str) -> Self {
+        match text.parse::<u64>() {
+            Ok(number) if number.to_string() == text => Self::Uint(number),
+            _ => text.into(),
+        }
+    }
+
     /// Whether a NUL is inside.
     pub(crate) fn has_nul(&self) -> bool {
         match self {

@@ -7,8 +7,15 @@ const FLAGS: [&str; 4] = ["-S", "-nodefaults", "-no-user-config", "-no-hpet"];
 /// Options whose argument is JSON.
 const JSON: [&str; 6] = ["-audiodev", "-blockdev", "-device", "-display", "-netdev", "-object"];
 /// Options whose argument is taken as it is.
-const WHOLE: [&str; 16] = [
+const WHOLE: [&str; 23] = [
+    "-monitor",
+    "-qmp-pretty",
     "-D",
+    "-L",
+    "-g",
+    "-loadvm",
+    "-prom-env",
+    "-runas",
     "-d",
     "-gdb",
     "-append",
@@ -38,7 +45,7 @@ pub struct Option {
 /// Reads arguments up to the configuration's own, of which there are `extra`.
 pub fn read(args: &[String], extra: usize) -> Result<Vec<Option>, String> {
     let mut args = args[..args.len() - extra].iter();
-    let mut options = Vec::new();
+    let mut options: Vec<Option> = Vec::new();
     while let Some(name) = args.next() {
         let mut values = Vec::new();
         if !FLAGS.contains(&name.as_str()) {
@@ -46,6 +53,10 @@ pub fn read(args: &[String], extra: usize) -> Result<Vec<Option>, String> {
             if JSON.contains(&name.as_str()) && argument.starts_with('{') {
                 let json = serde_json::from_str(argument).map_err(|error| format!("{argument}: {error}"))?;
                 flatten(String::new(), &json, &mut values);
+            } else if name == "-initrd" && takes_modules(&options) {
+                values.extend(
+                    parts(argument).into_iter().enumerate().map(|(place, part)| (place.to_string(), part)),
+                );
             } else if WHOLE.contains(&name.as_str()) || name == "-display" && !argument.contains([',', '=']) {
                 values.push((String::new(), argument.clone()));
             } else if WORDS.contains(&name.as_str()) {
@@ -82,6 +93,23 @@ fn flatten(key: String, value: &Value, found: &mut Vec<(String, String)>) {
 
 /// `None` when a part has no key: QEMU would take it for a flag, or for the value of a key that is not said.
 fn key_value(argument: &str) -> std::option::Option<Vec<(String, String)>> {
+    parts(argument)
+        .iter()
+        .map(|part| part.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect()
+}
+
+/// Whether the kernel of one of our machines has modules, and not one RAM disk.
+fn takes_modules(options: &[Option]) -> bool {
+    let mut values = options
+        .iter()
+        .filter(|option| option.name == "-kernel" || option.name == "-name")
+        .flat_map(|option| &option.values);
+    values.any(|(_, value)| value.contains("multiboot"))
+}
+
+/// The parts between commas, which are doubled inside of them.
+fn parts(argument: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut letters = argument.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -92,7 +120,4 @@ fn key_value(argument: &str) -> std::option::Option<Vec<(String, String)>> {
         }
     }
     parts
-        .iter()
-        .map(|part| part.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect()
 }

@@ -179,6 +179,30 @@ impl Loaded {
                 look(format!("boot.{field}"), path, false);
             }
         }
+        if let Some(splash) = &config.boot.splash {
+            look("boot.splash".to_owned(), splash, false);
+        }
+        for (index, module) in config.boot.modules.iter().enumerate() {
+            look(format!("boot.modules[{index}]"), &module.path, false);
+        }
+        for (index, entry) in config.fw_cfg.iter().enumerate() {
+            if let Some(file) = &entry.file {
+                look(format!("fw_cfg[{index}].file"), file, false);
+            }
+        }
+        for (index, plugin) in config.debug.plugins.iter().enumerate() {
+            look(format!("debug.plugins[{index}]"), &plugin.path, false);
+        }
+        for (index, device) in config.host_devices.iter().enumerate() {
+            if let Some(rom) = &device.rom_file {
+                look(format!("host_devices[{index}].rom_file"), rom, false);
+            }
+        }
+        for (index, device) in config.devices.iter().enumerate() {
+            if let Some(file) = device.properties.get_str("file").filter(|_| device.driver == "loader") {
+                look(format!("devices[{index}].properties.file"), Path::new(file), false);
+            }
+        }
         problems
     }
 }

@@ -161,7 +161,7 @@ enum Command {
 impl Command {
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
-            Self::Run(args) => run::run(args, context).await,
+            Self::Run(args) => Box::pin(run::run(args, context)).await,
             Self::Create(args) => home::create::run(args, context).await,
             Self::Start(args) => Box::pin(start::run(args, context)).await,
             Self::Info(args) => home::info::run(args, context).await,

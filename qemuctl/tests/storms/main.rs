@@ -15,6 +15,7 @@ mod cli {
     #[expect(dead_code, reason = "not every way to run the program is needed here")]
     pub mod program;
 }
+mod corpus;
 mod cycles;
 mod minutes;
 #[path = "../qemu/own_process.rs"]

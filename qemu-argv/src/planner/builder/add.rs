@@ -6,6 +6,7 @@ use super::Builder;
 use crate::error::Fault;
 use crate::plan::{BlockNode, CharNode, CliOption, Device, Netdev, Object, OptionValue, Owner, PartKind};
 use crate::planner::at::At;
+use crate::property_kinds::typed;
 use crate::topology::{Connector, DeviceRequest, Placement};
 use crate::value::{Props, Value};
 
@@ -104,9 +105,15 @@ impl Builder<'_> {
         self.bundles[bundle].chardevs.push(node);
     }
 
-    /// Adds a device that sits on a bus which the driver finds by itself, or has none.
-    pub(crate) fn fixed_device(&mut self, at: At<'_>, driver: impl Into<SmolStr>, id: &str, props: Props) {
-        self.one_device(at, driver.into(), id.into(), props);
+    /// Adds a device that sits on a bus which the driver finds by itself, or has none; says which bundle it went into.
+    pub(crate) fn fixed_device(
+        &mut self,
+        at: At<'_>,
+        driver: impl Into<SmolStr>,
+        id: &str,
+        props: Props,
+    ) -> usize {
+        self.one_device(at, driver.into(), id.into(), props).0
     }
 
     /// Adds a device that the topology finds a place for.
@@ -121,29 +128,57 @@ impl Builder<'_> {
         self.request(at, driver, props, DeviceRequest::new(id, connector));
     }
 
-    /// Adds a device that the topology finds a place for, and that may bring a bus along.
+    /// Adds a device that the topology finds a place for, and that may bring a bus along; says which bundle it went into.
     pub(crate) fn request(
         &mut self,
         at: At<'_>,
         driver: impl Into<SmolStr>,
         props: Props,
         request: DeviceRequest,
-    ) {
+    ) -> usize {
         let (bundle, index) = self.one_device(at, driver.into(), request.id.clone(), props);
         self.requests.push((bundle, index, request));
+        bundle
     }
 
     /// Adds a device, and says which bundle it went into, and its index in there.
     fn one_device(&mut self, at: At<'_>, driver: SmolStr, id: SmolStr, props: Props) -> (usize, usize) {
         self.check_texts(at, &props, true);
+        let mut props = props;
+        typed(&mut props);
         let bundle = self.bundle_of(at);
         self.claim(at, bundle, PartKind::Device, &id);
         self.uses_of(at, bundle, &props);
-        if self.target.devices.as_ref().is_some_and(|known| !known.contains(&driver)) {
+        if self.target.devices.as_ref().is_some_and(|known| !known.contains(&driver)) && !is_alias(&driver) {
             self.fault(at, Fault::NotBuilt { feature: format!("device {driver}") });
         }
         let devices = &mut self.bundles[bundle].devices;
         devices.push(Device { driver, id, place: Placement::Unplaced, props });
         (bundle, devices.len() - 1)
     }
+}
+
+/// Whether QEMU has the driver under another name, which it does not list.
+fn is_alias(driver: &str) -> bool {
+    const ALIASES: [&str; 18] = [
+        "ac97",
+        "ahci",
+        "e1000-82540em",
+        "es1370",
+        "lsi",
+        "virtio-9p",
+        "virtio-balloon",
+        "virtio-blk",
+        "virtio-gpu",
+        "virtio-input-host",
+        "virtio-iommu",
+        "virtio-keyboard",
+        "virtio-mouse",
+        "virtio-net",
+        "virtio-rng",
+        "virtio-scsi",
+        "virtio-serial",
+        "virtio-tablet",
+    ];
+    ALIASES.contains(&driver)
 }

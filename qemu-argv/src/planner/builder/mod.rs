@@ -29,6 +29,7 @@ use crate::topology::DeviceRequest;
 use crate::value::Props;
 use registry::Names;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the machine")]
 pub(crate) struct Builder<'c> {
     pub(crate) target: &'c Target,
     pub(crate) endpoints: &'c Endpoints,
@@ -64,6 +65,16 @@ pub(crate) struct Builder<'c> {
     /// Who uses which part of others.
     users: BTreeMap<(PartKind, SmolStr), usize>,
     names: Names,
+    /// Whether disks and networks are part of a recording.
+    pub(crate) has_replay: bool,
+    /// Whether the machine has a secure world.
+    pub(crate) machine_is_secure: bool,
+    /// The next number of a drive of the board, by its interface.
+    drives: BTreeMap<&'static str, u16>,
+    /// How many serial consoles the launcher serves so far.
+    pub(crate) consoles: u32,
+    /// Bundles with devices that must be there before others, and whether they must be there before all others.
+    pub(crate) early: Vec<(usize, bool)>,
     /// Whether QEMU runs already, and gets descriptors by name.
     pub(crate) running: bool,
 }
@@ -90,6 +101,7 @@ impl<'c> Builder<'c> {
         builder.accel = config.machine.accel.named().unwrap_or(target.accel);
         builder.name = config.name.as_deref().map_or(Cow::Borrowed("vm"), Cow::Borrowed);
         builder.has_spice = config.spice.is_some();
+        builder.machine_is_secure = config.machine.secure == Some(true);
         builder.earlier = earlier;
         // Those that the topology makes come before what sits on them.
         builder.bundles.push(Bundle::new(Owner::Controllers, None, None));
@@ -134,6 +146,11 @@ impl<'c> Builder<'c> {
             macs: BTreeMap::new(),
             users: BTreeMap::new(),
             names: Names::default(),
+            has_replay: false,
+            machine_is_secure: false,
+            drives: BTreeMap::new(),
+            consoles: 0,
+            early: Vec::new(),
             running: false,
         }
     }

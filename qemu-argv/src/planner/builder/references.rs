@@ -74,6 +74,11 @@ impl Builder<'_> {
         self.fault(at, Fault::UnknownReference { kind, id: short(id), known });
     }
 
+    /// Checks that there is a character device for a monitor, which shares it with a serial port or has it alone.
+    pub(crate) fn monitor_chardev(&mut self, at: At<'_>, id: &str) {
+        self.chardev_of_list(at, "character device", id);
+    }
+
     /// Checks that there is a network backend of that id.
     pub(crate) fn netdev_above(&mut self, at: At<'_>, id: &str) {
         if self.named(PartKind::Netdev, id).is_some() {

@@ -68,18 +68,32 @@ impl Builder<'_> {
         if props.iter().any(|(_, value)| value.has_nul()) {
             self.conflict(at, "must not contain a NUL character");
         }
-        if json && props.iter().any(|(_, value)| value.has_bytes()) {
-            self.conflict(at, "the path is not UTF-8, but QEMU accepts only text here");
+        if json && let Some((_, value)) = props.iter().find(|(_, value)| value.has_bytes()) {
+            let path = match value {
+                Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                _ => String::new(),
+            };
+            self.fault(at, Fault::NotUtf8 { path });
         }
     }
 
     /// Names of properties that people choose themselves.
     pub(crate) fn check_keys(&mut self, at: At<'_>, props: &Props) {
-        for (key, _) in props.iter() {
-            let good = key.starts_with(|first: char| first.is_ascii_alphanumeric())
-                && key.len() <= 64
-                && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-            if !good || matches!(key, "driver" | "id" | "bus" | "addr" | "help") {
+        self.check_keys_but(at, props, "");
+    }
+
+    /// The same, where one of the names that are planned otherwise is the driver's own.
+    pub(crate) fn check_keys_but(&mut self, at: At<'_>, props: &Props, own: &str) {
+        for (key, value) in props.iter() {
+            let good = is_key(key);
+            let inner = match value {
+                Value::Map(inner) => bad_key(inner),
+                _ => None,
+            };
+            if let Some(key) = inner {
+                self.invalid(at, key, "is not a property that can be set here");
+            }
+            if !good || key != own && matches!(key, "driver" | "id" | "bus" | "addr" | "help") {
                 self.invalid(at, key, "is not a property that can be set here");
             }
         }
@@ -97,4 +111,20 @@ impl Builder<'_> {
         }
         host.to_owned()
     }
+}
+
+/// Whether a text can be the name of a property.
+fn is_key(key: &str) -> bool {
+    key.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && key.len() <= 64
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+/// The first name in a table, and those in it, that no property has.
+fn bad_key(props: &Props) -> Option<&str> {
+    props.iter().find_map(|(key, value)| match value {
+        _ if !is_key(key) => Some(key),
+        Value::Map(inner) => bad_key(inner),
+        _ => None,
+    })
 }

@@ -24,6 +24,13 @@ impl Builder<'_> {
         }
     }
 
+    /// The next number among the drives of the board with this interface.
+    pub(crate) fn next_drive(&mut self, interface: &'static str) -> u16 {
+        let next = self.drives.entry(interface).or_default();
+        *next += 1;
+        *next - 1
+    }
+
     /// Claims a MAC address.
     pub(crate) fn mac(&mut self, at: At<'_>, mac: MacAddress) {
         let bundle = self.bundle_of(at);

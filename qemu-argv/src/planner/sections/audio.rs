@@ -12,15 +12,17 @@ pub(super) fn audio(builder: &mut Builder<'_>, config: &VmConfig) {
     let ids = builder.ids("audio", "audio", &config.audio, |audio| audio.id.as_deref());
     for (index, (audio, id)) in config.audio.iter().zip(ids).enumerate() {
         let at = At::entry("audio", index);
-        backend(builder, at, &id, &audio.backend);
+        backend(builder, at, &id, audio);
         device(builder, at, &id, audio);
     }
 }
 
-fn backend(builder: &mut Builder<'_>, at: At<'_>, id: &str, backend: &AudioBackend) {
+fn backend(builder: &mut Builder<'_>, at: At<'_>, id: &str, audio: &Audio) {
+    let options_at = at.field("options");
+    builder.check_keys(options_at, &audio.options);
     let at = at.field("backend");
     let pcm = |device: &Option<String>| device.as_ref().map(|device| Props::new().with("dev", device));
-    let (driver, props) = match backend {
+    let (driver, props) = match &audio.backend {
         AudioBackend::None => ("none", Props::new()),
         AudioBackend::Wav(WavAudio { path }) => {
             ("wav", Props::new().with("path", builder.path(at.field("path"), path)))
@@ -52,6 +54,7 @@ fn backend(builder: &mut Builder<'_>, at: At<'_>, id: &str, backend: &AudioBacke
     };
     let mut all = Props::new().with("driver", driver).with("id", id.to_owned());
     all.extend(props);
+    all.merge(audio.options.clone());
     builder.json_option(at, "-audiodev", all);
 }
 
@@ -62,7 +65,13 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, audio: &Audio) {
     }
     let mut pci = PciRequest::conventional();
     pci.address.clone_from(&audio.address);
-    let props = Props::new().with("audiodev", id.to_owned());
+    let properties_at = at.field("properties");
+    builder.check_keys(properties_at, &audio.properties);
+    if matches!(audio.device, SoundDevice::PcSpeaker | SoundDevice::None) && !audio.properties.is_empty() {
+        builder.conflict(properties_at, "there is no device that they could belong to");
+    }
+    let mut props = Props::new().with("audiodev", id.to_owned());
+    props.extend(audio.properties.clone());
     let device_at = at.field("device");
     let isa = match audio.device {
         SoundDevice::Ich9IntelHda => return controller(builder, at, id, "ich9-intel-hda", audio, pci),
@@ -91,7 +100,7 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, audio: &Audio) {
         SoundDevice::Gus => "gus",
         SoundDevice::Cs4231a => "cs4231a",
     };
-    if !builder.board.is_pc() {
+    if !builder.board.has_isa() {
         builder.not_here(device_at, isa, ", which has no ISA bus");
     }
     builder.fixed_device(at, isa, id, props);
@@ -105,7 +114,7 @@ fn controller(
     audio: &Audio,
     pci: PciRequest,
 ) {
-    builder.device(at, driver, id, Props::new(), Connector::Pci(pci));
+    builder.device(at, driver, id, audio.properties.clone(), Connector::Pci(pci));
     let records = !matches!(audio.backend, AudioBackend::Wav(WavAudio { .. }));
     let usual = if records { HdaCodec::Duplex } else { HdaCodec::Output };
     let codecs: &[HdaCodec] = if audio.codecs.is_empty() { &[usual] } else { &audio.codecs };

@@ -8,12 +8,16 @@ use crate::value::Props;
 
 pub(super) fn balloon(builder: &mut Builder<'_>, config: &VmConfig) {
     let Some(balloon) = &config.balloon else { return };
-    let props = Props::new()
+    let at = At::section("balloon");
+    let mut props = Props::new()
         .with_some("deflate-on-oom", balloon.deflate_on_oom.then_some(true))
         .with_some("free-page-reporting", balloon.free_page_reporting.then_some(true))
         .with_some("guest-stats-polling-interval", balloon.stats_s);
+    let properties_at = at.field("properties");
+    builder.check_keys(properties_at, &balloon.properties);
+    props.extend(balloon.properties.clone());
     let mut pci = PciRequest::express();
     pci.address.clone_from(&balloon.address);
     let driver = builder.board.virtio("virtio-balloon", &pci);
-    builder.device(At::section("balloon"), driver, "balloon0", props, Connector::Virtio(pci));
+    builder.device(at, driver, "balloon0", props, Connector::Virtio(pci));
 }

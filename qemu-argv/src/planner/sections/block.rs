@@ -1,7 +1,7 @@
 //! Block nodes: what holds the bytes, then the format that reads them.
 
 use super::backend::{Opening, backend};
-use crate::config::{Backing, BlockFormat, Cache, DiskBackend, FileDisk};
+use crate::config::{Backing, BlockFormat, Cache, DiskBackend, FileDisk, Size};
 use crate::name::join;
 use crate::plan::FdRole;
 use crate::planner::at::At;
@@ -17,6 +17,9 @@ pub(super) struct Image<'a> {
     pub(super) format: Option<BlockFormat>,
     pub(super) key_secret: Option<&'a str>,
     pub(super) backing: &'a Backing,
+    /// The part of a raw image.
+    pub(super) offset: Option<Size>,
+    pub(super) size: Option<Size>,
 }
 
 /// Adds the nodes of an image; the upper one is called `name`, the lower `name-file`.
@@ -62,6 +65,16 @@ pub(super) fn image(
             at.field("key_secret"),
             "a luks image requires `key_secret`, the id of the secret that unlocks it",
         );
+    }
+    for (field, part) in [("offset", image.offset), ("size", image.size)] {
+        let Some(part) = part else { continue };
+        if format != BlockFormat::Raw {
+            builder.conflict(at.field(field), "only raw images have a part that can be chosen");
+        }
+        if !part.to_bytes().is_multiple_of(512) {
+            builder.invalid(at.field(field), &part.to_string(), "is not a multiple of 512 bytes");
+        }
+        props.set(field, part.to_bytes());
     }
     common(&mut props, opening);
     props.extend(extra);
@@ -152,6 +165,8 @@ fn backing(
                 format: below.format,
                 key_secret: below.key_secret.as_deref(),
                 backing: &below.backing,
+                offset: None,
+                size: None,
             };
             image(builder, at, &node, part, opening, Props::new());
             Some(Value::from(node))

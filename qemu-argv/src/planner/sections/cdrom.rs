@@ -2,10 +2,10 @@
 
 use super::backend::Opening;
 use super::block::{Image, image};
+use super::disk::Behind;
 use crate::config::{Backing, BlockFormat, Cdrom, CdromInterface, VmConfig};
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
-use crate::topology::{Connector, ScsiRequest};
 use crate::value::Props;
 
 pub(super) fn cdroms(builder: &mut Builder<'_>, config: &VmConfig) {
@@ -24,7 +24,9 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, cdrom: &Cdrom) {
     let mut props = Props::new();
     if let Some(backend) = &cdrom.medium {
         let format = Some(cdrom.format.unwrap_or(BlockFormat::Raw));
-        let part = Image { field: "medium", backend, format, key_secret: None, backing: &Backing::Header };
+        let (key_secret, backing) = (None, &Backing::Header);
+        let (offset, size) = (None, None);
+        let part = Image { field: "medium", backend, format, key_secret, backing, offset, size };
         let opening = Opening { read_only: true, cache: None, aio: None, discard: false };
         image(builder, at, id, part, opening, Props::new());
         props.set("drive", id);
@@ -44,12 +46,20 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, cdrom: &Cdrom) {
         CdromInterface::Auto => CdromInterface::VirtioScsi,
         given => given,
     };
-    let (driver, connector) = match interface {
-        CdromInterface::Sata => ("ide-cd", Connector::Sata { bus: None }),
-        CdromInterface::Ide => ("ide-cd", Connector::Ide { at: None }),
-        CdromInterface::Auto | CdromInterface::VirtioScsi => {
-            ("scsi-cd", Connector::Scsi(ScsiRequest::default()))
-        }
+    let interface = match (interface, &cdrom.controller) {
+        // The board's other one is not meant.
+        (CdromInterface::Ide, Some(_)) if cdrom.interface == CdromInterface::Auto => CdromInterface::Sata,
+        (interface, _) => interface,
     };
+    let place = Behind { controller: cdrom.controller.as_deref(), unit: cdrom.unit, lun: cdrom.lun };
+    let (driver, connector) = match interface {
+        CdromInterface::Sata => ("ide-cd", place.sata(builder, at)),
+        CdromInterface::Ide => ("ide-cd", place.ide(builder, at)),
+        CdromInterface::Scsi => ("scsi-cd", place.scsi(true)),
+        CdromInterface::Auto | CdromInterface::VirtioScsi => ("scsi-cd", place.scsi(false)),
+    };
+    let properties_at = at.field("properties");
+    builder.check_keys(properties_at, &cdrom.properties);
+    props.extend(cdrom.properties.clone());
     builder.device(at, driver, id, props, connector);
 }

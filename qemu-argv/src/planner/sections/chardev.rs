@@ -10,6 +10,7 @@ use crate::config::{
     RingbufChardev, SerialChardev, SocketAddress, SocketChardev, SpiceportChardev, SpicevmcChardev,
     StdioChardev, UdpChardev, UnixAddress, VcChardev, VdagentChardev, VmConfig,
 };
+use crate::name::join;
 use crate::plan::{CharNode, SocketRole};
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
@@ -27,7 +28,15 @@ pub(super) fn chardevs(builder: &mut Builder<'_>, config: &VmConfig) {
                 "`launcher` is only supported for serial ports and virtio-serial ports",
             );
         }
-        let mut node = one(builder, at, id, backend, None);
+        // QEMU's standard input is the launcher's monitor, and the launcher shows this one in its place.
+        let launcher = CharBackend::Launcher;
+        let mut node = if matches!(backend, CharBackend::Stdio(_)) && has_no_stdio(builder) {
+            let served = console(builder);
+            builder.consoles += 1;
+            one(builder, at, id, &launcher, Some(served))
+        } else {
+            one(builder, at, id, backend, None)
+        };
         if let Some(log) = log {
             let path = builder.raw_path(at.field("log"), log);
             node.props.set("logfile", path);
@@ -46,6 +55,15 @@ pub(super) fn chardevs(builder: &mut Builder<'_>, config: &VmConfig) {
 pub(super) struct Served {
     pub(super) role: SocketRole,
     pub(super) ending: SmolStr,
+}
+
+/// The next console that the launcher serves.
+pub(super) fn console(builder: &Builder<'_>) -> Served {
+    let number = builder.consoles;
+    Served {
+        role: SocketRole::Console(number),
+        ending: join([".console", itoa::Buffer::new().format(number), ".sock"]),
+    }
 }
 
 /// Adds the character device of a serial port, a channel or another device.

@@ -12,7 +12,7 @@ const GDB: &str = "gdb0";
 
 pub(super) fn debug(builder: &mut Builder<'_>, config: &VmConfig) {
     let at = At::section("debug");
-    let Debug { gdb, log, log_file, semihosting } = &config.debug;
+    let Debug { gdb, log, log_file, semihosting, message_timestamps, .. } = &config.debug;
     if let Some(address) = gdb {
         let backend =
             CharBackend::Socket(SocketChardev { server: true, ..SocketChardev::new(address.clone()) });
@@ -34,6 +34,9 @@ pub(super) fn debug(builder: &mut Builder<'_>, config: &VmConfig) {
         }
         let path = builder.raw_path(at.field("log_file"), path);
         builder.plain(at.field("log_file"), "-D", path);
+    }
+    if *message_timestamps {
+        builder.option(at.field("message_timestamps"), "-msg", Props::new().with("timestamp", true));
     }
     if let Some(semihosting) = semihosting {
         semihosted(builder, at, semihosting);
@@ -68,6 +71,9 @@ fn semihosted(builder: &mut Builder<'_>, at: At<'_>, semihosting: &Semihosting) 
     if let Some(id) = &semihosting.chardev {
         builder.chardev_of_list(at.field("chardev"), "character device", id);
         props.set("chardev", id);
+    }
+    if semihosting.userspace {
+        props.set("userspace", true);
     }
     for word in &semihosting.args {
         props.repeat("arg", word);

@@ -17,12 +17,14 @@ pub(super) fn display(builder: &mut Builder<'_>, config: &VmConfig) {
     let props = match &config.display {
         // Without this, QEMU would open a window, or a VNC port if it was built without windows.
         Display::None => return builder.plain(at, "-display", "none"),
-        Display::Gtk(GtkDisplay { gl, full_screen }) => {
-            kind("gtk").with_some("gl", gl_word(*gl)).with_some("full-screen", full(*full_screen))
-        }
-        Display::Sdl(SdlDisplay { gl, full_screen }) => {
-            kind("sdl").with_some("gl", gl_word(*gl)).with_some("full-screen", full(*full_screen))
-        }
+        Display::Gtk(GtkDisplay { gl, full_screen, show_cursor }) => kind("gtk")
+            .with_some("gl", gl_word(*gl))
+            .with_some("full-screen", full(*full_screen))
+            .with_some("show-cursor", full(*show_cursor)),
+        Display::Sdl(SdlDisplay { gl, full_screen, show_cursor }) => kind("sdl")
+            .with_some("gl", gl_word(*gl))
+            .with_some("full-screen", full(*full_screen))
+            .with_some("show-cursor", full(*show_cursor)),
         Display::Curses(CursesDisplay { charset }) => kind("curses").with_some("charset", charset.as_ref()),
         Display::EglHeadless(EglHeadlessDisplay { render_node }) => {
             let node = path(builder, at, render_node.as_deref());

@@ -1,10 +1,12 @@
 //! `extra_args`: passed on as they are, unless the launcher would make them void or they would break it.
 
-use crate::config::VmConfig;
+use super::provider::usual_bus;
+use crate::config::{NicModel, OtherBus, VmConfig};
 use crate::error::Fault;
 use crate::flag_options::FLAG_OPTIONS;
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
+use crate::value::Props;
 
 /// Options that a launcher takes over or that end QEMU at once: why, and what to use instead.
 const REFUSED: &[(&[&str], &str)] = &[
@@ -55,6 +57,16 @@ pub(super) fn check(builder: &mut Builder<'_>, config: &VmConfig) {
                 "QEMU ignores it for the disks of the config; set `snapshot = true` on each of them",
             );
         }
+        if name == "device"
+            && builder.board.machine.pci().is_some()
+            && !builder.requests.is_empty()
+            && value.is_some_and(takes_a_slot)
+        {
+            builder.conflict(
+                at,
+                "QEMU creates it before the devices of the config, whose slots it takes; use `devices`, or give it a free `addr`",
+            );
+        }
         let elevates = match name {
             "runas" | "chroot" => true,
             "run-with" => value.is_some_and(|value| value.contains("user=") || value.contains("chroot=")),
@@ -73,6 +85,27 @@ pub(super) fn check(builder: &mut Builder<'_>, config: &VmConfig) {
             builder.conflict(at, format!("{argument}: {why}"));
         }
     }
+}
+
+/// Whether a device that is not written as JSON is a PCI device which QEMU finds a place for.
+fn takes_a_slot(value: &str) -> bool {
+    let mut words = value.split(',');
+    let driver = words.next().unwrap_or_default();
+    let driver = driver.strip_prefix("driver=").unwrap_or(driver);
+    let is_placed = words.any(|word| word.starts_with("addr=") || word.starts_with("bus="));
+    let is_pci = driver.ends_with("-pci")
+        || NicModel::of_driver(driver)
+            .is_some_and(|model| !matches!(model, NicModel::UsbNet | NicModel::SpaprVlan))
+        || matches!(
+            driver,
+            "VGA" | "cirrus-vga" | "vmware-svga" | "qxl" | "qxl-vga" | "bochs-display" | "ati-vga"
+        )
+        || matches!(
+            driver,
+            "virtio-vga" | "nvme" | "AC97" | "ES1370" | "intel-hda" | "ich9-intel-hda" | "edu"
+        )
+        || matches!(usual_bus(driver, &Props::new()), OtherBus::Pci);
+    is_pci && !is_placed && !value.starts_with('{')
 }
 
 /// The name of an option, which QEMU takes with one dash or two.

@@ -12,7 +12,7 @@ pub(super) fn pvpanic(builder: &mut Builder<'_>, config: &VmConfig) {
     match config.pvpanic {
         None | Some(Pvpanic::None) => {}
         Some(Pvpanic::Isa) => {
-            if !builder.board.is_pc() {
+            if !builder.board.has_isa() {
                 builder.not_here(at, "an ISA bus", "; choose \"pci\"");
             }
             builder.fixed_device(at, "pvpanic", "pvpanic0", Props::new());
@@ -39,7 +39,7 @@ pub(super) fn vmgenid(builder: &mut Builder<'_>, config: &VmConfig) {
 pub(super) fn debug_exit(builder: &mut Builder<'_>, config: &VmConfig) {
     let Some(exit) = config.debug_exit else { return };
     let at = At::section("debug_exit");
-    if !builder.board.is_pc() {
+    if !builder.board.has_isa() {
         builder.not_here(at, "isa-debug-exit", ", which has no ISA bus");
     }
     if !matches!(exit.size, 1 | 2 | 4) {

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::config::{VirtioBus, VmConfig};
+use crate::config::{KernelIrqchip, TcgThreads, VirtioBus, VmConfig};
 use crate::plan::{CliOption, OptionValue};
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
-use crate::value::Props;
+use crate::qemu_target::Accelerator;
+use crate::value::{Props, Value};
 
 pub(super) fn machine(builder: &mut Builder<'_>, config: &VmConfig) {
     let at = At::section("machine");
@@ -35,10 +36,6 @@ pub(super) fn machine(builder: &mut Builder<'_>, config: &VmConfig) {
         .with_some("gic-version", machine.gic_version.as_ref())
         .with_some("virtualization", machine.virtualization)
         .with_some("secure", machine.secure);
-    if machine.hpet.is_some() && builder.before(8, 0) {
-        // Until then a switch of its own, and only for switching it off, said it.
-        builder.needs(at.field("hpet"), "`hpet` as a property of the machine", 8, 0);
-    }
     props.extend(builder.machine.clone());
     let options_at = at.field("options");
     builder.check_keys(options_at, &machine.options);
@@ -58,7 +55,70 @@ pub(super) fn machine(builder: &mut Builder<'_>, config: &VmConfig) {
         // Writing to a String cannot fail.
         let _ = write!(words, ",tb-size={mib}");
     }
+    accel_options(builder, at, config, &mut words);
     builder.options.push(CliOption { name: "-accel".into(), value: OptionValue::Plain(words.into()) });
     // Both are told first, where a reader looks for them.
     builder.options.rotate_right(2);
+}
+
+/// What the accelerator is told besides its name.
+fn accel_options(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, words: &mut String) {
+    let machine = &config.machine;
+    let accel = builder.accel;
+    if accel.is_hardware() && (machine.tcg_threads.is_some() || machine.tcg_split_wx.is_some()) {
+        builder.conflict(
+            at,
+            format!("`tcg_threads` and `tcg_split_wx` are only supported by TCG, not by {accel}"),
+        );
+    }
+    let on = |on: bool| if on { "on" } else { "off" };
+    let threads = machine.tcg_threads.map(|threads| match threads {
+        TcgThreads::Single => "single",
+        TcgThreads::Multi => "multi",
+    });
+    let irqchip = machine.kernel_irqchip.map(|irqchip| match irqchip {
+        KernelIrqchip::On => "on",
+        KernelIrqchip::Off => "off",
+        KernelIrqchip::Split => "split",
+    });
+    if irqchip == Some("split") && !builder.board.is_x86() {
+        builder.not_here(at.field("kernel_irqchip"), "a split interrupt controller", "");
+    }
+    if let Some(size) = machine.dirty_ring_size
+        && !(size.is_power_of_two() && (1024..=65536).contains(&size))
+    {
+        let why = "is not a valid ring size; expected a power of two from 1024 to 65536";
+        builder.invalid(at.field("dirty_ring_size"), &size.to_string(), why);
+    }
+    let of_kvm = accel == Accelerator::Kvm;
+    let typed = [
+        ("thread", threads.map(str::to_owned)),
+        ("split-wx", machine.tcg_split_wx.map(|split| on(split).to_owned())),
+        ("kernel-irqchip", irqchip.filter(|_| of_kvm).map(str::to_owned)),
+        ("dirty-ring-size", machine.dirty_ring_size.filter(|_| of_kvm).map(|size| size.to_string())),
+    ];
+    for (key, value) in typed {
+        if let Some(value) = value {
+            // Writing to a String cannot fail.
+            let _ = write!(words, ",{key}={value}");
+        }
+    }
+    let options_at = at.field("accel_options");
+    builder.check_keys(options_at, &machine.accel_options);
+    for (key, value) in machine.accel_options.iter() {
+        let value = match value {
+            Value::Bool(value) => on(*value).to_owned(),
+            Value::Int(number) => number.to_string(),
+            Value::Uint(number) => number.to_string(),
+            Value::Str(word) if !word.is_empty() && !word.contains(',') && !word.contains('\0') => {
+                word.to_string()
+            }
+            _ => {
+                builder.conflict(options_at.field(key), "expected true, false, a number or a word");
+                continue;
+            }
+        };
+        let _ = write!(words, ",{key}={value}");
+    }
+    builder.check_length(options_at, words.len());
 }

@@ -1,7 +1,7 @@
 //! Turns each section of a configuration into parts, file by file under the section's name.
 //!
-//! Order is the configuration's, so that the same configuration is the same bytes. The one thing that QEMU asks for, that a bus
-//! comes before what is on it, holds because controllers are rendered before their devices.
+//! Order is the configuration's, so that the same configuration is the same bytes. What QEMU asks for, that a bus comes before what is
+//! on it and an IOMMU before what it is for, is seen to when all is planned (`planner/order.rs`).
 
 mod action;
 mod address;
@@ -26,10 +26,13 @@ mod host_device;
 mod iothread;
 mod machine;
 mod memory;
+mod monitor;
 mod netdev;
 mod network;
 mod numa;
 mod object;
+mod provider;
+mod replay;
 mod rng;
 mod rtc;
 mod secret;
@@ -51,6 +54,8 @@ mod watchdog;
 use crate::config::VmConfig;
 use crate::planner::NewDevice;
 use crate::planner::builder::Builder;
+#[cfg(feature = "import")]
+pub(crate) use provider::provides;
 
 /// Renders the whole configuration.
 pub(crate) fn all(builder: &mut Builder<'_>, config: &VmConfig) {
@@ -70,12 +75,15 @@ pub(crate) fn all(builder: &mut Builder<'_>, config: &VmConfig) {
     vm::monitors(builder);
     chardev::chardevs(builder, config);
     debug::debug(builder, config);
+    replay::replay(builder, config);
+    monitor::monitors(builder, config);
     usb::controllers(builder, config);
     disk::disks(builder, config);
     cdrom::cdroms(builder, config);
     network::networks(builder, config);
     display::display(builder, config);
     vnc::vnc(builder, config);
+    vnc::keyboard(builder, config);
     spice::spice(builder, config);
     video::video(builder, config);
     audio::audio(builder, config);
@@ -100,6 +108,7 @@ pub(crate) fn all(builder: &mut Builder<'_>, config: &VmConfig) {
     // What devices asked of the board, of memory and of the sandbox is known only now.
     memory::memory(builder, config);
     numa::nodes(builder, config);
+    numa::speeds(builder, config);
     vm::sandbox(builder, config);
     machine::machine(builder, config);
     vm::defaults(builder, config);

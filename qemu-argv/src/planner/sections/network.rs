@@ -2,6 +2,7 @@
 
 use super::netdev;
 use crate::config::{MacAddress, NetBackend, Network, NicModel, VmConfig};
+use crate::name::join;
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
 use crate::planner::ids::stable_hash;
@@ -28,6 +29,19 @@ fn one(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network) {
     // More than may be are planned no further.
     let queues = network.queues.map(|queues| queues.min(MOST_QUEUES));
     netdev::netdev(builder, at, id, &network.backend, queues);
+    if let Some(path) = &network.capture {
+        let capture_at = at.field("capture");
+        if matches!(network.backend, NetBackend::VhostUser(_) | NetBackend::VhostVdpa(_)) {
+            builder.conflict(capture_at, "packets of this backend do not pass through QEMU");
+        }
+        let file = builder.path(capture_at, path);
+        let props = Props::new().with("netdev", id.to_owned()).with("file", file);
+        builder.object(at, "filter-dump", join([id, "-capture"]), props);
+    }
+    if builder.has_replay {
+        let props = Props::new().with("netdev", id.to_owned());
+        builder.object(at, "filter-replay", join([id, "-replay"]), props);
+    }
     if network.model == NicModel::None {
         return no_device(builder, at, network);
     }
@@ -88,6 +102,7 @@ fn no_device(builder: &mut Builder<'_>, at: At<'_>, network: &Network) {
         queues: _,
         mtu,
         address,
+        capture: _,
         hotplug,
         properties,
     } = network;
@@ -152,7 +167,8 @@ fn add(builder: &mut Builder<'_>, at: At<'_>, id: &str, network: &Network, props
             if builder.board.family() != Family::Pseries {
                 builder.not_here(at.field("model"), driver, "; it requires pseries");
             }
-            return builder.fixed_device(at, driver, id, props);
+            builder.fixed_device(at, driver, id, props);
+            return;
         }
         Model::Board | Model::None => return,
         Model::Igb => {

@@ -25,6 +25,22 @@ pub(super) fn nodes(builder: &mut Builder<'_>, config: &VmConfig) {
     }
     for (index, node) in config.numa.iter().enumerate() {
         let at = At::entry("numa", index);
+        for (position, place) in node.cpu_places.iter().enumerate() {
+            let at = at.item("cpu_places", position);
+            builder.check_keys(at, place);
+            let mut props = Props::new().with("type", "cpu").with("node-id", index as u64);
+            for (key, value) in place.iter() {
+                if !matches!(value, Value::Uint(_)) || !key.ends_with("-id") {
+                    builder.invalid(
+                        at,
+                        key,
+                        "is not a place of a CPU; expected numbers such as socket-id = 0",
+                    );
+                }
+                props.set(key.to_owned(), value.clone());
+            }
+            builder.option(at, "-numa", props);
+        }
         let at = at.field("distances");
         if node.distances.is_empty() {
             continue;
@@ -70,11 +86,81 @@ fn one(builder: &mut Builder<'_>, config: &VmConfig, index: usize, node: &NumaNo
         check_range(builder, at.item("cpus", position), config, range);
         props.repeat("cpus", range);
     }
+    if let Some(initiator) = node.initiator {
+        if usize::from(initiator) >= config.numa.len() {
+            builder.invalid(at.field("initiator"), &initiator.to_string(), "is not the number of a node");
+        }
+        props.set("initiator", initiator);
+    }
     if node.memory > Size::bytes(0) {
         memory::object(builder, at, config, &id, node.memory, object);
         props.set("memdev", id);
     }
     builder.option(at, "-numa", props);
+}
+
+/// `-numa hmat-lb` and `-numa hmat-cache`.
+pub(super) fn speeds(builder: &mut Builder<'_>, config: &VmConfig) {
+    let at = At::section("hmat");
+    for (index, speed) in config.hmat.speeds.iter().enumerate() {
+        let at = at.item("speeds", index);
+        for (field, node) in [("initiator", speed.initiator), ("target", speed.target)] {
+            check_node(builder, at.field(field), config, node);
+        }
+        let good = ["memory", "first-level", "second-level", "third-level"];
+        check_one_of(builder, at.field("hierarchy"), &speed.hierarchy, &good);
+        check_one_of(builder, at.field("access"), &speed.access, &["access", "read", "write"]);
+        let props = Props::new()
+            .with("type", "hmat-lb")
+            .with("initiator", speed.initiator)
+            .with("target", speed.target)
+            .with("hierarchy", &speed.hierarchy);
+        let props = match (speed.latency_ns, speed.bandwidth) {
+            (Some(latency), None) => {
+                props.with("data-type", format!("{}-latency", speed.access)).with("latency", latency)
+            }
+            (None, Some(bandwidth)) => props
+                .with("data-type", format!("{}-bandwidth", speed.access))
+                .with("bandwidth", bandwidth.to_bytes()),
+            _ => {
+                builder.conflict(at, "set either `latency_ns` or `bandwidth`");
+                continue;
+            }
+        };
+        builder.option(at, "-numa", props);
+    }
+    for (index, cache) in config.hmat.caches.iter().enumerate() {
+        let at = at.item("caches", index);
+        check_node(builder, at.field("node"), config, cache.node);
+        if !(1..=3).contains(&cache.level) {
+            builder.invalid(at.field("level"), &cache.level.to_string(), "is not a level; expected 1 to 3");
+        }
+        let associativity = cache.associativity.as_deref().unwrap_or("none");
+        check_one_of(builder, at.field("associativity"), associativity, &["none", "direct", "complex"]);
+        let policy = cache.policy.as_deref().unwrap_or("none");
+        check_one_of(builder, at.field("policy"), policy, &["none", "write-back", "write-through"]);
+        let props = Props::new()
+            .with("type", "hmat-cache")
+            .with("node-id", cache.node)
+            .with("size", cache.size.to_bytes())
+            .with("level", cache.level)
+            .with("associativity", associativity.to_owned())
+            .with("policy", policy.to_owned())
+            .with("line", cache.line);
+        builder.option(at, "-numa", props);
+    }
+}
+
+fn check_node(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, node: u16) {
+    if usize::from(node) >= config.numa.len() {
+        builder.invalid(at, &node.to_string(), "is not the number of a node of `numa`");
+    }
+}
+
+fn check_one_of(builder: &mut Builder<'_>, at: At<'_>, word: &str, good: &[&str]) {
+    if !good.contains(&word) {
+        builder.invalid(at, word, format!("is not possible here; expected one of {}", good.join(", ")));
+    }
 }
 
 fn check_range(builder: &mut Builder<'_>, at: At<'_>, config: &VmConfig, range: &str) {

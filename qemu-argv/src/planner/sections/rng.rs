@@ -20,10 +20,13 @@ pub(super) fn rng(builder: &mut Builder<'_>, config: &VmConfig) {
     if rng.period_ms.is_some() && rng.max_bytes.is_none() {
         builder.conflict(at.field("period_ms"), "`period_ms` requires `max_bytes`");
     }
-    let props = Props::new()
+    let mut props = Props::new()
         .with("rng", "rng0-source")
         .with_some("max-bytes", rng.max_bytes.map(Size::to_bytes))
         .with_some("period", rng.period_ms.or(rng.max_bytes.map(|_| 65536)));
+    let properties_at = at.field("properties");
+    builder.check_keys(properties_at, &rng.properties);
+    props.extend(rng.properties.clone());
     let mut pci = PciRequest::express();
     pci.address.clone_from(&rng.address);
     let driver = builder.board.virtio("virtio-rng", &pci);

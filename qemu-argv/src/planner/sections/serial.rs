@@ -2,10 +2,9 @@
 
 use smol_str::SmolStr;
 
-use super::chardev::{self, Served};
+use super::chardev;
 use crate::config::{CharBackend, Serial, SerialDevice, StdioChardev, VmConfig};
 use crate::name::join;
-use crate::plan::SocketRole;
 use crate::planner::at::At;
 use crate::planner::builder::Builder;
 use crate::planner::ids::chardev_name;
@@ -14,11 +13,10 @@ use crate::value::Props;
 
 pub(super) fn serials(builder: &mut Builder<'_>, config: &VmConfig) {
     let ids = builder.ids("serials", "serial", &config.serials, |serial| serial.id.as_deref());
-    let mut consoles = 0;
     let mut ports = 0;
     for (index, (serial, id)) in config.serials.iter().zip(ids).enumerate() {
         let at = At::entry("serials", index);
-        let chardev = chardev_of(builder, at, serial, &id, &mut consoles);
+        let chardev = chardev_of(builder, at, serial, &id);
         match serial.device {
             SerialDevice::Board => board_port(builder, at, &chardev, &mut ports),
             SerialDevice::Pci => {
@@ -40,13 +38,7 @@ pub(super) fn serials(builder: &mut Builder<'_>, config: &VmConfig) {
     }
 }
 
-fn chardev_of(
-    builder: &mut Builder<'_>,
-    at: At<'_>,
-    serial: &Serial,
-    id: &str,
-    consoles: &mut u32,
-) -> SmolStr {
+fn chardev_of(builder: &mut Builder<'_>, at: At<'_>, serial: &Serial, id: &str) -> SmolStr {
     if let Some(chardev) = &serial.chardev {
         builder.chardev_of_list(at.field("chardev"), "character device", chardev);
         if serial.log.is_some() {
@@ -55,10 +47,7 @@ fn chardev_of(
         return chardev.into();
     }
     let name = chardev_name(id, &serial.backend);
-    let served = Served {
-        role: SocketRole::Console(*consoles),
-        ending: join([".console", itoa::Buffer::new().format(*consoles), ".sock"]),
-    };
+    let served = chardev::console(builder);
     // QEMU's standard input is the launcher's monitor, and the launcher shows this port in its place.
     let launcher = CharBackend::Launcher;
     let backend = match &serial.backend {
@@ -66,7 +55,7 @@ fn chardev_of(
         backend => backend,
     };
     if *backend == launcher {
-        *consoles += 1;
+        builder.consoles += 1;
     }
     chardev::add_logged(builder, at, &name, backend, Some(served), serial.log.as_deref());
     name
@@ -77,6 +66,8 @@ fn board_port(builder: &mut Builder<'_>, at: At<'_>, chardev: &str, ports: &mut 
     let room = match builder.board.family() {
         Family::Q35 | Family::I440fx => 4,
         // One that guests know; s390x shows one SCLP line console.
+        // The secure world's, and another one since 9.1.
+        Family::VirtArm if builder.machine_is_secure || !builder.before(9, 1) => 2,
         Family::VirtArm | Family::VirtRiscv | Family::VirtLoongarch | Family::Microvm | Family::S390Ccw => 1,
         _ => 8,
     };

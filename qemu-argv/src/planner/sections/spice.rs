@@ -16,6 +16,12 @@ pub(super) fn spice(builder: &mut Builder<'_>, config: &VmConfig) {
         let dir = builder.raw_path(at.field("x509_dir"), dir);
         props.set("x509-dir", dir);
     }
+    if let Some(ciphers) = &spice.tls_ciphers {
+        if spice.x509_dir.is_none() {
+            builder.conflict(at.field("tls_ciphers"), "`tls_ciphers` requires `x509_dir`");
+        }
+        props.set("tls-ciphers", ciphers);
+    }
     if let Some(secret) = &spice.password_secret {
         builder.secret(at.field("password_secret"), secret);
         props.set("password-secret", secret);

@@ -34,7 +34,10 @@ fn controller(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbControll
             "is not a valid number of ports; expected 1 to 15",
         );
     }
-    let props = if xhci { Props::new().with("p2", ports).with("p3", ports) } else { Props::new() };
+    let mut props = if xhci { Props::new().with("p2", ports).with("p3", ports) } else { Props::new() };
+    let properties_at = at.field("properties");
+    builder.check_keys(properties_at, &usb.properties);
+    props.extend(usb.properties.clone());
     let (driver, mut pci) = match usb.model {
         UsbModel::Xhci => ("qemu-xhci", PciRequest::express()),
         UsbModel::NecXhci => ("nec-usb-xhci", PciRequest::express()),
@@ -61,19 +64,21 @@ pub(super) fn newcomer(builder: &mut Builder<'_>, usb: &UsbDevice) {
 }
 
 fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
-    let (driver, props) = match &usb.device {
+    let (driver, mut props) = match &usb.device {
         UsbKind::Tablet => ("usb-tablet", Props::new()),
         UsbKind::Mouse => ("usb-mouse", Props::new()),
         UsbKind::Keyboard => ("usb-kbd", Props::new()),
         UsbKind::WacomTablet => ("usb-wacom-tablet", Props::new()),
         UsbKind::Hub => ("usb-hub", Props::new()),
         UsbKind::Ccid => ("usb-ccid", Props::new()),
-        UsbKind::Host(UsbHost { vendor, product, bus, port }) => {
-            if vendor.is_some() != product.is_some() || bus.is_some() != port.is_some() {
-                builder
-                    .conflict(at.field("device"), "`vendor` requires `product`, and `bus` requires `port`");
+        UsbKind::Host(UsbHost { vendor, product, bus, port, address }) => {
+            let on_bus = port.is_some() || address.is_some();
+            if vendor.is_some() != product.is_some() || bus.is_some() != on_bus {
+                let why = "`vendor` requires `product`, and `bus` requires `port` or `address`";
+                builder.conflict(at.field("device"), why);
             } else if vendor.is_none() && bus.is_none() {
-                builder.conflict(at.field("device"), "set `vendor` and `product`, or `bus` and `port`");
+                let why = "set `vendor` and `product`, `bus` and `port`, or `bus` and `address`";
+                builder.conflict(at.field("device"), why);
             }
             if let Some(port) = port
                 && !port.split('.').all(|part| {
@@ -90,7 +95,8 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
                 .with_some("vendorid", *vendor)
                 .with_some("productid", *product)
                 .with_some("hostbus", *bus)
-                .with_some("hostport", port.as_ref());
+                .with_some("hostport", port.as_ref())
+                .with_some("hostaddr", *address);
             ("usb-host", props)
         }
         UsbKind::Redirection(UsbRedirection { backend }) => {
@@ -105,6 +111,9 @@ fn device(builder: &mut Builder<'_>, at: At<'_>, id: &str, usb: &UsbDevice) {
             ("usb-redir", Props::new().with("chardev", name))
         }
     };
+    let properties_at = at.field("properties");
+    builder.check_keys(properties_at, &usb.properties);
+    props.extend(usb.properties.clone());
     let request = UsbRequest { controller: usb.controller.clone(), port: usb.port.clone() };
     builder.device(at, driver, id, props, Connector::Usb(request));
 }

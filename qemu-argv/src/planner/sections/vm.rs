@@ -16,7 +16,22 @@ pub(super) fn names(builder: &mut Builder<'_>, config: &VmConfig) {
         check_name(builder, name);
     }
     let name = builder.name.clone().into_owned();
-    builder.option(At::section("name"), "-name", Props::new().with("guest", name));
+    let mut process = config.debug.process_name.as_ref();
+    if process.is_some_and(|process| process.is_empty() || process.contains('\0')) {
+        let at = At::section("debug");
+        builder.conflict(at.field("process_name"), "must not be empty or contain a NUL character");
+        process = None;
+    }
+    let props = Props::new()
+        .with("guest", name)
+        .with_some("process", process)
+        .with_some("debug-threads", config.debug.thread_names);
+    builder.option(At::section("name"), "-name", props);
+    for (index, dir) in config.data_dirs.iter().enumerate() {
+        let at = At::entry("data_dirs", index);
+        let dir = builder.raw_path(at, dir);
+        builder.plain(at, "-L", dir);
+    }
     if let Some(uuid) = &config.uuid {
         let at = At::section("uuid");
         if is_uuid(uuid) {
@@ -95,6 +110,23 @@ pub(super) fn sandbox(builder: &mut Builder<'_>, config: &VmConfig) {
     builder.option(At::section("sandbox"), "-sandbox", props);
 }
 
+/// QEMU gives its privileges up when everything is open, which its sandbox must let it do.
+fn become_user(builder: &mut Builder<'_>, config: &VmConfig, user: &str) {
+    let at = At::section("run_as");
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:$".contains(&byte);
+    if user.is_empty() || user.starts_with('-') || !user.bytes().all(good) {
+        builder.invalid(at, user, "is not a valid user; expected a name, or UID:GID");
+    }
+    if config.sandbox.enabled && !config.sandbox.allow_elevate {
+        builder.conflict(at, "QEMU's sandbox denies this; set `sandbox = { allow_elevate = true }`");
+    }
+    if builder.before(9, 1) {
+        builder.plain(at, "-runas", user);
+    } else {
+        builder.option(at, "-run-with", Props::new().with("user", user.to_owned()));
+    }
+}
+
 /// Boards that QEMU alone knows lose parts of theirs with `-nodefaults`, such as their flash and sound, and some do not start at
 /// all. What is QEMU's own idea is switched off piece by piece there.
 pub(super) fn defaults(builder: &mut Builder<'_>, config: &VmConfig) {
@@ -120,8 +152,33 @@ pub(super) fn run(builder: &mut Builder<'_>, config: &VmConfig) {
     if builder.endpoints.qmp_fd.is_some() || config.paused {
         builder.flag("-S");
     }
-    if config.incoming {
-        builder.plain(At::section("incoming"), "-incoming", "defer");
+    let incoming_at = At::section("incoming_from");
+    match &config.incoming_from {
+        Some(address) => {
+            if address.is_empty() || address == "defer" || !address.contains(':') {
+                builder.invalid(
+                    incoming_at,
+                    address,
+                    "is not a valid address; expected for example tcp:0:4444",
+                );
+            }
+            builder.plain(incoming_at, "-incoming", address);
+        }
+        None if config.incoming => builder.plain(At::section("incoming"), "-incoming", "defer"),
+        None => {}
+    }
+    if let Some(name) = &config.load_snapshot {
+        let at = At::section("load_snapshot");
+        if config.incoming || config.incoming_from.is_some() {
+            builder.conflict(at, "a machine cannot be loaded and come in by migration at once");
+        }
+        if name.is_empty() {
+            builder.invalid(at, name, "is not a valid name of a snapshot");
+        }
+        builder.plain(at, "-loadvm", name);
+    }
+    if let Some(user) = &config.run_as {
+        become_user(builder, config, user);
     }
     super::extra::check(builder, config);
 }

@@ -61,14 +61,31 @@ pub(super) fn vnc(builder: &mut Builder<'_>, config: &VmConfig) {
     }
     builder.option(at, "-vnc", props);
     if let Some(layout) = &vnc.keyboard {
-        let good = !layout.is_empty()
-            && layout.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        if !good || layout == "help" {
-            // QEMU makes a file name of it.
-            builder.invalid(at.field("keyboard"), layout, "is not a valid keyboard layout");
+        if config.keyboard_layout.is_some() {
+            builder.conflict(
+                at.field("keyboard"),
+                "`vnc.keyboard` and `keyboard_layout` are the same; set one of them",
+            );
         }
-        builder.plain(at, "-k", layout);
+        layout_of(builder, at.field("keyboard"), layout);
     }
+}
+
+/// The layout of all that is no VNC.
+pub(super) fn keyboard(builder: &mut Builder<'_>, config: &VmConfig) {
+    if let Some(layout) = &config.keyboard_layout {
+        layout_of(builder, At::section("keyboard_layout"), layout);
+    }
+}
+
+fn layout_of(builder: &mut Builder<'_>, at: At<'_>, layout: &str) {
+    let good = !layout.is_empty()
+        && layout.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !good || layout == "help" {
+        // QEMU makes a file name of it.
+        builder.invalid(at, layout, "is not a valid keyboard layout");
+    }
+    builder.plain(at, "-k", layout);
 }
 
 fn access(builder: &mut Builder<'_>, at: At<'_>, vnc: &Vnc, mut props: Props) -> Props {

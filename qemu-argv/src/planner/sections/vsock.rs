@@ -21,6 +21,9 @@ pub(super) fn vsock(builder: &mut Builder<'_>, config: &VmConfig) {
     if vsock.pass_fd {
         props.set("vhostfd", builder.fd_text(at, FdRole::VhostVsock));
     }
+    let properties_at = at.field("properties");
+    builder.check_keys(properties_at, &vsock.properties);
+    props.extend(vsock.properties.clone());
     let mut pci = PciRequest::express();
     pci.address.clone_from(&vsock.address);
     let driver = builder.board.virtio("vhost-vsock", &pci);

@@ -15,7 +15,7 @@ pub(super) fn watchdog(builder: &mut Builder<'_>, config: &VmConfig) {
             builder.device(at, "i6300esb", "watchdog0", Props::new(), connector);
         }
         WatchdogModel::Ib700 => {
-            if !builder.board.is_pc() {
+            if !builder.board.has_isa() {
                 builder.not_here(at.field("model"), "ib700", ", which has no ISA bus");
             }
             builder.fixed_device(at, "ib700", "watchdog0", Props::new());

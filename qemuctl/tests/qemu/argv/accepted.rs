@@ -9,7 +9,7 @@ use super::{facts, meaning};
 use crate::support::VERSIONS;
 
 /// Machines that need something of the host or the network when QEMU starts, and what.
-const OUTSIDE: [(&str, &str); 13] = [
+const OUTSIDE: [(&str, &str); 16] = [
     ("display-curses", "a terminal"),
     ("display-dbus-bus", "a message bus, and a device that draws"),
     ("display-egl", "a device that draws"),
@@ -17,16 +17,19 @@ const OUTSIDE: [(&str, &str); 13] = [
     ("display-spice-app", "a desktop"),
     ("displays", "a screen"),
     ("helpers", "VFIO devices, swtpm, virtiofsd, vhost"),
+    ("load-snapshot", "a snapshot, see `again`"),
     ("network-disks", "servers for NBD, RBD, iSCSI, SSH and HTTP, an LVM volume, a free NVMe device"),
     ("passt", "the program passt"),
+    ("plugins", "a plugin for each version"),
     ("ports", "ports of the host, a terminal, a Braille display"),
+    ("replay-again", "a recording, see `again`"),
     ("sounds", "sound devices and servers"),
     ("spice-gl", "a device that draws"),
     ("tap", "TAP interfaces, a bridge, a VDE switch, vhost devices"),
 ];
 
 /// Lines that QEMU may print: part of the machine's name, part of the line, and why it is there.
-const EXPECTED: [(&str, &str, &str); 6] = [
+const EXPECTED: [(&str, &str, &str); 7] = [
     (
         "ppc64",
         "TCG doesn't support requested feature, cap-",
@@ -35,6 +38,7 @@ const EXPECTED: [(&str, &str, &str); 6] = [
     ("loongarch64", "No kernel provided, booting from flash drive", "11.1 says what the machine is to do"),
     ("", "VD_INTERFACE_REMOVING unsupported", "11.1 says so whenever SPICE ends"),
     ("words-pc", "display device: Not a PCI device", "SPICE asks where each screen is, and ramfb is nowhere"),
+    ("monitors", "Unable to connect character device mon3", "it goes on trying"),
     ("words-q35", "Unable to connect character device again", "it goes on trying"),
     ("", "VNC server running on", "the port is chosen from a range, and told"),
 ];

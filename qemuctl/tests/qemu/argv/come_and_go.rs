@@ -63,7 +63,7 @@ impl Pool {
             Network::new(port(None)),
         ];
         let drive = |medium| Cdrom { medium, interface: CdromInterface::VirtioScsi, ..Cdrom::default() };
-        let usb = |device| UsbDevice { id: None, device, controller: None, port: None };
+        let usb = |device| UsbDevice::new(device);
         let other = |driver: &str, properties| OtherDevice {
             driver: driver.into(),
             id: None,

@@ -24,7 +24,11 @@ pub fn differences(vm: &mut Running, config: &VmConfig, plan: &Plan) -> Vec<Stri
         found.check("UUID", &json!(uuid.to_lowercase()), &there["UUID"]);
     }
     let status = vm.query("query-status", &json!({}));
-    found.check("status", &json!(if config.incoming { "inmigrate" } else { "prelaunch" }), &status["status"]);
+    found.check(
+        "status",
+        &json!(if config.incoming || config.incoming_from.is_some() { "inmigrate" } else { "prelaunch" }),
+        &status["status"],
+    );
     if let Some(size) = config.memory_size() {
         let memory = vm.query("query-memory-size-summary", &json!({}));
         found.check("memory", &json!(size.to_bytes()), &memory["base-memory"]);

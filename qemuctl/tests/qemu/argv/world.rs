@@ -105,6 +105,11 @@ impl World {
             }
         }
         fs::write(dir.join("splash.bmp"), splash()).expect("a picture");
+        fs::create_dir_all(dir.join("data")).expect("a directory");
+        for name in ["module,1.bin", "module.bin", "program.bin"] {
+            fs::write(dir.join(name), [0; 64]).expect("a file");
+        }
+        fs::write(dir.join("multiboot"), multiboot()).expect("a kernel with modules");
         for pipe in plan.chardevs().filter(|chardev| chardev.kind == "pipe") {
             let path = Path::new(pipe.props.get_str("path").expect("a pipe has a path"));
             if !path.exists() {
@@ -162,7 +167,13 @@ impl World {
             };
             command.args(["--object", &format!("secret,id=key,file={}", key.display()), "-o", options]);
         }
-        let output = command.arg(path).arg("4M").output().expect("qemu-img runs");
+        // As large as the board has it.
+        let size = match name.as_str() {
+            "flash.raw" | "nor.raw" => "32M",
+            "floppy.raw" | "floppy2.raw" => "1440k",
+            _ => "4M",
+        };
+        let output = command.arg(path).arg(size).output().expect("qemu-img runs");
         assert!(output.status.success(), "qemu-img: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -213,6 +224,18 @@ impl World {
 fn secret<'c>(config: &'c VmConfig, id: &str) -> &'c str {
     let value = config.secrets.iter().find(|secret| secret.id == id).and_then(|secret| secret.value.as_ref());
     value.map_or("none", |value| value.expose())
+}
+
+/// The smallest kernel that takes modules: a header which says where it is loaded, and a processor that waits.
+fn multiboot() -> Vec<u8> {
+    const MAGIC: u32 = 0x1bad_b002;
+    const HAS_ADDRESSES: u32 = 1 << 16;
+    const AT: u32 = 0x10_0000;
+    let sum = 0_u32.wrapping_sub(MAGIC).wrapping_sub(HAS_ADDRESSES);
+    let header = [MAGIC, HAS_ADDRESSES, sum, AT, AT, AT + 64, AT + 64, AT + 32];
+    let mut kernel: Vec<u8> = header.into_iter().flat_map(u32::to_le_bytes).collect();
+    kernel.resize(64, 0xf4);
+    kernel
 }
 
 /// The smallest picture that QEMU takes for one: what it looks at is the kind and the depth of colour.
