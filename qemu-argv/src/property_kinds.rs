@@ -135,9 +135,8 @@ fn number(text: &str) -> Option<Value> {
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
             u64::from_str_radix(digits, 16).ok()
         }
-        Some(_) => None,
         None if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
-        None => None,
+        _ => None,
     };
     number.map(Value::Uint)
 }
