@@ -29,7 +29,8 @@ const OUTSIDE: [(&str, &str); 16] = [
 ];
 
 /// Lines that QEMU may print: part of the machine's name, part of the line, and why it is there.
-const EXPECTED: [(&str, &str, &str); 7] = [
+const EXPECTED: [(&str, &str, &str); 8] = [
+    ("flash-arm", "nic ftgmac100.1 has no peer", "the board has two, and one is connected"),
     (
         "ppc64",
         "TCG doesn't support requested feature, cap-",

@@ -38,14 +38,10 @@ fn what_was_recorded_is_executed_again() {
                 config.firmware = None;
                 config.networks.clear();
                 config.disks.clear();
-                config
-                    .debug
-                    .icount
-                    .as_mut()
-                    .and_then(|icount| icount.replay.as_mut())
-                    .expect("a recording")
-                    .snapshot = None;
             }
+            // Neither has a disk for it.
+            let replay = config.debug.icount.as_mut().and_then(|icount| icount.replay.as_mut());
+            replay.expect("a recording").snapshot = None;
             let plan = world.plan(&config).expect("a plan");
             world.furnish(&config, &plan);
             let mut vm = world.start(&config, &plan);

@@ -36,7 +36,8 @@ const TEXTS: [&str; 5] = [
 ];
 
 /// Fields whose texts QEMU looks up, so that it refuses others for what they are.
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 10] = [
+    "/tls_ciphers",
     "/backend/dst",
     "/backend/name",
     "/backend/src",
