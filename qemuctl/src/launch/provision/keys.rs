@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::runtime::read_regular;
 
+use super::private::write;
+
 /// The file with the key that the guest accepts, in the machine's own folder.
 const IDENTITY: &str = "ssh_key";
 /// The file with the guest's key.
@@ -90,7 +92,7 @@ fn kept(path: &Path) -> Result<PrivateKey, Error> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = random().map_err(|error| failed("make the SSH key", path, error))?;
-            super::write(path, text(&key).as_bytes())?;
+            write(path, text(&key).as_bytes())?;
             Ok(key)
         }
         Err(source) => Err(Error::Io { action: "read the SSH key", path: path.to_owned(), source }),

@@ -13,6 +13,7 @@ mod content;
 mod credentials;
 mod ignition;
 mod keys;
+mod private;
 mod seed;
 
 use std::io;
@@ -24,11 +25,12 @@ use qemu_argv::{
 };
 
 use crate::error::Error;
-use crate::runtime::{Residue, SocketDir, SshLogin, write_private};
+use crate::runtime::{Residue, SocketDir, SshLogin};
 
 use super::LaunchOptions;
 use content::Content;
 use keys::Keys;
+use private::write;
 
 /// The guest's SSH port.
 const SSH: u16 = 22;
@@ -178,11 +180,4 @@ impl Files<'_> {
         self.residue.add([self.dir.file(self.name, ".ssh-proven")]);
         Ok(SshLogin { user: user.to_owned(), identity, known_hosts })
     }
-}
-
-fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
-    write_private(Path::new(&draft), path, content).map_err(failed)
 }
