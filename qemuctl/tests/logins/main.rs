@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "not every way to run the program is needed here")]
 mod program;
 #[path = "../qemu/support.rs"]
+#[expect(dead_code, reason = "not everything is needed here")]
 mod support;
 
 use program::{Answer, Place};

@@ -82,7 +82,7 @@ fn corpus(version: &str) {
 /// Checks a machine, and makes the files that it misses until it misses none.
 fn check(place: &Place, qemu: &str, text: &str) -> super::cli::program::Answer {
     // The variables of firmware are created where they are missing, from a template that fits to real code.
-    for name in text.split('"').filter(|word| word.contains("VARS") && word.ends_with(".fd")) {
+    for name in text.split('"').filter(|word| word.contains("VARS") && has_ending(word, "fd")) {
         make(&place.file(name), text);
     }
     let mut answer = place.qemuctl(&["check", "--color", "never", "--qemu", qemu, "vm.toml"]);
@@ -98,16 +98,22 @@ fn check(place: &Place, qemu: &str, text: &str) -> super::cli::program::Answer {
         if missing.is_empty() {
             break;
         }
-        missing.iter().for_each(|path| make(&root.join(path), text));
+        for path in &missing {
+            make(&root.join(path), text);
+        }
         answer = place.qemuctl(&["check", "--color", "never", "--qemu", qemu, "vm.toml"]);
     }
     answer
 }
 
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == ending)
+}
+
 fn make(path: &Path, text: &str) {
     let name = path.file_name().expect("a file").to_string_lossy().into_owned();
     std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-    let is_qcow2 = name.ends_with(".qcow2") || text.contains(&format!("\"{name}\", format = \"qcow2\""));
+    let is_qcow2 = has_ending(&name, "qcow2") || text.contains(&format!("\"{name}\", format = \"qcow2\""));
     if is_qcow2 {
         let mut command = std::process::Command::new(qemu("10.0", "qemu-img"));
         let made = command.args(["create", "-q", "-f", "qcow2"]).arg(path).arg("64M").status();
@@ -117,7 +123,7 @@ fn make(path: &Path, text: &str) {
     let size = match name.as_str() {
         "obmc.static.mtd" => 32 << 20,
         "floppy.img" => 1440 << 10,
-        _ if name.ends_with(".fd") => 1 << 20,
+        _ if has_ending(&name, "fd") => 1 << 20,
         _ if ["kernel", "Image", "vmlinu", "elf", ".bin", "rom"].iter().any(|part| name.contains(part)) => {
             64 << 10
         }
