@@ -160,7 +160,6 @@ impl NicModel {
     }
 
     /// Returns the model of that driver.
-    #[cfg(feature = "import")]
     pub(crate) fn of_driver(driver: &str) -> Option<Self> {
         DRIVERS.iter().find(|(_, known)| *known == driver).map(|(model, _)| *model)
     }

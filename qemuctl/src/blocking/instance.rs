@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qemu_argv::{FdRole, NewDevice, Plan, Size, VmConfig};
+use qemu_argv::{FdRole, HostForward, NewDevice, Plan, Size, VmConfig};
 use qmp_client::EventsError;
 use qmp_proto::qga::GuestNetworkInterface;
 use qmp_proto::{BlockInfo, Command, Event, TimedEvent};
@@ -184,6 +184,8 @@ impl Instance {
         plug_memory(size: Size) -> Result<String, Error>;
         human_monitor(command_line: &str) -> Result<String, Error>;
         forwarded_ports() -> Result<Vec<ForwardedPort>, Error>;
+        add_forward(network: Option<&str>, forward: &HostForward) -> Result<ForwardedPort, Error>;
+        remove_forward(port: &ForwardedPort) -> Result<(), Error>;
         networks() -> Result<Vec<NetworkInterface>, Error>;
         add_vnc_client(client: impl ClientStream, authentication: Authentication) -> Result<(), Error>;
         add_spice_client(client: impl ClientStream, authentication: Authentication) -> Result<(), Error>;

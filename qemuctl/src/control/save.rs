@@ -153,10 +153,17 @@ impl Drop for Undo {
             let mut looks = tokio::time::interval(LOOKS);
             while let Ok(info) = vm.qmp().execute(QueryMigrate {}).await {
                 match info.status {
-                    Some(MigrationStatus::Active | MigrationStatus::Cancelling | MigrationStatus::Device) => {
+                    // Before its end, QEMU would stop the guest again.
+                    None
+                    | Some(
+                        MigrationStatus::None
+                        | MigrationStatus::Completed
+                        | MigrationStatus::Failed
+                        | MigrationStatus::Cancelled,
+                    ) => break,
+                    Some(_) => {
                         looks.tick().await;
                     }
-                    _ => break,
                 }
             }
             if was_running {

@@ -186,7 +186,7 @@ async fn media_are_changed_and_ejected() {
 async fn the_balloon_and_the_monitor_for_humans_answer() {
     for version in VERSIONS {
         let dir = tempfile::tempdir().expect("a directory");
-        let vm = start(version, dir.path(), &["-device", "virtio-balloon-pci"]).await;
+        let vm = start(version, dir.path(), &["-device", "virtio-balloon-pci,addr=0x1e"]).await;
         assert_eq!(vm.balloon().await.expect(version), 32 << 20);
         vm.set_balloon(16 << 20).await.expect(version);
         let text = vm.human_monitor("info status").await.expect(version);

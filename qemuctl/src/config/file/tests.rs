@@ -49,10 +49,10 @@ format = "qcow3"
 
 [[disks]]
 backend = { type = "file", pth = "/x" }
-interface = "scsi"
+interface = "scsy"
 
 [[networks]]
-backend = { type = "user", forwards = ["2222:22"] }
+backend = { type = "user", forwards = ["2222:ssh"] }
 mac = "52:54"
 "#;
     insta::assert_snapshot!(told("vm.toml", toml), @r#"
@@ -83,12 +83,12 @@ mac = "52:54"
     vm.toml:18:28: disks[2].backend: unknown field `pth`
      18 | backend = { type = "file", pth = "/x" }
         |                            ^^^ did you mean `path`?
-    vm.toml:19:13: disks[2].interface: unknown value `scsi`
-     19 | interface = "scsi"
-        |             ^^^^^^ one of virtio, virtio-scsi, sata, ide, nvme, usb
-    vm.toml:22:11: networks[0].backend: "2222:22" is not a valid port forwarding; expected for example tcp:127.0.0.1:2222-:22 or udp::5353-10.0.2.15:53 (IPv4 only)
-     22 | backend = { type = "user", forwards = ["2222:22"] }
-        |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    vm.toml:19:13: disks[2].interface: unknown value `scsy`
+     19 | interface = "scsy"
+        |             ^^^^^^ did you mean `scsi`?
+    vm.toml:22:11: networks[0].backend: "2222:ssh" is not a valid port forwarding; expected for example 2222:22, tcp:127.0.0.1:2222-:22 or udp::5353-10.0.2.15:53 (IPv4 only)
+     22 | backend = { type = "user", forwards = ["2222:ssh"] }
+        |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     vm.toml:23:7: networks[0].mac: "52:54" is not a valid MAC address; expected for example 52:54:00:12:34:56
      23 | mac = "52:54"
         |       ^^^^^^^
