@@ -59,7 +59,7 @@ const MISTAKES: [&str; 20] = [
     "name = 7",
     "disks = \"web.qcow2\"",
     "disks = [{ path = \"web.qcow2\" }]",
-    "disks = [{ backend = \"web.qcow2\", interface = \"scsi\" }]",
+    "disks = [{ backend = \"web.qcow2\", interface = \"scsy\" }]",
     "disks = [{ backend = { type = \"nbd\" } }]",
     "disks = [{ backend = { type = \"ftp\", url = \"ftp://x\" } }]",
     "disks = [{ backend = \"a.raw\", read_only = \"yes\" }]",
