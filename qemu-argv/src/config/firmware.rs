@@ -35,7 +35,10 @@ impl FromStr for Firmware {
             "bios" => {
                 Err("set the file: firmware = \"bios.bin\"; the board's own BIOS is the default".into())
             }
-            path => Ok(Self::Bios(BiosFirmware::new(path))),
+            path if path.contains(['.', '/']) => Ok(Self::Bios(BiosFirmware::new(path))),
+            word => Err(format!(
+                "{word:?} is not a kind of firmware; expected uefi, none, or a file such as OVMF.fd"
+            )),
         }
     }
 }
@@ -43,7 +46,7 @@ impl FromStr for Firmware {
 impl flexible::Short for Firmware {
     #[cfg(feature = "schema")]
     fn short_schema() -> schemars::Schema {
-        crate::schema_forms::text()
+        crate::schema_forms::pattern(r"uefi|none|[\s\S]*[./][\s\S]*")
     }
 }
 
