@@ -18,6 +18,13 @@ use qemu_discovery::process::Tail;
 /// How much of what `qemu-img` prints as data is taken: the map of a badly fragmented image has some 100 bytes an extent.
 const OUTPUT_LIMIT: usize = 256 << 20;
 
+/// What `qemu-img` says if it could not measure how fast this host derives a key, before it has written anything. The kernel may
+/// count processor time by ticks that are longer than what is measured, so it is a matter of luck.
+const UNMEASURED: &str = "Unable to get accurate CPU usage";
+
+/// How often it is tried in that case.
+const TRIES: usize = 10;
+
 /// How `qemu-img` ended by itself, and what it printed.
 pub(super) struct Done {
     pub(super) status: ExitStatus,
@@ -107,13 +114,19 @@ impl<'a> Run<'a> {
 
     /// Runs `command` to its end; an exit code that is not among `good` is an error.
     pub(super) async fn checked(self, command: &str, good: &[i32]) -> Result<Done, ImageError> {
-        let (action, about) = (self.action, self.about.clone());
-        let done = self.ended(command).await?;
+        let mut done = self.ended(command).await?;
+        for _ in 1..TRIES {
+            if !done.words.contains(UNMEASURED) {
+                break;
+            }
+            done = self.ended(command).await?;
+        }
+        let (action, about) = (self.action, self.about);
         let is_good = done.status.code().is_some_and(|code| good.contains(&code));
         if is_good { Ok(done) } else { Err(explain(action, about, done.words).await) }
     }
 
-    async fn ended(self, command: &str) -> Result<Done, ImageError> {
+    async fn ended(&self, command: &str) -> Result<Done, ImageError> {
         let fail = |source| ImageError::Io { action: "run", path: self.tool.program.clone(), source };
         let mut child = Command::new(&self.tool.program)
             .arg(command)
