@@ -108,9 +108,11 @@ impl Machine {
         if self.vm.contains('/') || vm.record(context)?.is_some() {
             return Ok(Found::Running(vm.attach(context).await?));
         }
-        let Ok(machine) = super::home::machine(&self.vm) else {
-            // It reports what else could be meant.
-            return Ok(Found::Running(vm.attach(context).await?));
+        let machine = match super::home::machine(&self.vm) {
+            Ok(machine) => machine,
+            // Without machines, only a VM can be meant.
+            Err(failure) if !complete::machine_names("".as_ref()).is_empty() => return Err(failure),
+            Err(_) => return Ok(Found::Running(vm.attach(context).await?)),
         };
         let hold = machine.hold()?;
         let config: VmConfig = machine.config()?.into_config();
